@@ -1,0 +1,108 @@
+# DistKV.  A thin front over CMake and Ninja; `make help` says what there is.
+
+PREFIX       ?= /usr/local
+FUZZ_SECONDS ?= 30
+JOBS         ?= $(shell nproc 2>/dev/null || echo 2)
+
+# Every kind of build has a folder of its own, so that none undoes another's work.
+configure = cmake --log-level=WARNING -G Ninja -S . -B
+compile   = cmake --build
+quietly   = >/dev/null
+
+# The thread sanitizer of gcc 12 cannot cope with the widest address randomization.
+tsan: NO_ASLR := $(shell setarch -R true 2>/dev/null && echo setarch -R)
+
+# $(call test_in,FOLDER,SANITIZERS): build the tests there, and run all of them, or those that T names.
+define test_in
+	@scripts/install-deps build test
+	@$(configure) $(1) -DCMAKE_BUILD_TYPE=Debug -DDISTKV_SANITIZE=$(2) $(quietly)
+	@$(compile) $(1) -j $(JOBS)
+	@cd $(1) && $(NO_ASLR) ctest --output-on-failure --no-tests=error -j $(JOBS) $(if $(T),-R '$(T)')
+endef
+
+sources = $(shell find $(wildcard src include tests bench) -name '*.[ch]')
+
+.PHONY: all run test asan ubsan tsan fuzz bench lint fmt install deps clean help
+
+all:
+	@scripts/install-deps --check build
+	@$(configure) build -DCMAKE_BUILD_TYPE=Release -DDISTKV_TESTS=OFF $(quietly)
+	@$(compile) build -j $(JOBS)
+
+run:
+	@scripts/install-deps build
+	@$(MAKE) --no-print-directory all
+	@exec build/distkv server $(ARGS)
+
+test:
+	$(call test_in,build-test,)
+
+asan:
+	$(call test_in,build-asan,address)
+
+ubsan:
+	$(call test_in,build-ubsan,undefined)
+
+tsan:
+	$(call test_in,build-tsan,thread)
+
+# What a fuzzer finds new goes to the build folder; copy what is worth keeping to tests/fuzz/corpus.
+fuzz:
+	@scripts/install-deps build lint
+	@$(configure) build-fuzz -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=clang \
+	    -DDISTKV_FUZZ=ON -DDISTKV_TESTS=OFF -DDISTKV_SANITIZE=address,undefined $(quietly)
+	@$(compile) build-fuzz -j $(JOBS)
+	@set -e; for target in build-fuzz/fuzz/fuzz_*$(T)*; do \
+	    name=$${target##*/fuzz_}; \
+	    echo "fuzzing $$name for $(FUZZ_SECONDS) s"; \
+	    mkdir -p build-fuzz/corpus/$$name; \
+	    $$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
+	        -print_final_stats=1 -artifact_prefix=build-fuzz/$$name- \
+	        build-fuzz/corpus/$$name tests/fuzz/corpus/$$name >build-fuzz/$$name.log 2>&1 \
+	        || { tail -n 60 build-fuzz/$$name.log; exit 1; }; \
+	    grep number_of_executed_units build-fuzz/$$name.log; \
+	done
+
+bench:
+	@scripts/install-deps build bench
+	@$(configure) build-bench -DCMAKE_BUILD_TYPE=Release -DDISTKV_TESTS=OFF -DDISTKV_BENCH=ON $(quietly)
+	@$(compile) build-bench -j $(JOBS)
+	@set -e; for program in build-bench/bench/*/bench_*$(T)*; do \
+	    echo "$${program##*/}"; \
+	    $$program; \
+	done
+
+# clang's own compile commands: gcc's have warnings that it does not know.
+lint:
+	@scripts/install-deps build test lint
+	@scripts/check-floors
+	@clang-format --dry-run -Werror $(sources)
+	@$(configure) build-lint -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=clang \
+	    -DDISTKV_TESTS=OFF $(quietly)
+	@find src -name '*.c' -print0 | xargs -0 -n 1 -P $(JOBS) clang-tidy -p build-lint --quiet
+
+fmt:
+	@scripts/install-deps lint
+	@clang-format -i $(sources)
+
+install: all
+	@DESTDIR='$(DESTDIR)' cmake --install build --prefix '$(PREFIX)'
+
+deps:
+	@scripts/install-deps build test
+
+clean:
+	@rm -rf build build-*
+
+help:
+	@echo 'make                  build the program: build/distkv'
+	@echo 'make run              install what is missing, build, and start a server on this machine'
+	@echo 'make test [T=bloom]   run the tests, or those whose name matches T'
+	@echo 'make asan|ubsan|tsan  the same under the address, undefined-behaviour or thread sanitizer'
+	@echo 'make fuzz [T=wal]     each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo 'make bench [T=lsm]    run the measurements in bench/, one program after the other'
+	@echo 'make lint             clang-tidy, clang-format, and the floors of the modules'
+	@echo 'make fmt              format the sources'
+	@echo 'make install          to PREFIX=$(PREFIX), under DESTDIR'
+	@echo 'make deps             install what building and testing needs (Debian)'
+	@echo 'make clean            remove every build folder'

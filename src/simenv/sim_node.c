@@ -1,0 +1,369 @@
+/*
+ * Nodes: processes that begin and end, on machines whose disks stay.
+ *
+ *                      sim_boot
+ *        stopped  ------------------->  running
+ *                 <-------------------
+ *          sim_crash   power cut: the disk keeps what it has, the rest is gone
+ *          sim_kill    the page cache stays: a later power cut may still take it
+ *          sim_end     as sim_kill, but nothing may be open, pending or allocated
+ *
+ * A fiber whose own call crashes its node cannot take its own stack away: it
+ * leaves word in world->doomed and returns to the scheduler for good (S2).
+ */
+#include "base/assert.h"
+
+#include "simenv/sim_internal.h"
+
+enum {
+    DEFAULT_LATENCY_US = 50,
+    DEFAULT_COLD_PERCENT = 50,
+    FIRST_PORT = 30000,
+    CLOCK_READ_NS = 200,
+};
+
+#define BOOT_CLOCK_MAX_NS (UINT64_C(3600) * 1000 * SIM_NS_PER_MS)
+#define START_WALL_MS     UINT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
+
+/* ------------------------------------------------------------------ clocks */
+
+/* A machine's boot clock starts anew with the machine, and no two agree. */
+static void
+restart_boot_clock(struct sim_node *node)
+{
+    struct sim *w = node->world;
+
+    node->boot_zero_ns = prng_below(&w->prng, BOOT_CLOCK_MAX_NS) + SIM_NS_PER_MS - w->now_ns;
+}
+
+uint64_t
+sim__boot_ns(const struct sim_node *node)
+{
+    return node->boot_zero_ns + node->world->now_ns;
+}
+
+uint64_t
+sim__wall_ms(const struct sim_node *node)
+{
+    uint64_t passed_ms = (node->world->now_ns - SIM_START_NS) / SIM_NS_PER_MS;
+
+    return START_WALL_MS + passed_ms + (uint64_t)node->wall_offset_ms;
+}
+
+void
+sim_jump_clock(struct sim *w, uint32_t id, int64_t ms)
+{
+    sim__node(w, id)->wall_offset_ms += ms;
+}
+
+/* ------------------------------------------------------------------ plain calls of env */
+
+/* Looking at a clock takes a moment, also for a reactor that nobody overtakes. */
+static void
+spend_a_moment(struct sim *w)
+{
+    sim__fiber_give_way(w);
+    if (w->current != NULL)
+        w->now_ns += 1 + prng_below(&w->prng, CLOCK_READ_NS);
+}
+
+static uint64_t
+wall_ms(struct env *env)
+{
+    struct sim_node *node = sim__node_of(env);
+
+    spend_a_moment(node->world);
+    return sim__wall_ms(node);
+}
+
+static uint64_t
+boot_ns(struct env *env)
+{
+    struct sim_node *node = sim__node_of(env);
+
+    spend_a_moment(node->world);
+    return sim__boot_ns(node);
+}
+
+static void
+random_bytes(struct env *env, void *out, size_t size)
+{
+    struct prng *prng = &sim__node_of(env)->world->prng;
+    uint8_t *to = out;
+
+    while (size > 0) {
+        uint64_t word = prng_next(prng);
+        size_t piece = size < sizeof(word) ? size : sizeof(word);
+
+        memcpy(to, &word, piece);
+        to += piece;
+        size -= piece;
+    }
+}
+
+/* Start-up code outside of a fiber is alone: for it, sleeping is setting the clock. */
+static void
+sleep_ms(struct env *env, uint32_t ms)
+{
+    struct sim *w = sim__node_of(env)->world;
+    uint64_t ns = (uint64_t)ms * SIM_NS_PER_MS + prng_below(&w->prng, SIM_NS_PER_MS);
+
+    if (w->current == NULL)
+        w->now_ns += ns;
+    else
+        sim__fiber_sleep(w, ns);
+}
+
+static const struct env_ops env_ops = {
+    .wall_ms = wall_ms,
+    .boot_ns = boot_ns,
+    .random = random_bytes,
+    .sleep_ms = sleep_ms,
+    .open = sim__open,
+    .remove = sim__remove,
+    .rename = sim__rename,
+    .link = sim__link,
+    .make_dir = sim__make_dir,
+    .remove_dir = sim__remove_dir,
+    .sync_dir = sim__sync_dir,
+    .stat = sim__stat,
+    .list = sim__list,
+    .lock = sim__lock,
+    .free_bytes = sim__free_bytes,
+    .submit = sim__submit,
+    .gate_create = sim__gate_create,
+    .listen = sim__listen,
+};
+
+/* ------------------------------------------------------------------ nodes */
+
+static struct sim_node *
+new_node(struct sim *w, uint32_t id)
+{
+    struct sim_node *node = sim__alloc(sizeof(*node));
+
+    node->env.ops = &env_ops;
+    node->world = w;
+    node->id = id;
+    node->disk = sim__disk_create();
+    list_init(&node->fibers);
+    list_init(&node->files);
+    list_init(&node->gates);
+    list_init(&node->timers);
+    list_init(&node->listeners);
+    list_init(&node->streams);
+    node->next_port = FIRST_PORT;
+    node->latency_us = DEFAULT_LATENCY_US;
+    node->cold_percent = DEFAULT_COLD_PERCENT;
+    restart_boot_clock(node);
+    return node;
+}
+
+struct sim_node *
+sim__node(struct sim *w, uint32_t id)
+{
+    ASSERT(id >= 1 && id <= SIM_NODES_MAX);
+    if (w->nodes[id] == NULL)
+        w->nodes[id] = new_node(w, id);
+    return w->nodes[id];
+}
+
+struct env *
+sim_boot(struct sim *w, uint32_t id, uint32_t loop_count)
+{
+    struct sim_node *node = sim__node(w, id);
+
+    ASSERT(!node->running);
+    node->running = true;
+    memset(&node->heap, 0, sizeof(node->heap));
+    memset(node->op_counts, 0, sizeof(node->op_counts));
+    sim__lanes_init(node);
+    node->loop_count = loop_count;
+    node->loops = sim__alloc(loop_count * sizeof(struct sim_loop));
+    for (uint32_t i = 0; i < loop_count; i++)
+        sim__loop_init(&node->loops[i], node, i);
+    return &node->env;
+}
+
+struct loop *
+sim_loop(struct sim *w, uint32_t id, uint32_t index)
+{
+    struct sim_node *node = sim__node(w, id);
+
+    ASSERT(node->running && index < node->loop_count);
+    return &node->loops[index].base;
+}
+
+struct mem_heap *
+sim_heap(struct sim *w, uint32_t id)
+{
+    return &sim__node(w, id)->heap;
+}
+
+bool
+sim_running(const struct sim *w, uint32_t id)
+{
+    ASSERT(id >= 1 && id <= SIM_NODES_MAX);
+    return w->nodes[id] != NULL && w->nodes[id]->running;
+}
+
+/* ------------------------------------------------------------------ ends */
+
+static void
+drop_heap(struct sim_node *node)
+{
+    struct mem_heap *outer = mem_heap_enter(NULL);
+
+    mem_heap_drop(&node->heap);
+    if (outer != &node->heap)
+        mem_heap_enter(outer);
+}
+
+/* Everything that belongs to the process, but not the disk. */
+static void
+stop(struct sim_node *node)
+{
+    node->running = false;
+    node->life++;
+    while (!list_empty(&node->fibers))
+        sim__fiber_abandon(container_of(node->fibers.next, struct sim_fiber, link));
+    sim__lanes_stop(node);
+    sim__streams_cut(node);
+    sim__listeners_drop(node);
+    sim__timers_drop(node);
+    sim__gates_drop(node);
+    sim__files_drop(node); /* and with them the locks */
+    for (uint32_t i = 0; i < node->loop_count; i++)
+        sim__loop_stop(&node->loops[i]);
+    mem_free(node->loops);
+    node->loops = NULL;
+    node->loop_count = 0;
+    drop_heap(node);
+}
+
+static void
+cut_power(struct sim_node *node)
+{
+    sim__disk_power_cut(node->disk, &node->world->prng);
+    restart_boot_clock(node);
+}
+
+static bool
+is_own_fiber(const struct sim_node *node)
+{
+    return node->world->current != NULL && node->world->current->node == node;
+}
+
+void
+sim_crash(struct sim *w, uint32_t id)
+{
+    struct sim_node *node = sim__node(w, id);
+
+    if (is_own_fiber(node))
+        sim__die(node, true);
+    if (node->running)
+        stop(node);
+    cut_power(node);
+}
+
+void
+sim_kill(struct sim *w, uint32_t id)
+{
+    struct sim_node *node = sim__node(w, id);
+
+    ASSERT(node->running);
+    if (is_own_fiber(node))
+        sim__die(node, false);
+    stop(node);
+}
+
+void
+sim__die(struct sim_node *node, bool power_cut)
+{
+    struct sim *w = node->world;
+
+    ASSERT(is_own_fiber(node)); /* code that is called outside of sim_call() cannot be ended */
+    w->doomed = node;
+    w->doomed_by_power_cut = power_cut;
+    sim__fiber_block(w);
+    assert_failed("a fiber of a crashed node was resumed", __FILE__, __LINE__);
+}
+
+void
+sim__bury_doomed(struct sim *w)
+{
+    struct sim_node *node = w->doomed;
+
+    w->doomed = NULL;
+    stop(node);
+    if (w->doomed_by_power_cut)
+        cut_power(node);
+}
+
+void
+sim_end(struct sim *w, uint32_t id)
+{
+    struct sim_node *node = sim__node(w, id);
+
+    ASSERT(w->current == NULL && node->running);
+    for (int lane = 0; lane < ENV_LANE_COUNT; lane++)
+        ASSERT(list_empty(&node->lanes[lane].queue) && node->lanes[lane].busy == 0);
+    ASSERT(list_empty(&node->fibers));
+    for (uint32_t i = 0; i < node->loop_count; i++)
+        ASSERT(sim__loop_idle(&node->loops[i]));
+    sim__files_report(node);
+    ASSERT(list_empty(&node->files));
+    ASSERT(list_empty(&node->gates));
+    ASSERT(list_empty(&node->timers));
+    ASSERT(list_empty(&node->listeners));
+    ASSERT(list_empty(&node->streams));
+    ASSERT(node->heap.block_count == 0);
+    stop(node);
+}
+
+/* ------------------------------------------------------------------ calling into a node */
+
+static void
+call_main(struct sim_fiber *self)
+{
+    self->call(self->ctx);
+    *self->finished = true;
+}
+
+/* Longer than this no start-up lasts: it waits for something that will never be. */
+#define CALL_LIMIT_NS (UINT64_C(24) * 3600 * 1000 * SIM_NS_PER_MS)
+
+bool
+sim_call(struct sim *w, uint32_t id, void (*fn)(void *ctx), void *ctx)
+{
+    struct sim_node *node = sim__node(w, id);
+    uint64_t life = node->life;
+    bool finished = false;
+    struct sim_fiber *f;
+
+    ASSERT(node->running);
+    sim__run_begin(w, w->now_ns + CALL_LIMIT_NS, &finished);
+    f = sim__fiber_create(node, SIM_FIBER_CALL, call_main);
+    f->call = fn;
+    f->ctx = ctx;
+    f->finished = &finished;
+    sim__fiber_resume(f);
+    while (!finished && node->life == life) {
+        bool something_happened = sim__step(w);
+
+        ASSERT(something_happened); /* else `fn` waits for ever */
+    }
+    sim__run_end(w);
+    return finished;
+}
+
+void
+sim_on_loop(struct sim *w, uint32_t id, uint32_t loop_index, void (*fn)(void *ctx), void *ctx)
+{
+    struct sim_node *node = sim__node(w, id);
+
+    ASSERT(node->running && loop_index < node->loop_count);
+    sim__run_begin(w, w->now_ns, NULL);
+    sim__loop_visit(&node->loops[loop_index], fn, ctx);
+    sim__run_end(w); /* if it paused, it is finished now */
+}

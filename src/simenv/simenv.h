@@ -1,0 +1,181 @@
+/*
+ * simenv/simenv.h — a world in one process: virtual time, disks that forget,
+ * networks in memory, and nodes that can die at any instant.
+ *
+ *      w = sim_create(seed);
+ *      env = sim_boot(w, 1, 2);               node 1, a fresh process with 2 loops
+ *      ... open stores, start servers on env ...
+ *      sim_run_ms(w, 1000);                   a second passes
+ *      sim_crash(w, 1);                       power cut: heap, sockets, jobs and
+ *                                             whatever was not synced are gone
+ *      env = sim_boot(w, 1, 2);               the same disk, a new process
+ *
+ * Everything runs on the calling thread.  A job is a fiber (ucontext, announced
+ * to the sanitizers); every call to env inside a job is a point where the
+ * scheduler may run something else, let time pass, or crash the node.  Which,
+ * is drawn from the seed: the same seed gives the same run, event by event.
+ *
+ * While a node's code runs, its heap (base/mem.h) is the current one; a crash
+ * drops it whole.  Whatever a test holds of that node's memory is then dead.
+ *
+ * THE DISK keeps, per file, the bytes that were synced and the bytes that were
+ * not, in sectors of SIM_SECTOR bytes; and per folder the names that were
+ * synced and those that were not.  A crash keeps, by the seed, any subset of
+ * the unsynced sectors and name changes, in any order, and may tear nothing
+ * smaller than a sector.  A size change is kept or lost with its sectors.
+ */
+#ifndef SIMENV_SIMENV_H
+#define SIMENV_SIMENV_H
+
+#include "base/mem.h"
+#include "base/prng.h"
+
+#include "env/env.h"
+
+enum { SIM_SECTOR = 512, SIM_NODES_MAX = 128 };
+
+struct sim;
+
+/* Start: time 2026-01-01T00:00:00Z, empty disks.  NULL when out of memory. */
+struct sim *sim_create(uint64_t seed);
+void sim_destroy(struct sim *w); /* crashes every node first */
+
+/* The generator that everything is drawn from; tests may draw too. */
+struct prng *sim_prng(struct sim *w);
+
+/* A hash over every event so far: equal for equal seeds and calls. */
+uint64_t sim_trace_hash(const struct sim *w);
+
+/* ------------------------------------------------------------------ nodes */
+
+/* A new process on node `id` (1..SIM_NODES_MAX) with `loop_count` loops (0 is
+ * allowed).  The node may not be running. */
+struct env *sim_boot(struct sim *w, uint32_t id, uint32_t loop_count);
+struct loop *sim_loop(struct sim *w, uint32_t id, uint32_t index);
+struct mem_heap *sim_heap(struct sim *w, uint32_t id);
+bool sim_running(const struct sim *w, uint32_t id);
+
+/* Power cut: see above. */
+void sim_crash(struct sim *w, uint32_t id);
+
+/* SIGKILL: as a crash, but what was written reaches the disk unharmed, synced or not. */
+void sim_kill(struct sim *w, uint32_t id);
+
+/* A clean end: the process has closed everything.  Fails the test (ASSERT) when
+ * jobs are pending, files, gates, timers, listeners or streams are open, or heap
+ * blocks remain: leaks are bugs.  Unsynced data stays in the page cache. */
+void sim_end(struct sim *w, uint32_t id);
+
+/* Run `fn(ctx)` as job code of the node, and the world beside it, until it
+ * returns.  False when the node crashed inside it (then `fn` never finishes). */
+MUST_USE bool sim_call(struct sim *w, uint32_t id, void (*fn)(void *ctx), void *ctx);
+
+/* Run `fn(ctx)` as reactor code on a loop, now. */
+void sim_on_loop(struct sim *w, uint32_t id, uint32_t loop_index, void (*fn)(void *ctx), void *ctx);
+
+/* ------------------------------------------------------------------ time */
+
+/* Let virtual time pass; events happen in order. */
+void sim_run_ms(struct sim *w, uint64_t ms);
+
+/* Run until nothing is due except timers that are more than `limit_ms` away;
+ * true when that came to pass, false when it had not after `limit_ms`. */
+bool sim_settle(struct sim *w, uint64_t limit_ms);
+
+/* Run until `*flag` is true; false after `limit_ms`. */
+MUST_USE bool sim_run_until(struct sim *w, const bool *flag, uint64_t limit_ms);
+
+uint64_t sim_now_ns(const struct sim *w);
+
+/* Move a node's wall clock by this much from now on; its boot clock goes on. */
+void sim_jump_clock(struct sim *w, uint32_t id, int64_t ms);
+
+/* ------------------------------------------------------------------ faults */
+
+enum sim_op {
+    SIM_OPEN = 1 << 0,
+    SIM_READ = 1 << 1,
+    SIM_WRITE = 1 << 2,
+    SIM_SYNC = 1 << 3,
+    SIM_TRUNCATE = 1 << 4,
+    SIM_FILL = 1 << 5,
+    SIM_REMOVE = 1 << 6,
+    SIM_RENAME = 1 << 7,
+    SIM_LINK = 1 << 8,
+    SIM_MAKE_DIR = 1 << 9,
+    SIM_SYNC_DIR = 1 << 10,
+    SIM_LIST = 1 << 11,
+    SIM_STAT = 1 << 12,
+    SIM_OP_ALL = (1 << 13) - 1,
+};
+
+/* The `nth` matching call from now on (1 = the next) fails with `st` (ST_IO or
+ * ST_NO_SPACE); with `for_good`, so do all later ones.  A failing write may
+ * have written any part; a failed sync leaves its bytes in the page cache but
+ * forgets that they are dirty, so that only a rewrite can make them durable, as
+ * Linux does.  nth 0 switches it off. */
+void sim_fail(struct sim *w, uint32_t id, unsigned ops, uint64_t nth, bool for_good,
+              enum status st);
+
+/* Crash the node at the `nth` env call that matches, before (false) or after
+ * (true) its effect.  nth 0 switches it off. */
+void sim_crash_at(struct sim *w, uint32_t id, unsigned ops, uint64_t nth, bool after);
+
+/* Matching calls that the node has made since it was booted. */
+uint64_t sim_op_count(const struct sim *w, uint32_t id, unsigned ops);
+
+/* Pretend to sync: file_sync (or env_sync_dir) of paths that contain `part` succeed
+ * without effect.  NULL switches it off.  For tests of the tests. */
+void sim_ignore_sync(struct sim *w, uint32_t id, const char *part);
+
+/* Bytes that the node's disk can hold; the default is 1 TB. */
+void sim_set_capacity(struct sim *w, uint32_t id, uint64_t bytes);
+
+/* Every read, write and sync takes this long, plus up to as much again; default 50 us, 0 for
+ * calls from outside a job. */
+void sim_set_disk_latency_us(struct sim *w, uint32_t id, uint32_t us);
+
+/* file_try_read gives ST_WOULD_BLOCK with this chance in 100; default 50. */
+void sim_set_cold_percent(struct sim *w, uint32_t id, uint32_t percent);
+
+/* ------------------------------------------------------------------ the disk from outside */
+
+/* Work on what the node would see now; for running or stopped nodes. */
+MUST_USE bool sim_disk_read(struct sim *w, uint32_t id, const char *path, struct buf *out);
+MUST_USE bool sim_disk_write(struct sim *w, uint32_t id, const char *path, struct slice bytes);
+MUST_USE bool sim_disk_remove(struct sim *w, uint32_t id, const char *path);
+MUST_USE bool sim_disk_truncate(struct sim *w, uint32_t id, const char *path, uint64_t size);
+
+/* Flip one bit; false when there is no such byte. */
+MUST_USE bool sim_disk_flip(struct sim *w, uint32_t id, const char *path, uint64_t offset,
+                            unsigned bit);
+
+/* Every regular file, in byte order of paths. */
+void sim_disk_each(struct sim *w, uint32_t id,
+                   void (*fn)(void *ctx, const char *path, uint64_t size), void *ctx);
+
+/* A copy of a stopped node's disk, to be put back as often as wanted. */
+struct sim_disk_image;
+struct sim_disk_image *sim_disk_save(struct sim *w, uint32_t id);
+void sim_disk_load(struct sim *w, uint32_t id, const struct sim_disk_image *image);
+void sim_disk_image_free(struct sim_disk_image *image);
+
+/* ------------------------------------------------------------------ the network from outside */
+
+/* A client that is not a node: connect to a node's listener.  NULL when nobody
+ * listens there.  Bytes arrive after a seeded delay, in seeded pieces. */
+struct sim_client;
+struct sim_client *sim_connect(struct sim *w, uint32_t id, uint16_t port);
+void sim_client_send(struct sim_client *c, struct slice bytes);
+
+/* What has arrived and was not consumed; borrowed until the next call. */
+struct slice sim_client_received(const struct sim_client *c);
+void sim_client_consume(struct sim_client *c, size_t size);
+bool sim_client_closed(const struct sim_client *c); /* by the other side */
+
+/* How many bytes the client's side will buffer before the node's writes would block; the
+ * default is 64 KiB.  Received bytes count until they are consumed: a slow reader. */
+void sim_client_set_window(struct sim_client *c, size_t bytes);
+void sim_client_close(struct sim_client *c);
+
+#endif
