@@ -1,0 +1,482 @@
+/*
+ * Opening a stream: walk it, make durable what was replayed, go on.
+ *
+ * First CHAIN is replaced by one that says the same.  The one that was read may
+ * be a dead process's, renamed into place and never synced; should it vanish in
+ * a power cut, then the one before it counts again, and no file that it names
+ * may have been touched (W6).
+ *
+ *      clean       The stream ends in a mark (or is empty), and nothing of the
+ *                  last incarnation lies beyond.  All but the mark itself is
+ *                  durable.  The mark is written again, byte for byte, and
+ *                  synced; new records go behind it.
+ *
+ *      otherwise   A fresh segment is prepared.  It gets the hard states as of
+ *                  the proven offset, then a copy of every record beyond that,
+ *                  in order, and is synced.  Then CHAIN is replaced by one in
+ *                  which the old segment ends at the proven offset and the
+ *                  fresh one is open.
+ *
+ * Until then nothing that the old CHAIN speaks of has been changed: not even
+ * the prepared successor that a seal names.  So a crash at any point leaves
+ * either the old stream, to be recovered again, or the new one.
+ */
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include "wal/wal_internal.h"
+
+enum { COPY_BYTES = 1 << 20 }; /* written at a time */
+
+enum status
+wal__check_options(const struct wal_options *options, struct err *err)
+{
+    if (strlen(options->dir) + SEGMENT_NAME_BYTES * 4 > LIMIT_PATH_BYTES || options->dir[0] == '\0')
+        return err_raise(err, ST_INVALID, "log: the folder's name has %zu bytes",
+                         strlen(options->dir));
+    if (options->segment_bytes < SEGMENT_BYTES_MIN || options->segment_bytes > SEGMENT_BYTES_MAX)
+        return err_raise(err, ST_INVALID, "log %s: segments of %llu bytes, not %d to %d",
+                         options->dir, (unsigned long long)options->segment_bytes,
+                         SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+    if (options->spare_count == 0 || options->gather_bytes_max == 0)
+        return err_raise(err, ST_INVALID, "log %s: no spare segment, or nothing to gather in",
+                         options->dir);
+    return ST_OK;
+}
+
+/* ------------------------------------------------------------------ a copy */
+
+/* Records on their way into a fresh segment. */
+struct copy {
+    struct wal *w;
+    struct segment *to;
+    uint64_t offset; /* of the next record */
+};
+
+static enum status
+copy_write(struct copy *c, struct err *err)
+{
+    struct gather *g = &c->w->gathers[0];
+    struct slice part = slice_of(g->bytes, g->used);
+    enum status st;
+
+    if (g->used == 0)
+        return ST_OK;
+    st = file_write(c->to->file, c->offset - g->used, &part, 1, err);
+    wal__gather_reset(g);
+    return st;
+}
+
+static enum status
+copy_record(struct copy *c, struct raw_record *r, struct err *err)
+{
+    struct gather *g = &c->w->gathers[0];
+    size_t size = wal__record_bytes(r);
+
+    ASSERT(c->offset + size + TAIL_BYTES <= c->to->bytes); /* W10 */
+    if (!wal__gather_reserve(g, size))
+        return err_raise(err, ST_NO_MEMORY, "log %s: out of memory", c->w->dir);
+    r->watermark = SEGMENT_HEADER_BYTES;
+    wal__record_put(g->bytes + g->used, c->to->seed, c->offset, r);
+    g->used += size;
+    c->offset += size;
+    return g->used >= COPY_BYTES ? copy_write(c, err) : ST_OK;
+}
+
+static enum status
+copy_heads(struct copy *c, struct err *err)
+{
+    struct heads *hs = &c->w->heads;
+    enum status st = ST_OK;
+
+    for (size_t i = 0; i < hs->slot_count && st == ST_OK; i++) {
+        if (hs->slots[i] != NULL) {
+            struct raw_record r = wal__head_record(hs->slots[i]);
+
+            st = copy_record(c, &r, err);
+        }
+    }
+    return st;
+}
+
+/* The hard states have been copied; those that come now are newer. */
+static enum status
+copy_found(struct copy *c, struct found *found, struct err *err)
+{
+    struct raw_record *r = &found->record;
+    enum status st;
+
+    if (r->type != WAL_ENTRY && r->type != WAL_HEAD)
+        return ST_OK;
+    st = copy_record(c, r, err);
+    if (st == ST_OK && r->type == WAL_HEAD) {
+        struct head *h = wal__head_create(r->tablet, r->term, r->body);
+
+        if (h == NULL || wal__heads_reserve(&c->w->heads) != ST_OK) {
+            mem_free(h);
+            return err_raise(err, ST_NO_MEMORY, "log %s: out of memory", c->w->dir);
+        }
+        mem_free(wal__heads_put(&c->w->heads, h));
+    }
+    return st;
+}
+
+static enum status
+copy_unproven(struct copy *c, struct walk *k, struct err *err)
+{
+    struct found found;
+    enum status st;
+
+    for (uint64_t at = k->proven; at < k->end; at += found.size) {
+        st = wal__scan_record(&k->scan, at, k->end, &found, err);
+        if (st != ST_OK)
+            return st;
+        if (found.parse != PARSE_OK)
+            return err_raise(err, ST_IO, "log %s: a record changed while it was read", c->w->dir);
+        st = copy_found(c, &found, err);
+        if (st != ST_OK)
+            return st;
+        if (found.record.type == WAL_ENTRY || found.record.type == WAL_HEAD)
+            k->report->rewritten_count++;
+    }
+    return copy_write(c, err);
+}
+
+/* ------------------------------------------------------------------ a fresh segment */
+
+/* A spare that can hold so many bytes, taken out of `freed`; NULL when there is none. */
+static struct segment *
+take_spare(struct wal *w, uint64_t bytes, uint64_t barred)
+{
+    list_each (at, &w->freed) {
+        struct segment *s = container_of(at, struct segment, link);
+
+        if (s->bytes == bytes && s->sequence != barred && !s->doomed) {
+            list_remove(&s->link);
+            return s;
+        }
+    }
+    return NULL;
+}
+
+static enum status
+obtain(struct wal *w, uint64_t bytes, uint64_t barred, struct segment **out, struct err *err)
+{
+    struct segment *s = take_spare(w, bytes, barred);
+    enum status st;
+
+    if (s == NULL)
+        return wal__segment_make(&w->place, w->next_sequence++, bytes, out, err);
+    st = wal__segment_recycle(&w->place, s, w->next_sequence++, err);
+    if (st != ST_OK) {
+        wal__segment_destroy(s);
+        return st;
+    }
+    *out = s;
+    return ST_OK;
+}
+
+/* Take the proven part of the log over from the walk.  Segments of which nothing is left stay
+ * behind, in the walk. */
+static void
+adopt_chain(struct wal *w, struct walk *k)
+{
+    struct list *link;
+
+    if (!list_empty(&k->segments)) {
+        struct segment *last = wal__walk_last(k);
+
+        last->limit = k->proven;
+        last->settled = true;
+    }
+    while ((link = list_pop_front(&k->segments)) != NULL)
+        list_push_back(&w->chain, link);
+    while (!list_empty(&w->chain)) {
+        struct segment *s = container_of(w->chain.prev, struct segment, link);
+
+        /* What comes next is not what its seal names. */
+        if (s->seal_at != 0 && s->seal_at < s->limit)
+            s->limit = s->seal_at;
+        s->seal_at = 0;
+        if (s->limit > SEGMENT_HEADER_BYTES)
+            return;
+        list_remove(&s->link);
+        list_push_front(&k->segments, &s->link);
+    }
+}
+
+static uint64_t
+round_up(uint64_t bytes)
+{
+    return (bytes + SEGMENT_HEADER_BYTES - 1) / SEGMENT_HEADER_BYTES * SEGMENT_HEADER_BYTES;
+}
+
+static enum status
+fill_fresh(struct wal *w, struct walk *k, struct segment *fresh, struct err *err)
+{
+    struct copy c = { w, fresh, SEGMENT_HEADER_BYTES };
+    enum status st = copy_heads(&c, err);
+
+    if (st == ST_OK)
+        st = copy_unproven(&c, k, err);
+    if (st == ST_OK && c.offset > SEGMENT_HEADER_BYTES)
+        st = file_sync(fresh->file, err);
+    w->at = c.offset;
+    return st;
+}
+
+static enum status
+continue_fresh(struct wal *w, struct walk *k, struct err *err)
+{
+    uint64_t need = SEGMENT_HEADER_BYTES + w->heads.bytes + (k->end - k->proven) + TAIL_BYTES;
+    uint64_t bytes = need > w->segment_bytes ? round_up(need) : w->segment_bytes;
+    struct segment *fresh = NULL;
+    enum status st;
+
+    st = obtain(w, bytes, k->barred, &fresh, err);
+    if (st != ST_OK)
+        return st;
+    st = fill_fresh(w, k, fresh, err);
+    if (st != ST_OK) {
+        wal__segment_destroy(fresh);
+        return st;
+    }
+    adopt_chain(w, k);
+    if (!list_empty(&w->chain))
+        fresh->base = wal__segment_end(container_of(w->chain.prev, struct segment, link));
+    list_push_back(&w->chain, &fresh->link);
+    return wal__chain_write(&w->place, &w->chain, err);
+}
+
+/* ------------------------------------------------------------------ in place */
+
+static enum status
+continue_in_place(struct wal *w, struct walk *k, struct err *err)
+{
+    struct segment *last = wal__walk_last(k);
+    struct segment_header h;
+    struct copy c = { w, last, k->mark_at };
+    struct raw_record mark = { .type = RECORD_MARK, .watermark = k->mark_at };
+    enum status st;
+
+    st = wal__segment_open(&w->place, last->sequence, ENV_OPEN_WRITE, &last->file, &h, err);
+    if (st != ST_OK)
+        return st;
+    if (k->mark_at != 0) {
+        struct gather *g = &w->gathers[0];
+
+        if (!wal__gather_reserve(g, MARK_BYTES))
+            return err_raise(err, ST_NO_MEMORY, "log %s: out of memory", w->dir);
+        wal__record_put(g->bytes, last->seed, k->mark_at, &mark);
+        g->used = MARK_BYTES;
+        c.offset += MARK_BYTES;
+        st = copy_write(&c, err);
+        if (st == ST_OK)
+            st = file_sync(last->file, err);
+        if (st != ST_OK)
+            return st;
+        w->marked = true;
+    }
+    w->at = k->end;
+    last->limit = 0;
+    last->settled = false;
+    list_splice_back(&w->chain, &k->segments);
+    return ST_OK;
+}
+
+/* ------------------------------------------------------------------ opening */
+
+/* All segment files that are not part of the log; a crash may have left any number of them. */
+static enum status
+gather_spares(struct wal *w, const struct walk *k, struct err *err)
+{
+    for (size_t i = 0; i < k->sequences.count; i++) {
+        char path[LIMIT_PATH_BYTES];
+        struct segment *s;
+        enum status st;
+
+        w->next_sequence = k->sequences.items[i] + 1; /* ascending */
+        if (wal__walk_has(k, k->sequences.items[i]))
+            continue;
+        s = mem_new(struct segment);
+        if (s == NULL)
+            return err_raise(err, ST_NO_MEMORY, "log %s: out of memory", w->dir);
+        s->sequence = k->sequences.items[i];
+        list_push_back(&w->freed, &s->link);
+        wal__segment_path(&w->place, s->sequence, path);
+        st = env_stat(w->place.env, path, &s->bytes, err);
+        if (st != ST_OK)
+            return st;
+    }
+    return ST_OK;
+}
+
+/* The folder above `dir`; "." when there is no slash in it. */
+static void
+parent_of(const char *dir, char out[LIMIT_PATH_BYTES])
+{
+    char *slash;
+
+    snprintf(out, LIMIT_PATH_BYTES, "%s", dir);
+    slash = strrchr(out, '/');
+    if (slash == NULL)
+        snprintf(out, LIMIT_PATH_BYTES, ".");
+    else
+        slash[slash == out ? 1 : 0] = '\0';
+}
+
+static enum status
+make_folder(struct wal *w, struct err *err)
+{
+    char parent[LIMIT_PATH_BYTES];
+    enum status made = env_make_dir(w->place.env, w->dir, err);
+    enum status st;
+
+    if (made != ST_OK && made != ST_EXISTS)
+        return made;
+    parent_of(w->dir, parent);
+    st = env_sync_dir(w->place.env, parent, err);
+    if (st != ST_OK && made == ST_OK) {
+        /* A second sync would prove nothing (W5): the next attempt is to make it anew. */
+        enum status ignored = env_remove_dir(w->place.env, w->dir, NULL);
+
+        (void)ignored;
+    }
+    return st;
+}
+
+static enum status
+create_stream(struct wal *w, struct walk *k, struct err *err)
+{
+    enum status st = make_folder(w, err);
+
+    if (st == ST_OK)
+        st = gather_spares(w, k, err);
+    if (st == ST_OK)
+        st = continue_fresh(w, k, err);
+    k->report->clean = true;
+    return st;
+}
+
+static enum status
+resume_stream(struct wal *w, struct walk *k, struct err *err)
+{
+    struct heads none = w->heads;
+    enum status st = gather_spares(w, k, err);
+
+    if (st == ST_OK && !k->was_cut) /* wal_cut() has done so */
+        st = wal__chain_write(&w->place, &k->segments, err);
+    if (st != ST_OK)
+        return st;
+    w->heads = k->heads;
+    k->heads = none;
+    return k->report->clean ? continue_in_place(w, k, err) : continue_fresh(w, k, err);
+}
+
+/* Files that the walk had found part of the log, and that are so no more. */
+static void
+keep_leftovers(struct wal *w, struct walk *k)
+{
+    list_splice_back(&w->freed, &k->segments);
+}
+
+/* The chain is complete, and durable to its end. */
+static void
+begin(struct wal *w)
+{
+    wal_position end;
+
+    w->current = container_of(w->chain.prev, struct segment, link);
+    w->writing = w->current;
+    ASSERT(w->current->file != NULL && w->at >= SEGMENT_HEADER_BYTES);
+    list_each (at, &w->chain) {
+        w->chain_count++;
+        w->retained_bytes += container_of(at, struct segment, link)->bytes;
+    }
+    end = w->current->base + (w->at - SEGMENT_HEADER_BYTES);
+    w->current->heads_end = end;
+    atomic_init(&w->end, end);
+    atomic_init(&w->written, end);
+    atomic_init(&w->durable, end);
+}
+
+static struct wal *
+create(struct env *env, const struct wal_options *options)
+{
+    struct wal *w = mem_new(struct wal);
+
+    if (w == NULL)
+        return NULL;
+    lock_init(&w->own_lock);
+    w->lock = &w->own_lock;
+    list_init(&w->chain);
+    list_init(&w->ready);
+    list_init(&w->freed);
+    w->segment_bytes = options->segment_bytes;
+    w->gather_bytes_max = options->gather_bytes_max;
+    w->spare_count = options->spare_count;
+    w->next_sequence = 1;
+    w->dir = mem_strdup(options->dir);
+    w->place = (struct place){ env, w->dir, options->store_id };
+    if (w->dir == NULL || !wal__gather_reserve(&w->gathers[0], 1) ||
+        !wal__gather_reserve(&w->gathers[1], 1)) {
+        wal_abandon(w);
+        return NULL;
+    }
+    return w;
+}
+
+static enum status
+walk_and_go_on(struct wal *w, struct walk *k, struct err *err)
+{
+    struct err reason = { 0 };
+    enum status st = wal__walk(k, &reason);
+
+    if (st == ST_OK)
+        st = resume_stream(w, k, err);
+    else if (k->absent && k->options->create)
+        st = create_stream(w, k, err);
+    else if (err != NULL)
+        *err = reason;
+    if (st == ST_OK) {
+        keep_leftovers(w, k);
+        begin(w);
+    }
+    return st;
+}
+
+enum status
+wal__open(struct wal **out, struct env *env, const struct wal_options *options,
+          const struct wal_damage *cut, struct wal_recovery *report, struct err *err)
+{
+    struct wal *w;
+    struct walk k;
+    enum status st;
+
+    ASSERT(options->replay != NULL);
+    st = wal__check_options(options, err);
+    if (st != ST_OK)
+        return st;
+    w = create(env, options);
+    if (w == NULL)
+        return err_raise(err, ST_NO_MEMORY, "log %s: out of memory", options->dir);
+    wal__walk_init(&k, &w->place, options, report);
+    k.cut = cut;
+    st = walk_and_go_on(w, &k, err);
+    wal__walk_release(&k);
+    if (st != ST_OK) {
+        wal_abandon(w);
+        return st;
+    }
+    *out = w;
+    return ST_OK;
+}
+
+enum status
+wal_open(struct wal **out, struct env *env, const struct wal_options *options,
+         struct wal_recovery *report, struct err *err)
+{
+    return wal__open(out, env, options, NULL, report, err);
+}
