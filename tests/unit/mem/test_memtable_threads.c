@@ -1,0 +1,223 @@
+/* One writer and several readers on one memtable; run under the thread sanitizer.
+ *
+ * Write number i (1, 2, ...) has version i and puts key `plan[i]`.  The writer
+ * says `done = i` when the put has returned.  So a reader that has seen `done`
+ * knows exactly what it must find at that snapshot, whatever is added meanwhile. */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/prng.h"
+
+#include "mem/memtable.h"
+#include "unit/test.h"
+
+enum { WRITES = 60000, KEYS = 20000, READERS = 3, KEY_BYTES = 12, WALK_EVERY = 4000 };
+
+struct world {
+    struct memtable *table;
+    uint32_t plan[WRITES + 1];     /* write -> key */
+    uint32_t previous[WRITES + 1]; /* write -> the write of the same key before it, or 0 */
+    uint64_t seed;
+    _Atomic uint64_t done;
+    _Atomic uint64_t broken; /* expectations that did not hold */
+};
+
+struct reader_thread {
+    pthread_t thread;
+    struct world *world;
+    uint32_t index;
+    uint64_t reads;
+};
+
+static struct slice
+key_of(uint32_t number, uint8_t out[KEY_BYTES])
+{
+    uint64_t bits = hash_u64(number);
+
+    memcpy(out, &bits, 8);
+    memcpy(out + 8, &number, 4);
+    return slice_of(out, KEY_BYTES);
+}
+
+static void
+hold(struct world *w, bool condition)
+{
+    if (!condition)
+        atomic_fetch_add(&w->broken, 1);
+}
+
+static void
+check_value(struct world *w, const struct entry *e)
+{
+    uint64_t stored = 0;
+
+    hold(w, e->value.size == sizeof(stored));
+    memcpy(&stored, e->value.data, sizeof(stored));
+    hold(w, stored == hash_u64(e->version));
+}
+
+static void *
+write_all(void *ctx)
+{
+    struct world *w = ctx;
+
+    for (uint64_t i = 1; i <= WRITES; i++) {
+        uint8_t key[KEY_BYTES];
+        uint64_t value = hash_u64(i);
+        struct entry e = { .key = key_of(w->plan[i], key),
+                           .value = slice_of(&value, sizeof(value)),
+                           .version = i,
+                           .type = ENTRY_VALUE };
+
+        hold(w, memtable_put(w->table, &e) == ST_OK);
+        atomic_store_explicit(&w->done, i, memory_order_release);
+    }
+    return NULL;
+}
+
+/* The key of a write that is done, at a snapshot not before it: the answer is known
+ * as far as writes up to `done` decide it. */
+static void
+check_get(struct world *w, struct prng *prng)
+{
+    uint64_t done = atomic_load_explicit(&w->done, memory_order_acquire);
+    uint64_t i = done == 0 ? 0 : 1 + prng_below(prng, done);
+    uint8_t bytes[KEY_BYTES];
+    struct slice key = key_of(w->plan[i], bytes);
+    struct entry first;
+    struct entry second;
+
+    if (i == 0)
+        return;
+    hold(w, memtable_get(w->table, key, hash64(key), i, &first));
+    hold(w, first.version == i);
+    check_value(w, &first);
+    hold(w, memtable_get(w->table, key, hash64(key), i - 1, &first) == (w->previous[i] != 0));
+    hold(w, w->previous[i] == 0 || first.version == w->previous[i]);
+
+    hold(w, memtable_get(w->table, key, hash64(key), VERSION_MAX, &first));
+    hold(w, first.version >= i);
+    check_value(w, &first);
+    hold(w, memtable_get(w->table, key, hash64(key), VERSION_MAX, &second));
+    hold(w, second.version >= first.version); /* M6: never back */
+}
+
+/* A walk sees, in strict order, at least all that was done when it began. */
+static void
+check_walk(struct world *w)
+{
+    uint64_t done = atomic_load_explicit(&w->done, memory_order_acquire);
+    uint64_t seen = 0;
+    struct memtable_iter it;
+    struct entry before = { 0 };
+    struct entry e;
+
+    memtable_iter_init(&it, w->table);
+    for (memtable_iter_first(&it); memtable_iter_valid(&it); memtable_iter_next(&it)) {
+        memtable_iter_entry(&it, &e);
+        check_value(w, &e);
+        hold(w, before.version == 0 ||
+                    entry_compare(before.key, before.version, e.key, e.version) < 0);
+        seen += e.version <= done;
+        before = e;
+    }
+    hold(w, seen == done);
+}
+
+static void
+check_seek(struct world *w, struct prng *prng)
+{
+    uint64_t done = atomic_load_explicit(&w->done, memory_order_acquire);
+    uint64_t i = done == 0 ? 0 : 1 + prng_below(prng, done);
+    uint8_t bytes[KEY_BYTES];
+    struct slice key = key_of(w->plan[i], bytes);
+    struct memtable_iter it;
+    struct entry e;
+
+    if (i == 0)
+        return;
+    memtable_iter_init(&it, w->table);
+    memtable_iter_seek(&it, key, i);
+    hold(w, memtable_iter_valid(&it));
+    memtable_iter_entry(&it, &e);
+    hold(w, e.version == i && slice_equal(e.key, key));
+    memtable_iter_prev(&it);
+    if (!memtable_iter_valid(&it))
+        return;
+    memtable_iter_entry(&it, &e);
+    hold(w, entry_compare(e.key, e.version, key, i) < 0);
+}
+
+static void *
+read_until_done(void *ctx)
+{
+    struct reader_thread *r = ctx;
+    struct prng prng;
+
+    prng_init(&prng, r->world->seed + r->index);
+    while (atomic_load_explicit(&r->world->done, memory_order_relaxed) < WRITES) {
+        check_get(r->world, &prng);
+        check_seek(r->world, &prng);
+        if (r->reads++ % WALK_EVERY == 0)
+            check_walk(r->world);
+    }
+    return NULL;
+}
+
+static struct world *
+make_world(uint64_t seed, bool ascending)
+{
+    struct world *w = mem_new(struct world);
+    uint32_t *last = mem_new_array(uint32_t, KEYS);
+    struct prng prng;
+
+    assert_non_null(w);
+    assert_non_null(last);
+    prng_init(&prng, seed);
+    w->seed = seed;
+    w->table = memtable_create(1 << 20);
+    assert_non_null(w->table);
+    for (uint32_t i = 1; i <= WRITES; i++) {
+        w->plan[i] = ascending ? i % KEYS : (uint32_t)prng_below(&prng, KEYS);
+        w->previous[i] = last[w->plan[i]];
+        last[w->plan[i]] = i;
+    }
+    mem_free(last);
+    return w;
+}
+
+static void
+run_world(struct world *w)
+{
+    struct reader_thread readers[READERS] = { 0 };
+    pthread_t writer;
+
+    for (uint32_t i = 0; i < READERS; i++) {
+        readers[i].world = w;
+        readers[i].index = i;
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_until_done, &readers[i]), 0);
+    }
+    assert_int_equal(pthread_create(&writer, NULL, write_all, w), 0);
+    pthread_join(writer, NULL);
+    for (uint32_t i = 0; i < READERS; i++)
+        pthread_join(readers[i].thread, NULL);
+    check_walk(w);
+    EXPECT_U64(atomic_load(&w->broken), 0);
+    memtable_unref(w->table);
+    mem_free(w);
+}
+
+TEST(memtable_readers_see_whole_entries_and_never_go_back)
+{
+    run_world(make_world(test_seed(21), false));
+}
+
+TEST(memtable_readers_are_right_when_keys_arrive_in_cycles)
+{
+    run_world(make_world(test_seed(22), true));
+}
+
+TEST_MAIN(RUN(memtable_readers_see_whole_entries_and_never_go_back),
+          RUN(memtable_readers_are_right_when_keys_arrive_in_cycles))
