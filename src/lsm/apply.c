@@ -1,0 +1,263 @@
+/*
+ * The owner's side of the tree: units in, memtables sealed, trees cleared.  T2, T3, T4 and T8
+ * at the head of lsm.c.
+ *
+ * Only the owner replaces the active layer, so it may use `t->active` without
+ * asking the epoch.  The memtable comes with the first entry: an idle tree has none.
+ */
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+#include "lsm/lsm_internal.h"
+
+/* The position moves to `mark`; its version is the highest that we know of. */
+static void
+reach(struct lsm *t, const struct lsm_mark *mark, version_t version)
+{
+    version_t visible = atomic_load_explicit(&t->visible, memory_order_relaxed);
+
+    if (version < mark->version)
+        version = mark->version;
+    if (version < visible)
+        version = visible;
+    t->mark = (struct lsm_mark){ mark->index, mark->term, version };
+    atomic_store_explicit(&t->visible, version, memory_order_release); /* T2 */
+}
+
+/* The active memtable has grown. */
+static void
+account(struct lsm *t)
+{
+    lsm__layer_charge(t->active);
+    atomic_store_explicit(&t->active_bytes, memtable_bytes(t->active->memtable),
+                          memory_order_relaxed);
+}
+
+/* A view like the current one, with a fresh memtable. */
+static enum status
+begin_memtable(struct lsm *t)
+{
+    struct layer *l = lsm__layer_create(t, true);
+    struct view *v = lsm__view_create(t);
+    struct view *old;
+
+    if (l == NULL || v == NULL) {
+        lsm__layer_unref(l);
+        lsm__view_unref(v);
+        return ST_NO_MEMORY;
+    }
+    lock_take(&t->lock);
+    lsm__view_copy(v, atomic_load_explicit(&t->view, memory_order_relaxed));
+    lsm__view_set_active(v, l);
+    old = lsm__view_publish(t, v);
+    lock_drop(&t->lock);
+    t->active = l;
+    lsm__view_retire(t, old);
+    return ST_OK;
+}
+
+/* Is the entry here from an attempt that failed midway?  Only asked after one. */
+static bool
+is_there(const struct memtable *m, const struct entry *e, uint64_t hash)
+{
+    struct entry newest;
+
+    return memtable_get(m, e->key, hash, VERSION_MAX, &newest) && newest.version == e->version;
+}
+
+static enum status
+insert(struct lsm *t, const struct entry *entries, size_t count, size_t *bytes)
+{
+    struct memtable *m = t->active->memtable;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct entry *e = &entries[i];
+        uint64_t hash = hash64(e->key);
+
+        ASSERT(e->version == entries[0].version);
+        *bytes += e->key.size + e->value.size;
+        if (t->torn == 0 || !is_there(m, e, hash)) {
+            enum status st = memtable_put_hashed(m, e, hash);
+
+            if (st != ST_OK)
+                return st;
+        }
+    }
+    return ST_OK;
+}
+
+enum status
+lsm_apply(struct lsm *t, const struct entry *entries, size_t count, const struct lsm_mark *mark)
+{
+    version_t version = count > 0 ? entries[0].version : 0;
+    size_t bytes = 0;
+    enum status st;
+
+    ASSERT(mark->index > t->mark.index);
+    ASSERT(t->torn == 0 || t->torn == version); /* a failed unit is repeated before anything else */
+    ASSERT(count == 0 || version > atomic_load_explicit(&t->visible, memory_order_relaxed));
+
+    if (count > 0 && t->active == NULL) {
+        st = begin_memtable(t);
+        if (st != ST_OK)
+            return st;
+    }
+    if (count > 0) {
+        st = insert(t, entries, count, &bytes);
+        account(t);
+        t->torn = st == ST_OK ? 0 : version;
+        if (st != ST_OK)
+            return st;
+    }
+    lsm__count(&t->bytes_applied, bytes);
+    reach(t, mark, version);
+    return ST_OK;
+}
+
+void
+lsm_advance(struct lsm *t, const struct lsm_mark *mark)
+{
+    ASSERT(mark->index >= t->mark.index);
+    ASSERT(t->torn == 0);
+    reach(t, mark, 0);
+}
+
+void
+lsm_set_time(struct lsm *t, uint64_t committed_ms)
+{
+    if (committed_ms > atomic_load_explicit(&t->committed_ms, memory_order_relaxed))
+        atomic_store_explicit(&t->committed_ms, committed_ms, memory_order_relaxed);
+}
+
+/* ------------------------------------------------------------------ switch and clear */
+
+bool
+lsm_switch_due(const struct lsm *t)
+{
+    return atomic_load_explicit(&t->active_bytes, memory_order_relaxed) >=
+           t->options.memtable_bytes;
+}
+
+/* Forget the active layer, which `t->view` has no longer. */
+static void
+leave_active(struct lsm *t)
+{
+    lsm__layer_unref(t->active);
+    t->active = NULL;
+    t->torn = 0; /* T3: the unit, when it is repeated, goes into a later layer as a whole */
+    t->sealed_index = t->mark.index;
+    atomic_store_explicit(&t->active_bytes, 0, memory_order_relaxed);
+}
+
+static bool
+nothing_to_seal(const struct lsm *t)
+{
+    return (t->active == NULL || memtable_entry_count(t->active->memtable) == 0) &&
+           t->mark.index == t->sealed_index;
+}
+
+enum status
+lsm_switch(struct lsm *t)
+{
+    struct layer *sealed;
+    struct view *v;
+    struct view *old;
+
+    if (nothing_to_seal(t))
+        return ST_OK;
+    if (atomic_load_explicit(&t->sealed_count, memory_order_relaxed) == SEALED_LIMIT)
+        return ST_BUSY;
+    sealed = t->active != NULL ? t->active : lsm__layer_create(t, false);
+    v = lsm__view_create(t);
+    if (sealed == NULL || v == NULL) {
+        if (sealed != t->active)
+            lsm__layer_unref(sealed);
+        lsm__view_unref(v);
+        return ST_NO_MEMORY;
+    }
+    sealed->mark = t->mark; /* T4 */
+    lock_take(&t->lock);
+    lsm__view_copy(v, atomic_load_explicit(&t->view, memory_order_relaxed));
+    lsm__view_set_active(v, NULL);
+    lsm__view_push_sealed(v, sealed);
+    old = lsm__view_publish(t, v);
+    lock_drop(&t->lock);
+    t->active = sealed;
+    leave_active(t);
+    lsm__view_retire(t, old);
+    return ST_OK;
+}
+
+/* Snapshots keep what they saw.  The lock is held. */
+static void
+keep_for_snapshots(struct lsm *t, struct view *old)
+{
+    list_each (at, &t->snapshots) {
+        struct lsm_snapshot *s = container_of(at, struct lsm_snapshot, link);
+
+        if (s->view != NULL)
+            continue; /* since an earlier clear */
+        atomic_fetch_add_explicit(&old->refs, 1, memory_order_relaxed);
+        s->view = old;
+        atomic_fetch_add_explicit(&t->kept_count, 1, memory_order_relaxed);
+    }
+}
+
+enum status
+lsm_clear(struct lsm *t, const struct lsm_mark *mark)
+{
+    struct version *empty = version_create();
+    struct view *v = lsm__view_create(t);
+    struct view *old;
+
+    ASSERT(mark->index > t->mark.index);
+    if (empty == NULL || v == NULL) {
+        if (empty != NULL)
+            version_unref(empty);
+        lsm__view_unref(v);
+        return ST_NO_MEMORY;
+    }
+    lsm__view_set_version(v, empty, 0);
+    version_unref(empty);
+
+    lock_take(&t->lock);
+    keep_for_snapshots(t, atomic_load_explicit(&t->view, memory_order_relaxed));
+    reach(t, mark, 0);
+    v->floor = t->mark.version;
+    t->clear_mark = t->mark;
+    atomic_store_explicit(&t->clear_pending, true, memory_order_relaxed);
+    atomic_fetch_add_explicit(&t->generation, 1, memory_order_relaxed); /* T8 */
+    atomic_fetch_add(&t->records_tag, 1);                               /* T9 */
+    old = lsm__view_publish(t, v);
+    lock_drop(&t->lock);
+    leave_active(t);
+    lsm__view_retire(t, old);
+    return ST_OK;
+}
+
+/* ------------------------------------------------------------------ stalls */
+
+enum lsm_stall
+lsm_stall(const struct lsm *t)
+{
+    if (lsm_switch_due(t) &&
+        atomic_load_explicit(&t->sealed_count, memory_order_relaxed) >= t->options.sealed_max)
+        return LSM_STALL_MEMTABLES;
+    if (atomic_load_explicit(&t->l0_count, memory_order_relaxed) >= t->options.l0_stall)
+        return LSM_STALL_L0;
+    return LSM_STALL_NONE;
+}
+
+const char *
+lsm_stall_name(enum lsm_stall stall)
+{
+    static const char *const names[LSM_STALL_COUNT] = {
+        [LSM_STALL_NONE] = "none",
+        [LSM_STALL_MEMTABLES] = "memtables",
+        [LSM_STALL_L0] = "l0",
+    };
+
+    ASSERT(stall < LSM_STALL_COUNT);
+    return names[stall];
+}

@@ -1,0 +1,10 @@
+# The tree itself; the manifest, versions, picker and record cache are tested beside it.
+set(tree_fixture tree_fixture.c tree_model.c)
+distkv_test(lsm_tree SOURCES test_tree.c ${tree_fixture} LINKS lsm simenv)
+distkv_test(lsm_tree_compact SOURCES test_tree_compact.c ${tree_fixture} LINKS lsm simenv)
+distkv_test(lsm_tree_jobs SOURCES test_tree_jobs.c ${tree_fixture} LINKS lsm simenv)
+distkv_test(lsm_tree_iter SOURCES test_tree_iter.c ${tree_fixture} LINKS lsm simenv)
+distkv_test(lsm_tree_random SOURCES test_tree_random.c ${tree_fixture} LINKS lsm simenv)
+distkv_test(lsm_tree_faults SOURCES test_tree_faults.c ${tree_fixture} LINKS lsm simenv)
+distkv_test(lsm_tree_damage SOURCES test_tree_damage.c ${tree_fixture} LINKS lsm simenv)
+distkv_test(lsm_tree_threads SOURCES test_tree_threads.c LINKS lsm)
