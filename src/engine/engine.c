@@ -1,0 +1,381 @@
+/*
+ * A data directory's life.
+ *
+ * INVARIANTS
+ *
+ *   N1  The log is retained from the first entry of any tree that no durable
+ *       table of it holds: flushed entries may go, pending ones may not.
+ *   N2  What the CATALOGUE names is there: a tree's folder is made before its
+ *       name, so a missing folder is damage.
+ *   N3  One process at a time: LOCK is held from opening to closing.
+ *   N4  Nothing is answered from the log before engine_recover() has made
+ *       durable what it replayed (wal_open's promise).
+ *   N5  After a failed write or fsync of the log nothing is appended (P4).
+ *
+ * Not here, on purpose: what log records mean (tablet/), threads (env).
+ */
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include "engine/engine_internal.h"
+
+enum {
+    SEGMENT_BYTES_MIN = 64 << 10,
+    SEGMENT_BYTES_MAX = 1 << 30,
+    MEMTABLE_BYTES_MIN = 64 << 10,
+    GATHER_BYTES_MAX = 8 << 20,
+    SYNC_INTERVAL_MIN_MS = 10,
+    SPARE_SEGMENTS = 1,
+};
+
+void
+engine_options_default(struct engine_options *options)
+{
+    *options = (struct engine_options){
+        .kind = ENGINE_SERVER,
+        .create = true,
+        .budget_bytes = (size_t)512 << 20,
+        .segment_bytes = 64 << 20,
+        .log_bytes_max = (uint64_t)1 << 30,
+        .sync_interval_ms = 1000,
+        .min_free_bytes = 100 << 20,
+    };
+    lsm_options_default(&options->trees);
+}
+
+static enum status
+check_options(const struct engine_options *o, struct err *err)
+{
+    if (o->segment_bytes < SEGMENT_BYTES_MIN || o->segment_bytes > SEGMENT_BYTES_MAX)
+        return err_raise(err, ST_INVALID, "a log segment of %llu bytes: 64 KB to 1 GB are possible",
+                         (unsigned long long)o->segment_bytes);
+    if (o->trees.memtable_bytes < MEMTABLE_BYTES_MIN)
+        return err_raise(err, ST_INVALID, "a memtable of %zu bytes: 64 KB is the least",
+                         o->trees.memtable_bytes);
+    if (o->budget_bytes < 2 * o->trees.memtable_bytes)
+        return err_raise(err, ST_INVALID,
+                         "a memory budget of %zu bytes: at least two memtables of "
+                         "%zu bytes must fit",
+                         o->budget_bytes, o->trees.memtable_bytes);
+    if (o->sync_interval_ms < SYNC_INTERVAL_MIN_MS)
+        return err_raise(err, ST_INVALID, "a sync interval of %u ms: 10 ms is the least",
+                         o->sync_interval_ms);
+    return ST_OK;
+}
+
+/* ------------------------------------------------------------------ opening */
+
+static enum status
+make_folder(struct engine *e, struct err *err)
+{
+    char parent[LIMIT_PATH_BYTES];
+    enum status st = env_make_dir(e->env, e->dir, err);
+    char *slash;
+
+    if (st == ST_EXISTS)
+        return ST_OK;
+    if (st != ST_OK)
+        return st;
+    snprintf(parent, sizeof(parent), "%s", e->dir);
+    slash = strrchr(parent, '/');
+    if (slash == NULL)
+        snprintf(parent, sizeof(parent), ".");
+    else if (slash == parent)
+        parent[1] = '\0';
+    else
+        *slash = '\0';
+    return env_sync_dir(e->env, parent, err);
+}
+
+static enum status
+lock_folder(struct engine *e, struct err *err)
+{
+    char path[LIMIT_PATH_BYTES];
+    enum status st;
+
+    snprintf(path, sizeof(path), "%s/LOCK", e->dir);
+    st = env_lock(e->env, path, &e->lock_file, err);
+    if (st == ST_EXISTS)
+        st = err_raise(err, ST_EXISTS,
+                       "%s is in use by another process; stop that one first, or "
+                       "choose another data directory",
+                       e->dir);
+    return st;
+}
+
+struct contents {
+    uint32_t files;
+};
+
+static void
+count_contents(void *ctx, const char *name)
+{
+    struct contents *c = ctx;
+    size_t size = strlen(name);
+
+    if (strcmp(name, "LOCK") == 0 || (size > 4 && strcmp(name + size - 4, ".tmp") == 0))
+        return;
+    c->files++;
+}
+
+/* A store is born in this order: catalogue, then identity; with an identity it exists. */
+static enum status
+create_store(struct engine *e, struct err *err)
+{
+    struct contents c = { 0 };
+    enum status st;
+
+    if (!e->options.create)
+        return err_raise(err, ST_NOT_FOUND, "%s: there is no store", e->dir);
+    st = env_list(e->env, e->dir, count_contents, &c, err);
+    if (st != ST_OK)
+        return st;
+    if (c.files > 0)
+        return err_raise(err, ST_CORRUPT,
+                         "%s/IDENTITY: missing, but the folder is not empty: it "
+                         "is not a DistKV store, or it is damaged",
+                         e->dir);
+    return engine__create_identity(e, err);
+}
+
+static enum status
+open_store(struct engine *e, struct err *err)
+{
+    bool exists = false;
+    char path[LIMIT_PATH_BYTES];
+    uint64_t size;
+    enum status st = engine__load_identity(e, &exists, err);
+
+    if (st != ST_OK)
+        return st;
+    if (exists && e->options.must_be_new)
+        return err_raise(err, ST_EXISTS, "%s: there is a store already", e->dir);
+    if (!exists)
+        st = create_store(e, err);
+    if (st != ST_OK)
+        return st;
+
+    /* A store without a catalogue is one whose creation was cut short, if it has no log either. */
+    snprintf(path, sizeof(path), "%s/log-0/CHAIN", e->dir);
+    if (env_stat(e->env, path, &size, err) == ST_NOT_FOUND) {
+        snprintf(path, sizeof(path), "%s/CATALOGUE", e->dir);
+        st = env_stat(e->env, path, &size, err);
+        if (st == ST_NOT_FOUND)
+            st = engine__store_catalogue(e, 0, err);
+    }
+    return st == ST_OK ? engine__open_trees(e, err) : st;
+}
+
+static enum status
+make_shared(struct engine *e, struct err *err)
+{
+    size_t budget = e->options.budget_bytes;
+    size_t records = e->options.record_cache_bytes;
+    size_t blocks = e->options.block_cache_bytes;
+
+    budget_init(&e->budget, budget);
+    epoch_init(&e->epoch);
+    atomic_init(&e->next_number, 1);
+    e->records = record_cache_create(records == 0 ? budget / 8 : records, &e->budget);
+    e->blocks = cache_create(blocks == 0 ? budget / 4 : blocks, &e->budget);
+    if (e->records == NULL || e->blocks == NULL)
+        return err_raise(err, ST_NO_MEMORY, "%s: out of memory", e->dir);
+    e->shared = (struct lsm_shared){
+        .env = e->env,
+        .epoch = &e->epoch,
+        .blocks = e->blocks,
+        .records = e->records,
+        .budget = &e->budget,
+        .next_number = &e->next_number,
+    };
+    return ST_OK;
+}
+
+static void
+destroy(struct engine *e)
+{
+    engine__close_trees(e);
+    epoch_release(&e->epoch);
+    cache_destroy(e->blocks);
+    record_cache_destroy(e->records);
+    file_close(e->reserve);
+    file_close(e->lock_file);
+    gate_destroy(e->idle);
+    lock_release(&e->lock);
+    mem_free(e->dir);
+    mem_free(e);
+}
+
+enum status
+engine_open(struct engine **out, struct env *env, const struct engine_options *options,
+            struct err *err)
+{
+    enum status st = check_options(options, err);
+    struct engine *e;
+
+    if (st != ST_OK)
+        return st;
+    e = mem_new(struct engine);
+    if (e == NULL)
+        return err_raise(err, ST_NO_MEMORY, "%s: out of memory", options->dir);
+    e->env = env;
+    e->options = *options;
+    lock_init(&e->lock);
+    list_init(&e->listeners);
+    atomic_init(&e->memtable_bytes, 0);
+    e->recovering = true;
+    st = make_shared(e, err);
+    e->dir = mem_strdup(options->dir);
+    if (st == ST_OK && (e->dir == NULL || gate_create(env, &e->idle) != ST_OK))
+        st = err_raise(err, ST_NO_MEMORY, "%s: out of memory", options->dir);
+    if (st == ST_OK && options->create)
+        st = make_folder(e, err);
+    if (st == ST_OK)
+        st = lock_folder(e, err);
+    if (st == ST_OK)
+        st = open_store(e, err);
+    if (st != ST_OK) {
+        destroy(e);
+        return st;
+    }
+    *out = e;
+    return ST_OK;
+}
+
+const struct engine_identity *
+engine_identity(const struct engine *e)
+{
+    return &e->identity;
+}
+
+struct env *
+engine_env(const struct engine *e)
+{
+    return e->env;
+}
+
+struct budget *
+engine_budget(struct engine *e)
+{
+    return &e->budget;
+}
+
+struct epoch *
+engine_epoch(struct engine *e)
+{
+    return &e->epoch;
+}
+
+/* ------------------------------------------------------------------ recovery */
+
+struct replaying {
+    struct engine *e;
+    engine_replay_fn *replay;
+    void *ctx;
+};
+
+/* Between two records nothing else runs: memtables that have filled are flushed here. */
+static enum status
+flush_what_is_full(struct engine_tree *tree, struct err *err)
+{
+    while (lsm_flush_due(tree->lsm)) {
+        enum status st = lsm_flush(tree->lsm, err);
+
+        if (st != ST_OK)
+            return st;
+    }
+    return ST_OK;
+}
+
+static enum status
+replay_record(void *ctx, const struct wal_record *record, wal_position at, struct err *err)
+{
+    struct replaying *r = ctx;
+    struct engine_tree *tree = engine_find_tree(r->e, record->tablet);
+    enum status st;
+
+    if (tree != NULL && record->type == WAL_ENTRY && record->index <= lsm_flushed(tree->lsm).index)
+        return ST_OK; /* its tables have it */
+    st = r->replay(r->ctx, tree, record, at, err);
+    if (st == ST_OK && tree != NULL)
+        st = flush_what_is_full(tree, err);
+    return st;
+}
+
+/* Whatever was sealed during the replay was flushed at once. */
+static void
+forget_floors(void *ctx, struct engine_tree *tree)
+{
+    (void)ctx;
+    tree->floor_count = 0;
+}
+
+enum status
+engine_recover(struct engine *e, engine_replay_fn *replay, void *ctx, struct wal_recovery *report,
+               struct err *err)
+{
+    struct replaying replaying = { e, replay, ctx };
+    char dir[LIMIT_PATH_BYTES];
+    struct wal_options options = {
+        .dir = dir,
+        .store_id = e->identity.store,
+        .segment_bytes = e->options.segment_bytes,
+        .gather_bytes_max = GATHER_BYTES_MAX,
+        .spare_count = SPARE_SEGMENTS,
+        .create = e->tree_count == 0,
+        .replay = replay_record,
+        .replay_ctx = &replaying,
+    };
+    enum status st;
+
+    snprintf(dir, sizeof(dir), "%s/log-0", e->dir);
+    st = wal_open(&e->log, e->env, &options, &e->recovery, err);
+    if (st == ST_NOT_FOUND)
+        st = err_raise(err, ST_CORRUPT, "%s: missing, though the catalogue names trees", dir);
+    if (st != ST_OK)
+        return st;
+    engine_each_tree(e, forget_floors, NULL);
+    *report = e->recovery;
+    e->recovering = false;
+    e->last_end = wal_end(e->log);
+    st = engine__start_ticking(e, err);
+    engine__schedule(e);
+    return st;
+}
+
+/* ------------------------------------------------------------------ closing */
+
+static void
+stop_jobs(void *ctx, struct engine_tree *tree)
+{
+    (void)ctx;
+    lsm_stop_jobs(tree->lsm);
+}
+
+void
+engine_quiesce(struct engine *e)
+{
+    engine_each_tree(e, stop_jobs, NULL);
+    lock_take(&e->lock);
+    e->closing = true;
+    lock_drop(&e->lock);
+    engine__stop_ticking(e);
+    engine__await_jobs(e);
+}
+
+enum status
+engine_close(struct engine *e, struct err *err)
+{
+    enum status st;
+
+    if (e == NULL)
+        return ST_OK;
+    engine_quiesce(e);
+    st = wal_close(e->log, err);
+    destroy(e);
+    return st;
+}

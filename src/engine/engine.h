@@ -1,0 +1,208 @@
+/*
+ * engine/engine.h — one data directory: the log streams, the trees on them,
+ * and what they share: caches, budget, background jobs, disk space.
+ *
+ *      <dir>/LOCK        held while a process uses the directory
+ *      <dir>/IDENTITY    who this store is; written once
+ *      <dir>/CATALOGUE   which trees there are; replaced atomically
+ *      <dir>/log-0/      a log stream (wal/)
+ *      <dir>/tree-<id>/  a tree (lsm/)
+ *      <dir>/RESERVE     space kept for a full disk
+ *
+ * The asynchronous core below is for reactors.  The thread-safe synchronous
+ * front, which runs on its caller's threads, is include/distkv/distkv.h.
+ *
+ * OPENING is in two steps, so that whoever owns the trees can stand ready
+ * before the log is replayed into them:
+ *
+ *      engine_open()      lock, identity, catalogue, trees
+ *      engine_recover()   replay; then the log accepts records
+ *
+ * Depends on: base, env, wal, lsm.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "base/budget.h"
+#include "base/epoch.h"
+#include "base/status.h"
+
+#include "env/env.h"
+#include "lsm/lsm.h"
+#include "wal/wal.h"
+
+struct engine;
+
+enum engine_kind { ENGINE_SERVER = 1, ENGINE_EMBEDDED = 2 };
+
+struct engine_options {
+    const char *dir;
+    enum engine_kind kind;
+    bool create;               /* make a new store when the folder is missing or empty */
+    bool must_be_new;          /* ST_EXISTS when there is a store */
+    size_t budget_bytes;       /* 512 MB */
+    size_t record_cache_bytes; /* of the budget; 0 = one quarter */
+    size_t block_cache_bytes;  /* of the budget; 0 = what is left */
+    struct lsm_options trees;
+    uint64_t segment_bytes;    /* 64 MB; 64 KB .. 1 GB */
+    uint64_t log_bytes_max;    /* retained log; beyond, the tree that holds it is flushed */
+    uint32_t sync_interval_ms; /* for writes of class `interval`; 1000; 10 or more */
+    uint64_t min_free_bytes;   /* 100 MB */
+    struct loop **loops;       /* NULL for an embedded store */
+    uint32_t loop_count;
+};
+
+void engine_options_default(struct engine_options *options);
+
+struct engine_identity {
+    uint8_t cluster[16]; /* random */
+    uint64_t node;       /* random, never 0 */
+    uint64_t store;      /* random; seeds checksums */
+    uint64_t created_ms; /* Unix */
+    enum engine_kind kind;
+};
+
+/* ST_EXISTS: another process holds the directory, or must_be_new.  ST_INVALID: a store of the
+ * other kind, a newer format, or an option out of range.  ST_CORRUPT, ST_IO, ST_NOT_FOUND. */
+MUST_USE enum status engine_open(struct engine **out, struct env *env,
+                                 const struct engine_options *options, struct err *err);
+
+const struct engine_identity *engine_identity(const struct engine *e);
+struct env *engine_env(const struct engine *e);
+struct budget *engine_budget(struct engine *e);
+struct epoch *engine_epoch(struct engine *e);
+
+/* ------------------------------------------------------------------ trees */
+
+/* One tree and its place in the engine's care. */
+struct engine_tree;
+
+/* In order of id.  NULL: there is none.  Start-up and job code; any thread for find. */
+struct engine_tree *engine_find_tree(struct engine *e, uint64_t id);
+typedef void engine_tree_fn(void *ctx, struct engine_tree *tree);
+void engine_each_tree(struct engine *e, engine_tree_fn *fn, void *ctx);
+
+/* Durable when it returns.  ST_EXISTS.  Job code. */
+MUST_USE enum status engine_create_tree(struct engine *e, uint64_t id, struct engine_tree **out,
+                                        struct err *err);
+
+struct lsm *engine_tree_lsm(const struct engine_tree *tree);
+uint64_t engine_tree_id(const struct engine_tree *tree);
+
+/* The owner says, after lsm_apply()/lsm_advance()/lsm_clear(): entry `index` came from the log at
+ * `position` (just past it; in a replay, as it was given).  Switches a full memtable, starts the jobs that are due, and keeps
+ * the log's release position.  Cheap when nothing is due. */
+void engine_tree_applied(struct engine_tree *tree, uint64_t index, wal_position position);
+
+/* The owner seals the memtable if the engine has asked for it (retained log beyond its cap,
+ * memtables beyond their share).  Cheap when it has not.  Called from the owner's listener. */
+void engine_tree_tend(struct engine_tree *tree);
+
+/* Should writes to this tree wait, and why: sealed memtables, L0, or the budget. */
+enum engine_stall {
+    ENGINE_STALL_NONE,
+    ENGINE_STALL_MEMTABLES,
+    ENGINE_STALL_L0,
+    ENGINE_STALL_BUDGET,
+    ENGINE_STALL_LOG,
+    ENGINE_STALL_COUNT
+};
+enum engine_stall engine_tree_stall(const struct engine_tree *tree);
+const char *engine_stall_name(enum engine_stall stall);
+
+/* Whoever waited for a stall counts it: how long, in ns. */
+void engine_count_stall(struct engine *e, enum engine_stall stall, uint64_t ns);
+
+/* Seal and flush now, compact now: for SAVE and COMPACT.  Job code (not on the FLUSH or
+ * COMPACT lane); the owner has called engine_tree_seal() before a flush that must cover all. */
+MUST_USE enum status engine_tree_seal(struct engine_tree *tree); /* owner; also after a clear */
+MUST_USE enum status engine_tree_flush(struct engine_tree *tree, struct err *err);
+MUST_USE enum status engine_tree_compact_all(struct engine_tree *tree,
+                                             struct lsm_compact_report *report, struct err *err);
+
+/* ------------------------------------------------------------------ the log */
+
+/* Called for every record that the trees may lack, oldest first, by engine_recover(): ENTRY
+ * records above the tree's mark, and all HEAD records.  `tree` is NULL for a tablet that the
+ * catalogue does not name.  The owner applies and calls engine_tree_applied(); a full memtable is flushed by the
+ * engine between two calls. */
+typedef enum status engine_replay_fn(void *ctx, struct engine_tree *tree,
+                                     const struct wal_record *record, wal_position at,
+                                     struct err *err);
+
+MUST_USE enum status engine_recover(struct engine *e, engine_replay_fn *replay, void *ctx,
+                                    struct wal_recovery *report, struct err *err);
+
+/* When an appended record is to be fsynced; it is written to the operating system at once in
+ * any case. */
+enum engine_sync_class {
+    ENGINE_SYNC_NOW,      /* as soon as the log is free */
+    ENGINE_SYNC_INTERVAL, /* within sync_interval_ms */
+    ENGINE_SYNC_NEVER,    /* when something else is */
+};
+
+/* wal_append() for this tree's tablet, and see to it that it is written and fsynced.  The log is
+ * retained from the first ENTRY that was not yet reported by engine_tree_applied().  Any thread. */
+MUST_USE enum status engine_append(struct engine_tree *tree, const struct wal_record *record,
+                                   enum engine_sync_class sync, wal_position *end, struct err *err);
+
+wal_position engine_written(const struct engine *e);
+wal_position engine_durable(const struct engine *e);
+
+/* ST_OK, or why the log takes no more (P4). */
+enum status engine_log_health(const struct engine *e);
+
+/* A listener is called on its loop after the log has moved (written, durable, room,
+ * failure) or a stall has ended; one call may stand for many.  Registered at start. */
+struct engine_listener {
+    void (*moved)(void *ctx);
+    void *ctx;
+    struct loop *loop;
+
+    struct task task; /* private */
+    _Atomic bool posted;
+    struct list link;
+};
+void engine_listen(struct engine *e, struct engine_listener *listener);
+
+/* Write and sync everything appended so far.  Job code. */
+MUST_USE enum status engine_sync(struct engine *e, struct err *err);
+
+/* ------------------------------------------------------------------ disk space */
+
+enum engine_space {
+    ENGINE_SPACE_OK,
+    ENGINE_SPACE_LOW, /* ordinary writes are refused; deletes are admitted */
+};
+enum engine_space engine_space(const struct engine *e);
+
+/* ------------------------------------------------------------------ the end */
+
+/* End the background jobs, and start no more: no listener is posted afterwards.  Job code. */
+void engine_quiesce(struct engine *e);
+
+/* No request is under way and the loops have stopped.  Ends the jobs, closes the log clean (the
+ * memtables stay in the log), the trees, the lock.  The first failure is reported, and all
+ * is released in any case.  NULL is allowed. */
+enum status engine_close(struct engine *e, struct err *err);
+
+/* ------------------------------------------------------------------ figures */
+
+struct engine_stats {
+    struct lsm_stats trees; /* summed */
+    struct cache_counters blocks;
+    uint64_t record_cache_hits;
+    size_t record_cache_bytes;
+    struct wal_counters log;
+    struct wal_recovery recovery;
+    uint64_t log_retained_bytes;
+    uint64_t free_bytes; /* of the disk, as last seen */
+    enum engine_space space;
+    size_t budget_used;
+    size_t budget_limit;
+    uint64_t stall_count[ENGINE_STALL_COUNT];
+    uint64_t stall_ns[ENGINE_STALL_COUNT];
+};
+void engine_stats(struct engine *e, struct engine_stats *out);
+
+#endif

@@ -1,0 +1,125 @@
+/* What the files of engine/ share.  The essay and the invariants are in engine.c. */
+#ifndef ENGINE_INTERNAL_H
+#define ENGINE_INTERNAL_H
+
+#include "base/lock.h"
+
+#include "engine/engine.h"
+#include "lsm/record_cache.h"
+
+enum {
+    ENGINE_TICK_MS = 100,
+    SEALED_FLOORS_MAX = 64, /* sealed memtables of one tree whose log is still needed */
+};
+
+struct engine_tree {
+    struct engine *engine;
+    struct lsm *lsm;
+    uint64_t id;
+
+    /* Log positions (N1).  `applied` and `active_floor` are written by the owner only. */
+    _Atomic uint64_t in_flight;   /* entries appended and not applied */
+    _Atomic wal_position applied; /* just past the last entry applied */
+    _Atomic wal_position
+        active_floor;       /* nothing in the memtable came from before; NO_FLOOR: empty */
+    uint64_t applied_index; /* the owner's */
+    struct sealed_floor {
+        wal_position floor;
+        uint64_t index;          /* the last entry of that memtable */
+    } floors[SEALED_FLOORS_MAX]; /* of the sealed memtables, oldest first; under the lock */
+    uint32_t floor_count;
+
+    _Atomic bool seal_wanted;       /* the owner is asked to seal its memtable */
+    _Atomic bool compaction_failed; /* damage: not tried again before a restart */
+};
+
+struct engine {
+    struct env *env;
+    struct engine_options options;
+    char *dir; /* owned */
+    struct file *lock_file;
+    struct engine_identity identity;
+
+    struct budget budget;
+    struct epoch epoch;
+    struct cache *blocks;
+    struct record_cache *records;
+    _Atomic uint64_t next_number;
+    struct lsm_shared shared;
+
+    struct lock lock;           /* guards what follows, up to the blank line */
+    struct engine_tree **trees; /* sorted by id; owned */
+    uint32_t tree_count;
+    uint64_t catalogue_sequence;
+    bool log_running;
+    bool sync_wanted;
+    bool flush_running;
+    bool compact_running;
+    bool closing;
+    struct list listeners;
+
+    struct wal *log;
+    struct wal_recovery recovery;
+    _Atomic bool interval_dirty; /* something waits for the interval's fsync */
+    struct job log_job;
+    struct job flush_job;
+    struct job compact_job;
+    struct gate *idle; /* woken when a job ends, and when the log moves */
+    bool recovering;
+
+    _Atomic uint32_t space; /* enum engine_space */
+    _Atomic uint64_t free_bytes;
+    struct file *reserve; /* NULL: not made yet, or spent */
+    struct job monitor_job;
+    _Atomic bool monitor_running;
+    struct timer *tick_timer;
+    struct job ticker; /* without loops */
+    _Atomic bool ticker_running;
+    uint64_t last_sync_ns; /* the tick's own */
+    uint64_t last_monitor_ns;
+    wal_position last_end;           /* of the log, at the last tick */
+    _Atomic uint64_t flush_retry_ns; /* a failed flush is not tried before */
+    _Atomic uint64_t memtable_bytes; /* of all trees, as of the last tick */
+
+    _Atomic uint64_t stall_count[ENGINE_STALL_COUNT];
+    _Atomic uint64_t stall_ns[ENGINE_STALL_COUNT];
+};
+
+#define NO_FLOOR UINT64_MAX
+
+/* identity.c */
+MUST_USE enum status engine__load_identity(struct engine *e, bool *exists, struct err *err);
+MUST_USE enum status engine__create_identity(struct engine *e, struct err *err);
+
+/* catalogue.c */
+enum { CATALOGUE_TREES_MAX = 1 << 20 };
+MUST_USE enum status engine__load_catalogue(struct engine *e, uint64_t **ids, uint32_t *count,
+                                            struct err *err);
+MUST_USE enum status engine__store_catalogue(struct engine *e, uint64_t extra_id, struct err *err);
+
+/* trees.c */
+MUST_USE enum status engine__open_trees(struct engine *e, struct err *err);
+void engine__close_trees(struct engine *e);
+/* engine_tree_applied(), but for the count of entries in flight. */
+void engine__tree_moved(struct engine_tree *tree, uint64_t index, wal_position position);
+
+/* log.c: the log's own thread */
+void engine__kick(struct engine *e, bool sync);
+void engine__notify(struct engine *e);
+/* Flush on the calling thread, in its turn with the log's own. */
+MUST_USE enum status engine__flush_now(struct engine *e, bool sync, struct err *err);
+
+/* jobs.c */
+void engine__schedule(struct engine *e);
+void engine__release_log(struct engine *e);
+void engine__await_jobs(struct engine *e);
+
+/* space.c */
+void engine__monitor(struct engine *e);
+bool engine__spend_reserve(struct engine *e);
+
+/* tick.c */
+MUST_USE enum status engine__start_ticking(struct engine *e, struct err *err);
+void engine__stop_ticking(struct engine *e);
+
+#endif

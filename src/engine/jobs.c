@@ -1,0 +1,350 @@
+/*
+ * Background work: one flush job and one compaction job for the whole data
+ * directory, each going on while any tree has something due.
+ *
+ * engine__schedule() may be called by anyone at any time; it submits the jobs
+ * that are not running.  A job that finds nothing due ends, and checks once
+ * more under the lock, so that nothing that became due meanwhile is missed.
+ */
+#include "base/assert.h"
+#include "base/log.h"
+
+#include "engine/engine_internal.h"
+
+enum { FLUSH_RETRY_NS = 1000000000 };
+
+static struct engine_tree *
+tree_at(struct engine *e, uint32_t index)
+{
+    struct engine_tree *tree = NULL;
+
+    lock_take(&e->lock);
+    if (index < e->tree_count && !e->closing)
+        tree = e->trees[index];
+    lock_drop(&e->lock);
+    return tree;
+}
+
+/* ------------------------------------------------------------------ the log's release (N1) */
+
+static wal_position
+needed_from(struct engine *e, struct engine_tree *tree, wal_position end)
+{
+    wal_position floor;
+
+    lock_take(&e->lock);
+    floor = tree->floor_count > 0 ? tree->floors[0].floor : atomic_load(&tree->active_floor);
+    lock_drop(&e->lock);
+    if (floor != NO_FLOOR)
+        return floor;
+    return atomic_load(&tree->in_flight) > 0 ? atomic_load(&tree->applied) : end;
+}
+
+/* Entries that are in flight were counted before they were appended; so what is not counted now
+ * lies beyond `end`, which was read first. */
+void
+engine__release_log(struct engine *e)
+{
+    wal_position end = wal_end(e->log);
+    wal_position release = wal_durable(e->log); /* hard state in later segments is durable */
+    struct engine_tree *oldest = NULL;
+    struct engine_tree *tree;
+
+    for (uint32_t i = 0; (tree = tree_at(e, i)) != NULL; i++) {
+        wal_position need = needed_from(e, tree, end);
+
+        if (need < release || (need == release && oldest == NULL)) {
+            release = need;
+            oldest = tree;
+        }
+    }
+    wal_release(e->log, release);
+    if (oldest != NULL && wal_end(e->log) - release > e->options.log_bytes_max)
+        atomic_store(&oldest->seal_wanted, true);
+}
+
+/* ------------------------------------------------------------------ flush */
+
+static bool
+is_flush_due(struct engine *e)
+{
+    struct engine_tree *tree;
+
+    for (uint32_t i = 0; (tree = tree_at(e, i)) != NULL; i++) {
+        if (lsm_flush_due(tree->lsm))
+            return true;
+    }
+    return false;
+}
+
+/* What the tree's files hold now is no longer needed from the log. */
+static void
+drop_floors(struct engine_tree *tree)
+{
+    uint64_t flushed = lsm_flushed(tree->lsm).index;
+    struct engine *e = tree->engine;
+    uint32_t gone = 0;
+
+    lock_take(&e->lock);
+    while (gone < tree->floor_count && tree->floors[gone].index <= flushed)
+        gone++;
+    tree->floor_count -= gone;
+    memmove(tree->floors, tree->floors + gone, tree->floor_count * sizeof(tree->floors[0]));
+    lock_drop(&e->lock);
+}
+
+static enum status
+flush_tree(struct engine_tree *tree)
+{
+    struct engine *e = tree->engine;
+    struct err err;
+    enum status st = lsm_flush(tree->lsm, &err);
+
+    if (st == ST_NO_SPACE && engine__spend_reserve(e))
+        st = lsm_flush(tree->lsm, &err);
+    if (st == ST_OK) {
+        drop_floors(tree);
+        return ST_OK;
+    }
+    if (st != ST_CLOSED) {
+        log_event(LOG_ERROR, "flush.failed", log_u64("tree", tree->id), log_err(&err),
+                  log_str("effect", "kept in memory and in the log; tried again in a second"));
+        atomic_store(&e->flush_retry_ns, env_boot_ns(e->env) + FLUSH_RETRY_NS);
+    }
+    return st;
+}
+
+static enum status
+flush_all_due(struct engine *e)
+{
+    struct engine_tree *tree;
+    enum status st = ST_OK;
+
+    for (uint32_t i = 0; st == ST_OK && (tree = tree_at(e, i)) != NULL; i++) {
+        while (st == ST_OK && lsm_flush_due(tree->lsm)) {
+            st = flush_tree(tree);
+            engine__notify(e); /* a stall may have ended */
+        }
+    }
+    return st;
+}
+
+static enum status
+tend_log(struct engine *e)
+{
+    struct err err;
+    enum status st;
+
+    if (e->recovering || wal_health(e->log) != ST_OK)
+        return ST_OK;
+    engine__release_log(e);
+    if (!wal_wants_tending(e->log))
+        return ST_OK;
+    st = wal_tend(e->log, &err);
+    if (st == ST_NO_SPACE && engine__spend_reserve(e))
+        st = wal_tend(e->log, &err);
+    if (st != ST_OK) {
+        log_event(LOG_ERROR, "log.tend_failed", log_str("dir", e->dir), log_err(&err),
+                  log_str("effect", "writes wait for a log segment; tried again in a second"));
+        atomic_store(&e->flush_retry_ns, env_boot_ns(e->env) + FLUSH_RETRY_NS);
+    }
+    engine__notify(e);
+    return st;
+}
+
+static bool
+has_flush_work(struct engine *e)
+{
+    return is_flush_due(e) ||
+           (!e->recovering && wal_health(e->log) == ST_OK && wal_wants_tending(e->log));
+}
+
+static void
+flush_run(struct job *job)
+{
+    struct engine *e = container_of(job, struct engine, flush_job);
+    enum status st = ST_OK;
+
+    while (st == ST_OK && has_flush_work(e)) {
+        st = tend_log(e);
+        if (st == ST_OK || st == ST_NO_SPACE)
+            st = flush_all_due(e);
+        if (st == ST_OK)
+            st = tend_log(e);
+    }
+    lock_take(&e->lock);
+    e->flush_running = false;
+    lock_drop(&e->lock);
+    if (st == ST_OK)
+        engine__schedule(e); /* compactions; and whatever became due since the last look */
+    gate_wake(e->idle);
+}
+
+/* ------------------------------------------------------------------ compaction */
+
+static struct engine_tree *
+most_urgent(struct engine *e)
+{
+    struct engine_tree *best = NULL;
+    struct engine_tree *tree;
+    double best_score = 0;
+
+    for (uint32_t i = 0; (tree = tree_at(e, i)) != NULL; i++) {
+        double score = atomic_load(&tree->compaction_failed) ? 0 : lsm_compact_score(tree->lsm);
+
+        if (score > best_score) {
+            best_score = score;
+            best = tree;
+        }
+    }
+    return best;
+}
+
+static void
+sweep(struct engine_tree *tree)
+{
+    struct err err;
+
+    if (lsm_sweep_due(tree->lsm) && lsm_sweep(tree->lsm, &err) != ST_OK)
+        log_event(LOG_WARN, "sweep.failed", log_u64("tree", tree->id), log_err(&err));
+}
+
+/* False: stop for now. */
+static bool
+compact_tree(struct engine_tree *tree)
+{
+    struct err err;
+    enum status st = lsm_compact(tree->lsm, &err);
+
+    sweep(tree);
+    if (st == ST_OK || st == ST_NOT_FOUND) {
+        engine__notify(tree->engine);
+        return true;
+    }
+    if (st == ST_CORRUPT) {
+        atomic_store(&tree->compaction_failed, true);
+        log_event(LOG_EMERGENCY, "compaction.damage", log_u64("tree", tree->id), log_err(&err),
+                  log_str("effect", "its tables are kept as they are; run distkv check"));
+        return true;
+    }
+    if (st != ST_CLOSED)
+        log_event(LOG_ERROR, "compaction.failed", log_u64("tree", tree->id), log_err(&err));
+    return false;
+}
+
+static void
+compact_run(struct job *job)
+{
+    struct engine *e = container_of(job, struct engine, compact_job);
+    struct engine_tree *tree;
+
+    while ((tree = most_urgent(e)) != NULL) {
+        if (!compact_tree(tree))
+            break;
+    }
+    lock_take(&e->lock);
+    e->compact_running = false;
+    lock_drop(&e->lock);
+    gate_wake(e->idle);
+}
+
+/* ------------------------------------------------------------------ starting them */
+
+static bool
+claim(struct engine *e, bool *running)
+{
+    bool mine;
+
+    lock_take(&e->lock);
+    mine = !*running && !e->closing;
+    if (mine)
+        *running = true;
+    lock_drop(&e->lock);
+    return mine;
+}
+
+void
+engine__schedule(struct engine *e)
+{
+    bool may_flush = env_boot_ns(e->env) >= atomic_load(&e->flush_retry_ns);
+
+    if (e->recovering)
+        return;
+    if (may_flush && has_flush_work(e) && claim(e, &e->flush_running)) {
+        e->flush_job = (struct job){ .run = flush_run };
+        env_submit(e->env, ENV_LANE_FLUSH, &e->flush_job);
+    }
+    if (most_urgent(e) != NULL && claim(e, &e->compact_running)) {
+        e->compact_job = (struct job){ .run = compact_run };
+        env_submit(e->env, ENV_LANE_COMPACT, &e->compact_job);
+    }
+}
+
+void
+engine__await_jobs(struct engine *e)
+{
+    bool busy = true;
+
+    gate_enter(e->idle);
+    while (busy) {
+        lock_take(&e->lock);
+        busy = e->flush_running || e->compact_running || e->log_running;
+        lock_drop(&e->lock);
+        busy = busy || atomic_load(&e->monitor_running) || atomic_load(&e->ticker_running);
+        if (busy)
+            gate_wait(e->idle);
+    }
+    gate_leave(e->idle);
+}
+
+/* ------------------------------------------------------------------ on request */
+
+/* Until the flush job has done with this tree, or has given up for now. */
+enum status
+engine_tree_flush(struct engine_tree *tree, struct err *err)
+{
+    struct engine *e = tree->engine;
+    bool due = true;
+
+    while (due) {
+        if (atomic_load(&e->flush_retry_ns) > env_boot_ns(e->env))
+            return err_raise(err, ST_IO, "tree %016llx could not be flushed; see the log",
+                             (unsigned long long)tree->id);
+        engine__schedule(e);
+        gate_enter(e->idle);
+        due = lsm_flush_due(tree->lsm) && !e->closing;
+        if (due)
+            gate_wait(e->idle);
+        gate_leave(e->idle);
+    }
+    return ST_OK;
+}
+
+static void
+await_compaction_turn(struct engine *e)
+{
+    gate_enter(e->idle);
+    while (!claim(e, &e->compact_running) && !e->closing)
+        gate_wait(e->idle);
+    gate_leave(e->idle);
+}
+
+enum status
+engine_tree_compact_all(struct engine_tree *tree, struct lsm_compact_report *report,
+                        struct err *err)
+{
+    struct engine *e = tree->engine;
+    enum status st;
+
+    await_compaction_turn(e);
+    if (e->closing)
+        return err_raise(err, ST_CLOSED, "shutting down");
+    st = lsm_compact_all(tree->lsm, report, err);
+    sweep(tree);
+    lock_take(&e->lock);
+    e->compact_running = false;
+    lock_drop(&e->lock);
+    gate_wake(e->idle);
+    engine__schedule(e);
+    return st == ST_NOT_FOUND ? ST_OK : st;
+}

@@ -1,0 +1,203 @@
+/*
+ * Driving the log: one flush at a time, on the log's own thread.
+ *
+ *      engine_append ──> wal (gathers) ──kick──> log_run: wal_flush, again while there is more
+ *                                                   └──> listeners, on their loops
+ *
+ * While a flush runs, the next batch gathers: group commit without a timer.
+ */
+#include "base/log.h"
+
+#include "base/assert.h"
+
+#include "engine/engine_internal.h"
+
+static void
+listener_task(struct task *task)
+{
+    struct engine_listener *l = container_of(task, struct engine_listener, task);
+
+    atomic_store(&l->posted, false); /* before the call: what moves meanwhile posts again */
+    l->moved(l->ctx);
+}
+
+void
+engine_listen(struct engine *e, struct engine_listener *listener)
+{
+    listener->task.run = listener_task;
+    atomic_init(&listener->posted, false);
+    lock_take(&e->lock);
+    list_push_back(&e->listeners, &listener->link);
+    lock_drop(&e->lock);
+}
+
+/* The list changes only at start, so it is walked without the lock. */
+void
+engine__notify(struct engine *e)
+{
+    list_each (at, &e->listeners) {
+        struct engine_listener *l = container_of(at, struct engine_listener, link);
+
+        if (!atomic_exchange(&l->posted, true))
+            loop_post(l->loop, &l->task);
+    }
+    gate_wake(e->idle);
+}
+
+static bool
+take_sync_wanted(struct engine *e)
+{
+    bool wanted;
+
+    lock_take(&e->lock);
+    wanted = e->sync_wanted;
+    e->sync_wanted = false;
+    lock_drop(&e->lock);
+    return wanted;
+}
+
+/* True: everything is written, and `log_running` is off again. */
+static bool
+may_rest(struct engine *e, enum status st)
+{
+    bool rest;
+
+    lock_take(&e->lock);
+    rest = st != ST_OK || (wal_written(e->log) == wal_end(e->log) && !e->sync_wanted);
+    if (rest)
+        e->log_running = false;
+    lock_drop(&e->lock);
+    return rest;
+}
+
+static enum status
+flush_once(struct engine *e, bool sync, struct err *err)
+{
+    enum status st = wal_flush(e->log, sync, err);
+
+    if (st != ST_OK)
+        log_event(LOG_EMERGENCY, "log.failed", log_str("dir", e->dir), log_err(err),
+                  log_str("effect", "no write is accepted until a restart"));
+    return st;
+}
+
+static void
+log_run(struct job *job)
+{
+    struct engine *e = container_of(job, struct engine, log_job);
+    struct err err;
+    enum status st;
+
+    do {
+        st = flush_once(e, take_sync_wanted(e), &err);
+        engine__notify(e);
+    } while (!may_rest(e, st));
+    gate_wake(e->idle);
+}
+
+static void
+submit_log_job(struct engine *e)
+{
+    e->log_job = (struct job){ .run = log_run };
+    env_submit(e->env, ENV_LANE_LOG, &e->log_job);
+}
+
+static bool
+claim_log(struct engine *e)
+{
+    bool mine;
+
+    lock_take(&e->lock);
+    mine = !e->log_running;
+    if (mine)
+        e->log_running = true;
+    lock_drop(&e->lock);
+    return mine;
+}
+
+void
+engine__kick(struct engine *e, bool sync)
+{
+    if (sync) {
+        lock_take(&e->lock);
+        e->sync_wanted = true;
+        lock_drop(&e->lock);
+    }
+    if (wal_health(e->log) == ST_OK && claim_log(e))
+        submit_log_job(e);
+}
+
+enum status
+engine__flush_now(struct engine *e, bool sync, struct err *err)
+{
+    enum status st;
+
+    if (!claim_log(e)) {
+        gate_enter(e->idle);
+        while (!claim_log(e))
+            gate_wait(e->idle);
+        gate_leave(e->idle);
+    }
+    st = flush_once(e, sync, err);
+    if (!may_rest(e, st))
+        submit_log_job(e); /* somebody wants more than we do; the turn goes with it */
+    return st;
+}
+
+enum status
+engine_append(struct engine_tree *tree, const struct wal_record *record,
+              enum engine_sync_class sync, wal_position *end, struct err *err)
+{
+    struct engine *e = tree->engine;
+    bool entry = record->type == WAL_ENTRY;
+    enum status st;
+
+    ASSERT(record->tablet == tree->id);
+    if (entry)
+        atomic_fetch_add(&tree->in_flight, 1); /* before the append: N1 */
+    st = wal_append(e->log, record, end, err);
+    if (st != ST_OK) {
+        if (entry)
+            atomic_fetch_sub(&tree->in_flight, 1);
+        if (st == ST_BUSY && wal_wants_tending(e->log))
+            engine__schedule(e);
+        return st;
+    }
+    if (sync == ENGINE_SYNC_INTERVAL)
+        atomic_store_explicit(&e->interval_dirty, true, memory_order_relaxed);
+    engine__kick(e, sync == ENGINE_SYNC_NOW);
+    return ST_OK;
+}
+
+wal_position
+engine_written(const struct engine *e)
+{
+    return wal_written(e->log);
+}
+
+wal_position
+engine_durable(const struct engine *e)
+{
+    return wal_durable(e->log);
+}
+
+enum status
+engine_log_health(const struct engine *e)
+{
+    return e->log == NULL ? ST_OK : wal_health(e->log);
+}
+
+enum status
+engine_sync(struct engine *e, struct err *err)
+{
+    wal_position target = wal_end(e->log);
+
+    engine__kick(e, true);
+    gate_enter(e->idle);
+    while (wal_durable(e->log) < target && wal_health(e->log) == ST_OK)
+        gate_wait(e->idle);
+    gate_leave(e->idle);
+    if (wal_durable(e->log) >= target)
+        return ST_OK;
+    return err_raise(err, wal_health(e->log), "%s: the log has failed", e->dir);
+}

@@ -1,0 +1,438 @@
+/*
+ * Group commit on the callers' own threads.
+ *
+ * Whoever finds nobody leading, leads: takes along all that wait (up to
+ * STORE_GROUP_BYTES_MAX), appends a record for each, flushes once, applies
+ * them in order, wakes them, and hands the lead to the first that came meanwhile.
+ *
+ * A record's body:
+ *
+ *      format:u8 = 1  version:varint  count:varint
+ *      { tree:varint  type:u8  key:string  [value:string] }*
+ *
+ * All of them have tablet 0; the index counts the records of the store.
+ */
+#include "base/assert.h"
+#include "base/coding.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+#include "engine/store_internal.h"
+
+enum { STORE_FORMAT = 1, STORE_TABLET = 0, STORE_TERM = 1, RUN_MAX = 64 };
+
+/* ------------------------------------------------------------------ codec */
+
+static enum status
+encode(struct buf *out, version_t version, const struct store_writer *w)
+{
+    enum status st;
+
+    out->size = 0;
+    st = buf_reserve(out, w->bytes + w->op_count * (4 * VARINT_BYTES_MAX) + 32);
+    if (st == ST_OK)
+        st = append_u8(out, STORE_FORMAT);
+    if (st == ST_OK)
+        st = append_varint(out, version);
+    if (st == ST_OK)
+        st = append_varint(out, w->op_count);
+    for (size_t i = 0; i < w->op_count && st == ST_OK; i++) {
+        const struct entry *e = &w->ops[i].entry;
+
+        st = append_varint(out, engine_tree_id(w->ops[i].tree));
+        if (st == ST_OK)
+            st = append_u8(out, (uint8_t)e->type);
+        if (st == ST_OK)
+            st = append_string(out, e->key);
+        if (st == ST_OK && e->type == ENTRY_VALUE)
+            st = append_string(out, e->value);
+    }
+    return st;
+}
+
+static bool
+decode_op(struct reader *r, struct entry *e, uint64_t *tree)
+{
+    uint8_t type;
+
+    *tree = read_varint(r);
+    type = read_u8(r);
+    e->key = read_string(r);
+    if (type == ENTRY_VALUE)
+        e->value = read_string(r);
+    e->type = (enum entry_type)type;
+    return !r->bad && type < ENTRY_TYPE_COUNT && e->key.size > 0 &&
+           e->key.size <= LIMIT_KEY_BYTES && e->value.size <= LIMIT_VALUE_BYTES;
+}
+
+/* ------------------------------------------------------------------ applying */
+
+/* Runs of operations on one tree become visible together; readers see the whole record when
+ * `visible` moves. */
+static enum status
+apply_ops(const struct store_op *ops, size_t count, const struct lsm_mark *mark,
+          wal_position position)
+{
+    struct entry run[RUN_MAX];
+    size_t at = 0;
+
+    while (at < count) {
+        struct engine_tree *tree = ops[at].tree;
+        size_t n = 0;
+        enum status st;
+
+        while (at + n < count && n < RUN_MAX && ops[at + n].tree == tree) {
+            run[n] = ops[at + n].entry;
+            run[n].version = mark->version;
+            n++;
+        }
+        st = lsm_apply(engine_tree_lsm(tree), run, n, mark);
+        if (st != ST_OK)
+            return st;
+        at += n;
+        engine__tree_moved(tree, mark->index, position);
+    }
+    return ST_OK;
+}
+
+static enum status
+replay_ops(struct dkv *db, struct reader *r, uint64_t count, const struct lsm_mark *mark,
+           wal_position at)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        struct store_op op = { .entry = { .version = mark->version } };
+        enum status st;
+        uint64_t id;
+
+        if (!decode_op(r, &op.entry, &id))
+            return ST_CORRUPT;
+        op.tree = engine_find_tree(db->engine, id);
+        if (op.tree == NULL)
+            return ST_CORRUPT;
+        if (mark->index <= lsm_flushed(engine_tree_lsm(op.tree)).index)
+            continue; /* its tables have it */
+        st = apply_ops(&op, 1, mark, at);
+        if (st != ST_OK)
+            return st;
+    }
+    return reader_left(r) == 0 ? ST_OK : ST_CORRUPT;
+}
+
+enum status
+store__replay(void *ctx, struct engine_tree *tree, const struct wal_record *record, wal_position at,
+              struct err *err)
+{
+    struct dkv *db = ctx;
+    struct reader r = reader_of(record->body);
+    struct lsm_mark mark = { .index = record->index, .term = record->term };
+    uint8_t format = read_u8(&r);
+    enum status st = ST_CORRUPT;
+    uint64_t count;
+
+    (void)tree;
+    mark.version = read_varint(&r);
+    count = read_varint(&r);
+    if (record->type == WAL_ENTRY && !r.bad && format == STORE_FORMAT &&
+        mark.version <= VERSION_MAX && record->index > db->index)
+        st = replay_ops(db, &r, count, &mark, at);
+    if (st != ST_OK)
+        return err_raise(err, st, "log record %llu cannot be replayed",
+                         (unsigned long long)record->index);
+    db->index = record->index;
+    if (mark.version > db->version)
+        db->version = mark.version;
+    return ST_OK;
+}
+
+/* ------------------------------------------------------------------ leading */
+
+static void
+count_in_flight(const struct store_writer *w, bool more)
+{
+    for (size_t i = 0; i < w->op_count; i++) {
+        if (more)
+            atomic_fetch_add(&w->ops[i].tree->in_flight, 1);
+        else
+            atomic_fetch_sub(&w->ops[i].tree->in_flight, 1);
+    }
+}
+
+static enum engine_stall
+stalled_by(const struct store_writer *w)
+{
+    enum engine_stall stall = ENGINE_STALL_NONE;
+
+    for (size_t i = 0; i < w->op_count && stall == ENGINE_STALL_NONE; i++)
+        stall = engine_tree_stall(w->ops[i].tree);
+    return stall;
+}
+
+/* Until the memtables have room, or the log has failed. */
+static void
+await_memtables(struct dkv *db, const struct store_writer *w)
+{
+    struct engine *e = db->engine;
+    enum engine_stall stall = stalled_by(w);
+    uint64_t begun_ns;
+
+    if (stall == ENGINE_STALL_NONE)
+        return;
+    begun_ns = env_boot_ns(db->env);
+    engine__schedule(e);
+    gate_enter(e->idle);
+    while (stalled_by(w) != ENGINE_STALL_NONE && wal_health(e->log) == ST_OK)
+        gate_wait(e->idle); /* woken by every flush and compaction, and by the tick */
+    gate_leave(e->idle);
+    engine_count_stall(e, stall, env_boot_ns(db->env) - begun_ns);
+}
+
+/* The log has no room: write out what is gathered, and wait for a fresh segment. */
+static enum status
+make_log_room(struct engine *e, struct err *err)
+{
+    enum status st = engine__flush_now(e, false, err);
+
+    if (st != ST_OK)
+        return st;
+    engine__schedule(e);
+    gate_enter(e->idle);
+    if (wal_wants_tending(e->log))
+        gate_wait(e->idle);
+    gate_leave(e->idle);
+    return ST_OK;
+}
+
+static enum status
+append(struct dkv *db, struct store_writer *w)
+{
+    struct engine *e = db->engine;
+    struct wal_record record = {
+        .type = WAL_ENTRY, .tablet = STORE_TABLET, .term = STORE_TERM, .index = db->index + 1
+    };
+    version_t version = version_next(db->version, env_wall_ms(db->env));
+    enum status st = encode(&db->record, version, w);
+
+    if (st != ST_OK)
+        return st;
+    record.body = buf_slice(&db->record);
+    count_in_flight(w, true); /* before the append: N1 */
+    st = wal_append(e->log, &record, &w->end, &w->err);
+    while (st == ST_BUSY) {
+        st = make_log_room(e, &w->err);
+        if (st == ST_OK)
+            st = wal_append(e->log, &record, &w->end, &w->err);
+    }
+    if (st != ST_OK) {
+        count_in_flight(w, false);
+        return st;
+    }
+    db->index = record.index;
+    db->version = version;
+    w->mark = (struct lsm_mark){ .index = record.index, .term = STORE_TERM, .version = version };
+    return ST_OK;
+}
+
+static enum status
+propose(struct dkv *db, struct store_writer *w)
+{
+    await_memtables(db, w);
+    for (size_t i = 0; i < w->op_count; i++)
+        engine_tree_tend(w->ops[i].tree);
+    if (engine_space(db->engine) == ENGINE_SPACE_LOW && !w->only_deletes)
+        return err_raise(&w->err, ST_NO_SPACE, "the disk is full: only deletes are admitted");
+    return w->op_count == 0 ? ST_OK : append(db, w);
+}
+
+static enum status
+seal_all(struct dkv *db)
+{
+    enum status st = ST_OK;
+
+    for (uint32_t i = 0; i < db->family_count && st == ST_OK; i++)
+        st = engine_tree_seal(db->families[i]->tree);
+    return st;
+}
+
+/* What may only be done in the leader's turn, when no record is half applied. */
+static enum status
+do_errands(struct dkv *db, struct store_writer *w)
+{
+    enum status st = w->seal ? seal_all(db) : ST_OK;
+
+    if (st == ST_OK && w->snapshot != NULL)
+        st = store__pin_families(db, w->snapshot);
+    return st;
+}
+
+/* It is in the log, so it must come into the trees. */
+static void
+apply(struct dkv *db, struct store_writer *w)
+{
+    enum status st = apply_ops(w->ops, w->op_count, &w->mark, w->end);
+
+    while (st == ST_NO_MEMORY) {
+        env_sleep_ms(db->env, 10);
+        st = apply_ops(w->ops, w->op_count, &w->mark, w->end);
+    }
+    ASSERT(st == ST_OK);
+    count_in_flight(w, false);
+}
+
+/* All that wait, up to a bound, behind the leader's own.  True: a sync is wanted. */
+static bool
+take_group(struct dkv *db, struct store_writer *self, struct list *group)
+{
+    size_t bytes = self->bytes;
+    bool sync = self->sync;
+
+    list_init(group);
+    list_push_back(group, &self->link);
+    lock_take(&db->lock);
+    while (!list_empty(&db->writers) && bytes < STORE_GROUP_BYTES_MAX) {
+        struct store_writer *w =
+            container_of(list_pop_front(&db->writers), struct store_writer, link);
+
+        bytes += w->bytes;
+        sync = sync || w->sync;
+        list_push_back(group, &w->link);
+    }
+    lock_drop(&db->lock);
+    return sync;
+}
+
+/* A writer's stack may be gone as soon as its turn has changed; its gate is not. */
+static void
+give_turn(struct store_writer *w, enum store_turn turn)
+{
+    struct store_gate *gate = w->gate;
+
+    atomic_store(&w->turn, (uint32_t)turn);
+    if (gate != NULL)
+        gate_wake(gate->gate);
+}
+
+static void
+hand_over(struct dkv *db)
+{
+    struct store_writer *next = NULL;
+
+    lock_take(&db->lock);
+    if (list_empty(&db->writers))
+        db->led = false;
+    else
+        next = container_of(list_pop_front(&db->writers), struct store_writer, link);
+    lock_drop(&db->lock);
+    if (next != NULL)
+        give_turn(next, STORE_LEADS);
+}
+
+static void
+lead(struct dkv *db, struct store_writer *self)
+{
+    struct list group;
+    struct list *at;
+    struct err err;
+    bool sync = take_group(db, self, &group);
+    enum status st;
+
+    list_each (item, &group) {
+        struct store_writer *w = container_of(item, struct store_writer, link);
+
+        w->status = propose(db, w);
+    }
+    st = engine__flush_now(db->engine, sync, &err);
+    list_each (item, &group) {
+        struct store_writer *w = container_of(item, struct store_writer, link);
+
+        if (w->status != ST_OK)
+            continue;
+        if (st == ST_OK)
+            apply(db, w);
+        else
+            w->err = err;
+        w->status = st;
+    }
+    atomic_store(&db->visible, db->version);
+    list_each (item, &group) {
+        struct store_writer *w = container_of(item, struct store_writer, link);
+
+        if (w->status == ST_OK)
+            w->status = do_errands(db, w);
+    }
+    while ((at = list_pop_front(&group)) != NULL)
+        give_turn(container_of(at, struct store_writer, link), STORE_DONE);
+    hand_over(db);
+}
+
+/* ------------------------------------------------------------------ waiting */
+
+static struct store_gate *
+take_gate(struct dkv *db)
+{
+    struct store_gate *g = NULL;
+
+    lock_take(&db->lock);
+    if (!list_empty(&db->gates))
+        g = container_of(list_pop_front(&db->gates), struct store_gate, link);
+    lock_drop(&db->lock);
+    if (g != NULL)
+        return g;
+    g = mem_new(struct store_gate);
+    if (g != NULL && gate_create(db->env, &g->gate) != ST_OK) {
+        mem_free(g);
+        return NULL;
+    }
+    return g;
+}
+
+static void
+return_gate(struct dkv *db, struct store_gate *g)
+{
+    lock_take(&db->lock);
+    list_push_front(&db->gates, &g->link);
+    lock_drop(&db->lock);
+}
+
+/* True: nobody leads, and now this writer does. */
+static bool
+try_to_lead(struct dkv *db, struct store_writer *w, bool queue_otherwise)
+{
+    bool leads;
+
+    lock_take(&db->lock);
+    leads = !db->led;
+    if (leads)
+        db->led = true;
+    else if (queue_otherwise)
+        list_push_back(&db->writers, &w->link);
+    lock_drop(&db->lock);
+    return leads;
+}
+
+static enum store_turn
+await_turn(struct store_writer *w)
+{
+    gate_enter(w->gate->gate);
+    while (atomic_load(&w->turn) == STORE_WAITS)
+        gate_wait(w->gate->gate);
+    gate_leave(w->gate->gate);
+    return (enum store_turn)atomic_load(&w->turn);
+}
+
+enum status
+store__write(struct dkv *db, struct store_writer *w)
+{
+    atomic_init(&w->turn, STORE_WAITS);
+    w->gate = NULL;
+    if (try_to_lead(db, w, false)) {
+        lead(db, w);
+        return w->status;
+    }
+    w->gate = take_gate(db);
+    if (w->gate == NULL)
+        return err_raise(&w->err, ST_NO_MEMORY, "out of memory for a write");
+    if (try_to_lead(db, w, true) || await_turn(w) == STORE_LEADS)
+        lead(db, w);
+    return_gate(db, w->gate);
+    return w->status;
+}

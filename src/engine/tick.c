@@ -1,0 +1,165 @@
+/*
+ * The engine's heartbeat, every ENGINE_TICK_MS: the interval's fsync, the
+ * watermark of an idle log, the share of the memtables, the space monitor.
+ * On loop 0; without loops, on a job of its own that sleeps.
+ */
+#include "base/log.h"
+
+#include "engine/engine_internal.h"
+
+enum { MONITOR_EVERY_NS = 1000000000, NS_PER_MS = 1000000 };
+
+static void
+sync_if_due(struct engine *e, uint64_t now_ns)
+{
+    if (now_ns - e->last_sync_ns < (uint64_t)e->options.sync_interval_ms * NS_PER_MS)
+        return;
+    e->last_sync_ns = now_ns;
+    if (atomic_exchange(&e->interval_dirty, false))
+        engine__kick(e, true);
+}
+
+/* Two ticks without a record, and everything durable: say so in the log (P5). */
+static void
+mark_if_idle(struct engine *e)
+{
+    wal_position end = wal_end(e->log);
+
+    if (end == e->last_end && wal_durable(e->log) == end && wal_wants_mark(e->log) &&
+        wal_mark(e->log, NULL) == ST_OK)
+        engine__kick(e, true);
+    e->last_end = wal_end(e->log);
+}
+
+struct sum {
+    uint64_t bytes;
+    uint64_t largest_bytes;
+    struct engine_tree *largest;
+};
+
+static void
+add_memtables(void *ctx, struct engine_tree *tree)
+{
+    struct lsm_stats stats = { 0 };
+    struct sum *sum = ctx;
+
+    lsm_stats(tree->lsm, &stats);
+    sum->bytes += stats.memtable_bytes;
+    if (stats.sealed_count == 0 && stats.memtable_bytes > sum->largest_bytes) {
+        sum->largest_bytes = stats.memtable_bytes;
+        sum->largest = tree;
+    }
+}
+
+static void
+watch_memtables(struct engine *e)
+{
+    struct sum sum = { 0 };
+
+    engine_each_tree(e, add_memtables, &sum);
+    atomic_store(&e->memtable_bytes, sum.bytes);
+    if (sum.bytes > e->options.budget_bytes * 2 / 5 && sum.largest != NULL)
+        atomic_store(&sum.largest->seal_wanted, true);
+}
+
+static void
+monitor_run(struct job *job)
+{
+    struct engine *e = container_of(job, struct engine, monitor_job);
+
+    engine__monitor(e);
+    atomic_store(&e->monitor_running, false);
+    gate_wake(e->idle);
+}
+
+static void
+monitor_if_due(struct engine *e, uint64_t now_ns)
+{
+    if (now_ns - e->last_monitor_ns < MONITOR_EVERY_NS ||
+        atomic_exchange(&e->monitor_running, true))
+        return;
+    e->last_monitor_ns = now_ns;
+    e->monitor_job = (struct job){ .run = monitor_run };
+    env_submit(e->env, ENV_LANE_FLUSH, &e->monitor_job);
+}
+
+static void
+tick(struct engine *e)
+{
+    uint64_t now_ns = env_boot_ns(e->env);
+
+    sync_if_due(e, now_ns);
+    if (wal_health(e->log) == ST_OK)
+        mark_if_idle(e);
+    watch_memtables(e);
+    monitor_if_due(e, now_ns);
+    engine__schedule(e); /* what was put off after a failure, and compactions that waited */
+    epoch_reclaim(&e->epoch);
+}
+
+static uint32_t
+period_ms(const struct engine *e)
+{
+    return e->options.sync_interval_ms < ENGINE_TICK_MS ? e->options.sync_interval_ms
+                                                        : ENGINE_TICK_MS;
+}
+
+static void
+on_timer(void *ctx)
+{
+    struct engine *e = ctx;
+
+    tick(e);
+    timer_start(e->tick_timer, period_ms(e));
+}
+
+static bool
+is_closing(struct engine *e)
+{
+    bool closing;
+
+    lock_take(&e->lock);
+    closing = e->closing;
+    lock_drop(&e->lock);
+    return closing;
+}
+
+static void
+ticker_run(struct job *job)
+{
+    struct engine *e = container_of(job, struct engine, ticker);
+
+    while (!is_closing(e)) {
+        tick(e);
+        env_sleep_ms(e->env, period_ms(e));
+    }
+    atomic_store(&e->ticker_running, false);
+    gate_wake(e->idle);
+}
+
+enum status
+engine__start_ticking(struct engine *e, struct err *err)
+{
+    enum status st = ST_OK;
+
+    e->last_sync_ns = env_boot_ns(e->env);
+    if (e->options.loop_count > 0) {
+        st = timer_create_on(e->options.loops[0], on_timer, e, &e->tick_timer);
+        if (st == ST_OK)
+            timer_start(e->tick_timer, period_ms(e));
+        else
+            st = err_raise(err, st, "%s: out of memory", e->dir);
+        return st;
+    }
+    atomic_store(&e->ticker_running, true);
+    e->ticker = (struct job){ .run = ticker_run };
+    env_submit(e->env, ENV_LANE_READ, &e->ticker);
+    return ST_OK;
+}
+
+void
+engine__stop_ticking(struct engine *e)
+{
+    timer_destroy(e->tick_timer);
+    e->tick_timer = NULL;
+}

@@ -1,0 +1,299 @@
+/*
+ * Trees, and the log that they still need.
+ *
+ * A tree needs the log from the first entry that no table of it holds:
+ *
+ *      log    ──────────[ flushed ][ sealed memtable ][ active memtable ][ in flight ]
+ *                                  ^ floors[0]         ^ active_floor     ^ applied
+ *
+ * The floor of a memtable is the position just past the last entry before it:
+ * not beyond the start of its own first entry.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include "engine/engine_internal.h"
+
+struct lsm *
+engine_tree_lsm(const struct engine_tree *tree)
+{
+    return tree->lsm;
+}
+
+uint64_t
+engine_tree_id(const struct engine_tree *tree)
+{
+    return tree->id;
+}
+
+static int
+compare_trees(const void *a, const void *b)
+{
+    uint64_t x = (*(struct engine_tree *const *)a)->id;
+    uint64_t y = (*(struct engine_tree *const *)b)->id;
+
+    return (x > y) - (x < y);
+}
+
+struct engine_tree *
+engine_find_tree(struct engine *e, uint64_t id)
+{
+    struct engine_tree wanted = { .id = id };
+    struct engine_tree *key = &wanted;
+    struct engine_tree **found;
+
+    lock_take(&e->lock);
+    found = e->tree_count == 0 ? NULL
+                               : bsearch(&key, e->trees, e->tree_count,
+                                         sizeof(struct engine_tree *), compare_trees);
+    key = found == NULL ? NULL : *found;
+    lock_drop(&e->lock);
+    return key;
+}
+
+void
+engine_each_tree(struct engine *e, engine_tree_fn *fn, void *ctx)
+{
+    for (uint32_t i = 0;; i++) {
+        struct engine_tree *tree = NULL;
+
+        lock_take(&e->lock);
+        if (i < e->tree_count)
+            tree = e->trees[i];
+        lock_drop(&e->lock);
+        if (tree == NULL)
+            return;
+        fn(ctx, tree);
+    }
+}
+
+static enum status
+open_tree(struct engine *e, uint64_t id, bool create, struct engine_tree **out, struct err *err)
+{
+    struct engine_tree *tree = mem_new(struct engine_tree);
+    char dir[LIMIT_PATH_BYTES];
+    enum status st;
+
+    if (tree == NULL)
+        return err_raise(err, ST_NO_MEMORY, "%s: out of memory", e->dir);
+    tree->engine = e;
+    tree->id = id;
+    atomic_init(&tree->active_floor, NO_FLOOR);
+    snprintf(dir, sizeof(dir), "%s/tree-%016llx", e->dir, (unsigned long long)id);
+    st = lsm_open(&tree->lsm, &e->shared, id, dir, &e->options.trees, create, err);
+    if (st == ST_NOT_FOUND)
+        st = err_raise(err, ST_CORRUPT, "%s: missing, though the catalogue names it", dir);
+    if (st != ST_OK) {
+        mem_free(tree);
+        return st;
+    }
+    *out = tree;
+    return ST_OK;
+}
+
+/* Room for one more was found before. */
+static void
+insert_tree(struct engine *e, struct engine_tree *tree)
+{
+    e->trees[e->tree_count++] = tree;
+    qsort(e->trees, e->tree_count, sizeof(struct engine_tree *), compare_trees);
+}
+
+static enum status
+grow_trees(struct engine *e, uint32_t count, struct err *err)
+{
+    struct engine_tree **grown;
+
+    if (count > CATALOGUE_TREES_MAX)
+        return err_raise(err, ST_TOO_BIG, "%s: more than %d trees", e->dir, CATALOGUE_TREES_MAX);
+    grown = mem_alloc_array(sizeof(struct engine_tree *), count + (size_t)1);
+    if (grown == NULL)
+        return err_raise(err, ST_NO_MEMORY, "%s: out of memory", e->dir);
+    lock_take(&e->lock);
+    if (e->tree_count > 0)
+        memcpy(grown, e->trees, e->tree_count * sizeof(struct engine_tree *));
+    mem_free(e->trees);
+    e->trees = grown;
+    lock_drop(&e->lock);
+    return ST_OK;
+}
+
+enum status
+engine__open_trees(struct engine *e, struct err *err)
+{
+    struct engine_tree *tree = NULL;
+    uint64_t *ids = NULL;
+    uint32_t count = 0;
+    enum status st = engine__load_catalogue(e, &ids, &count, err);
+
+    if (st == ST_OK)
+        st = grow_trees(e, count, err);
+    for (uint32_t i = 0; i < count && st == ST_OK; i++) {
+        st = open_tree(e, ids[i], false, &tree, err);
+        if (st == ST_OK)
+            insert_tree(e, tree);
+    }
+    mem_free(ids);
+    return st;
+}
+
+/* The folder comes first, the catalogue second: what the catalogue names is there.  A folder that
+ * a crash left without its name in the catalogue is opened as it is: it is empty. */
+enum status
+engine_create_tree(struct engine *e, uint64_t id, struct engine_tree **out, struct err *err)
+{
+    struct engine_tree *tree = NULL;
+    enum status st;
+
+    if (id == 0 || engine_find_tree(e, id) != NULL)
+        return err_raise(err, ST_EXISTS, "%s: tree %016llx is there already", e->dir,
+                         (unsigned long long)id);
+    st = grow_trees(e, e->tree_count + 1, err);
+    if (st == ST_OK)
+        st = open_tree(e, id, true, &tree, err);
+    if (st != ST_OK)
+        return st;
+    st = env_sync_dir(e->env, e->dir, err);
+    if (st == ST_OK)
+        st = engine__store_catalogue(e, id, err);
+    if (st != ST_OK) {
+        lsm_close(tree->lsm);
+        mem_free(tree);
+        return st;
+    }
+    lock_take(&e->lock);
+    insert_tree(e, tree);
+    lock_drop(&e->lock);
+    *out = tree;
+    return ST_OK;
+}
+
+void
+engine__close_trees(struct engine *e)
+{
+    for (uint32_t i = 0; i < e->tree_count; i++) {
+        lsm_close(e->trees[i]->lsm);
+        mem_free(e->trees[i]);
+    }
+    mem_free(e->trees);
+    e->trees = NULL;
+    e->tree_count = 0;
+}
+
+/* ------------------------------------------------------------------ the owner's part */
+
+static bool
+seal(struct engine_tree *tree)
+{
+    struct engine *e = tree->engine;
+    wal_position floor = atomic_load(&tree->active_floor);
+    bool room;
+
+    lock_take(&e->lock);
+    room = tree->floor_count < SEALED_FLOORS_MAX;
+    lock_drop(&e->lock);
+    if (!room || floor == NO_FLOOR || lsm_switch(tree->lsm) != ST_OK)
+        return false;
+    lock_take(&e->lock);
+    tree->floors[tree->floor_count++] = (struct sealed_floor){ floor, tree->applied_index };
+    atomic_store(&tree->active_floor, NO_FLOOR);
+    lock_drop(&e->lock);
+    return true;
+}
+
+static bool
+seal_and_schedule(struct engine_tree *tree)
+{
+    bool sealed = seal(tree);
+
+    if (sealed)
+        engine__schedule(tree->engine);
+    return sealed;
+}
+
+void
+engine__tree_moved(struct engine_tree *tree, uint64_t index, wal_position position)
+{
+    if (atomic_load_explicit(&tree->active_floor, memory_order_relaxed) == NO_FLOOR)
+        atomic_store(&tree->active_floor,
+                     atomic_load_explicit(&tree->applied, memory_order_relaxed));
+    tree->applied_index = index;
+    atomic_store(&tree->applied, position);
+    if (lsm_switch_due(tree->lsm))
+        (void)seal_and_schedule(tree); /* without memory it is tried again at the next entry */
+}
+
+void
+engine_tree_applied(struct engine_tree *tree, uint64_t index, wal_position position)
+{
+    engine__tree_moved(tree, index, position);
+    if (!tree->engine->recovering)
+        atomic_fetch_sub(&tree->in_flight, 1);
+}
+
+void
+engine_tree_tend(struct engine_tree *tree)
+{
+    if (!atomic_load_explicit(&tree->seal_wanted, memory_order_relaxed))
+        return;
+    atomic_store(&tree->seal_wanted, false);
+    (void)seal_and_schedule(tree);
+}
+
+enum status
+engine_tree_seal(struct engine_tree *tree)
+{
+    if (atomic_load(&tree->active_floor) == NO_FLOOR)
+        return ST_OK;
+    return seal_and_schedule(tree) ? ST_OK : ST_NO_MEMORY;
+}
+
+/* ------------------------------------------------------------------ stalls */
+
+static const char *const stall_names[ENGINE_STALL_COUNT] = {
+    [ENGINE_STALL_NONE] = "none",    [ENGINE_STALL_MEMTABLES] = "memtables",
+    [ENGINE_STALL_L0] = "l0-tables", [ENGINE_STALL_BUDGET] = "memory-budget",
+    [ENGINE_STALL_LOG] = "log",
+};
+
+const char *
+engine_stall_name(enum engine_stall stall)
+{
+    ASSERT(stall < ENGINE_STALL_COUNT);
+    return stall_names[stall];
+}
+
+/* Memtables may take half of the budget; the caches and the connections live in the rest. */
+static bool
+memtables_beyond_share(const struct engine *e)
+{
+    return atomic_load_explicit(&e->memtable_bytes, memory_order_relaxed) >
+           e->options.budget_bytes / 2;
+}
+
+enum engine_stall
+engine_tree_stall(const struct engine_tree *tree)
+{
+    switch (lsm_stall(tree->lsm)) {
+    case LSM_STALL_MEMTABLES:
+        return ENGINE_STALL_MEMTABLES;
+    case LSM_STALL_L0:
+        return ENGINE_STALL_L0;
+    case LSM_STALL_NONE:
+    case LSM_STALL_COUNT:
+        break;
+    }
+    return memtables_beyond_share(tree->engine) ? ENGINE_STALL_BUDGET : ENGINE_STALL_NONE;
+}
+
+void
+engine_count_stall(struct engine *e, enum engine_stall stall, uint64_t ns)
+{
+    atomic_fetch_add_explicit(&e->stall_count[stall], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&e->stall_ns[stall], ns, memory_order_relaxed);
+}
