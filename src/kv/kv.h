@@ -1,0 +1,167 @@
+/*
+ * kv/kv.h — the coordinator: the one interface that every session calls.
+ *
+ * It knows keyspaces and their tablets, finds the owner of a request, carries
+ * it there and brings the result back.  Reads of published state run on the
+ * caller's reactor; everything else on the tablet's.
+ *
+ * Every reactor has a door of its own; a door is used on its loop only.
+ */
+#ifndef KV_KV_H
+#define KV_KV_H
+
+#include "base/budget.h"
+#include "base/status.h"
+
+#include "engine/engine.h"
+#include "tablet/request.h"
+
+struct kv;
+struct kv_door;
+
+struct kv_options {
+    struct loop **loops; /* borrowed array, in order of index */
+    uint32_t loop_count;
+    const char *node_name;
+};
+
+/* Replay the log, open every keyspace of the data directory (creating the 16 Redis
+ * databases at first), and be ready.  Start-up code.  The engine was opened and not
+ * recovered; it is taken over, also on failure. */
+MUST_USE enum status kv_open(struct kv **out, struct engine *engine,
+                             const struct kv_options *options, struct err *err);
+
+/* Refuse new requests (ST_CLOSED), finish those under way, then call `drained`
+ * on loop 0.  On loop 0. */
+void kv_drain(struct kv *kv, void (*drained)(void *ctx), void *ctx);
+
+/* Flush what is worth it, close the log clean, release everything.  The loops
+ * have stopped.  Job code. */
+MUST_USE enum status kv_close(struct kv *kv, struct err *err);
+
+struct kv_door *kv_door_of(struct kv *kv, uint32_t loop_index);
+struct budget *kv_budget(struct kv *kv);
+
+/* ------------------------------------------------------------------ requests */
+
+/* See tablet/request.h.  Checks the limits on keys, values and units. */
+void kv_submit(struct kv_door *door, struct request *r);
+
+/* Redis database number to keyspace; ST_NOT_FOUND. */
+MUST_USE enum status kv_database(struct kv_door *door, uint64_t number, uint32_t *keyspace);
+
+/* The time by which expiry is judged, Unix ms (DESIGN "Time"). */
+uint64_t kv_now_ms(struct kv_door *door, uint32_t keyspace);
+
+/* Keep what is committed in a keyspace now readable through request.snapshot, until closed;
+ * NULL when out of memory.  For replies that are read piece by piece. */
+struct kv_snapshot *kv_snapshot_open(struct kv_door *door, uint32_t keyspace);
+void kv_snapshot_close(struct kv_snapshot *s); /* no request uses it; NULL is allowed */
+
+/* ------------------------------------------------------------------ scans */
+
+/* Reads the keys of a keyspace in order, from a snapshot taken at opening, in
+ * pieces: each kv_scan_next() is one job.  One at a time per scan. */
+struct kv_scan;
+
+struct kv_scan_options {
+    uint32_t keyspace;
+    struct slice from;  /* copied; first key wanted */
+    struct slice limit; /* copied; first key not wanted, when has_limit */
+    bool has_limit;
+    bool after_from; /* `from` itself is not wanted */
+    bool reverse;    /* from the end of the range downwards */
+    bool want_values;
+    struct slice pattern; /* copied; Redis glob, empty = everything */
+};
+
+struct kv_scan_piece {
+    enum status status; /* ST_OK, ST_CORRUPT, ST_IO, ST_BUSY, ST_CLOSED, ST_NO_MEMORY */
+    struct err err;
+    const struct entry
+        *entries; /* user keys (no kind byte); borrowed until the next call on the scan */
+    uint32_t count;
+    uint64_t examined;     /* keys looked at, matching or not */
+    bool end;              /* nothing is left */
+    struct slice last_key; /* the last key looked at; borrowed as above */
+};
+
+typedef void kv_scan_fn(void *ctx, const struct kv_scan_piece *piece);
+
+MUST_USE enum status kv_scan_open(struct kv_door *door, const struct kv_scan_options *options,
+                                  struct kv_scan **out, struct err *err);
+
+/* Up to `keys_max` matching keys, `examined_max` keys looked at, and about `bytes_max` of keys and
+ * values; at least one key, unless the end is reached.  `fn` is called on the door's loop,
+ * never before kv_scan_next() returns. */
+void kv_scan_next(struct kv_scan *s, uint32_t keys_max, uint64_t examined_max, size_t bytes_max,
+                  kv_scan_fn *fn, void *ctx);
+
+/* Begin anew, on the same snapshot; no piece is under way. */
+void kv_scan_rewind(struct kv_scan *s);
+
+/* A piece that is under way is given up: `fn` is not called any more.  NULL is allowed. */
+void kv_scan_close(struct kv_scan *s);
+
+/* Redis's glob match, for KEYS and SCAN. */
+bool kv_glob(struct slice pattern, struct slice text);
+
+/* ------------------------------------------------------------------ administration */
+
+enum kv_admin_kind {
+    KV_COUNT,   /* unexpired keys of a snapshot; a paced job */
+    KV_COMPACT, /* lsm_compact_all on every tablet of the keyspace */
+    KV_SAVE,    /* flush every memtable, sync the log */
+    KV_RANDOM,  /* a random key */
+};
+
+struct kv_admin {
+    enum kv_admin_kind kind;
+    uint32_t keyspace;
+    void (*done)(
+        struct kv_admin *self); /* on the door's loop; never before kv_admin_submit returns */
+
+    enum status status;
+    struct err err;
+    uint64_t count;                    /* KV_COUNT */
+    struct lsm_compact_report compact; /* KV_COMPACT */
+    double seconds;
+    struct buf key; /* KV_RANDOM; owned by the caller afterwards; empty with
+                                          ST_NOT_FOUND */
+
+    /* private */
+    struct kv_door *door;
+    struct list link;
+    struct job job;
+    struct task task;
+    uint32_t step;
+    uint64_t begun_ns;
+};
+
+/* The memory belongs to kv until `done`. */
+void kv_admin_submit(struct kv_door *door, struct kv_admin *a);
+
+/* 0..1000 of a running KV_COMPACT. */
+uint32_t kv_compact_permille(struct kv_door *door, uint32_t keyspace);
+
+/* ------------------------------------------------------------------ figures */
+
+struct kv_stats {
+    uint64_t puts; /* operations, since the start */
+    uint64_t gets;
+    uint64_t deletes;
+    uint64_t keys_estimate;
+    struct engine_stats engine;
+};
+void kv_stats(struct kv *kv, struct kv_stats *out);
+
+/* As above for one keyspace: its keys, estimated. */
+uint64_t kv_keys_estimate(struct kv_door *door, uint32_t keyspace);
+
+/* Is the node read-only now, and why?  ST_OK, ST_NO_SPACE, ST_IO. */
+enum status kv_writable(const struct kv *kv);
+
+const char *kv_node_name(const struct kv *kv);
+uint64_t kv_node_id(const struct kv *kv);
+
+#endif

@@ -1,0 +1,304 @@
+/*
+ * Scans: pieces of a keyspace in key order, each read by a job from the scan's
+ * snapshot.  Between two pieces nothing is held but the snapshot and the last
+ * key looked at.
+ */
+#include "base/arena.h"
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include "kv/kv_internal.h"
+
+enum { SCAN_ARENA_BYTES = 64 << 10, SCAN_ENTRIES_MAX = 1 << 20 };
+
+struct kv_scan {
+    struct kv_door *door;
+    struct tablet *tablet;
+    struct lsm_snapshot *snapshot;
+    struct kv_scan_options options; /* its slices point into `from`, `limit`, `pattern` */
+    struct buf from;                /* stored keys */
+    struct buf limit;
+    struct buf pattern;
+
+    struct buf resume; /* stored key where the next piece begins */
+    bool resume_after; /* just past it */
+    bool ended;
+
+    struct job job;
+    bool busy;
+    bool closed; /* while busy: to be freed when the job is done */
+    kv_scan_fn *fn;
+    void *ctx;
+    uint32_t keys_max;
+    uint64_t examined_max;
+    size_t bytes_max;
+    uint64_t now_ms;
+
+    struct arena arena; /* of the piece */
+    struct entry *entries;
+    uint32_t capacity;
+    size_t bytes;
+    struct kv_scan_piece piece;
+};
+
+static enum status
+store_key(struct buf *out, struct slice key)
+{
+    uint8_t kind = KEY_USER;
+    enum status st;
+
+    *out = buf_empty(LIMIT_STORED_KEY_BYTES);
+    st = buf_append(out, slice_of(&kind, 1));
+    return st == ST_OK ? buf_append(out, key) : st;
+}
+
+static enum status
+copy_bounds(struct kv_scan *s, const struct kv_scan_options *o)
+{
+    uint8_t past_users = KEY_USER + 1;
+    enum status st = store_key(&s->from, o->from);
+
+    s->limit = buf_empty(LIMIT_STORED_KEY_BYTES);
+    s->pattern = buf_empty(LIMIT_KEY_BYTES);
+    s->resume = buf_empty(LIMIT_STORED_KEY_BYTES);
+    if (st == ST_OK)
+        st = o->has_limit ? store_key(&s->limit, o->limit)
+                          : buf_append(&s->limit, slice_of(&past_users, 1));
+    if (st == ST_OK)
+        st = buf_append(&s->pattern, o->pattern);
+    return st;
+}
+
+static void
+scan_free(struct kv_scan *s)
+{
+    lsm_snapshot_release(tablet_lsm(s->tablet), s->snapshot);
+    arena_release(&s->arena);
+    buf_release(&s->from);
+    buf_release(&s->limit);
+    buf_release(&s->pattern);
+    buf_release(&s->resume);
+    mem_free(s->entries);
+    mem_free(s);
+}
+
+enum status
+kv_scan_open(struct kv_door *door, const struct kv_scan_options *options, struct kv_scan **out,
+             struct err *err)
+{
+    struct keyspace *k = kv__keyspace(door->kv, options->keyspace);
+    struct kv_scan *s;
+
+    if (k == NULL)
+        return err_raise(err, ST_NOT_FOUND, "no such keyspace");
+    if (options->from.size > LIMIT_KEY_BYTES || options->limit.size > LIMIT_KEY_BYTES ||
+        options->pattern.size > LIMIT_KEY_BYTES)
+        return err_raise(err, ST_TOO_BIG, "a key or pattern is longer than %d bytes",
+                         LIMIT_KEY_BYTES);
+    s = mem_new(struct kv_scan);
+    if (s == NULL)
+        return err_raise(err, ST_NO_MEMORY, "out of memory for a scan");
+    s->door = door;
+    s->tablet = k->tablet;
+    s->options = *options;
+    arena_init(&s->arena, SCAN_ARENA_BYTES);
+    s->snapshot = lsm_snapshot_take(tablet_lsm(k->tablet));
+    if (s->snapshot == NULL || copy_bounds(s, options) != ST_OK) {
+        scan_free(s);
+        return err_raise(err, ST_NO_MEMORY, "out of memory for a scan");
+    }
+    kv_scan_rewind(s);
+    *out = s;
+    return ST_OK;
+}
+
+void
+kv_scan_rewind(struct kv_scan *s)
+{
+    ASSERT(!s->busy);
+    s->resume.size = 0; /* from the beginning */
+    s->resume_after = false;
+    s->ended = false;
+}
+
+/* ------------------------------------------------------------------ one piece (job) */
+
+static enum status
+copy_slice(struct kv_scan *s, struct slice from, struct slice *to)
+{
+    uint8_t *room = arena_alloc_bytes(&s->arena, from.size);
+
+    if (room == NULL)
+        return ST_NO_MEMORY;
+    if (from.size > 0)
+        memcpy(room, from.data, from.size);
+    *to = slice_of(room, from.size);
+    return ST_OK;
+}
+
+static enum status
+grow_entries(struct kv_scan *s)
+{
+    uint32_t capacity = s->capacity == 0 ? 64 : s->capacity * 2;
+    struct entry *grown;
+
+    if (s->piece.count < s->capacity)
+        return ST_OK;
+    grown = mem_resize(s->entries, capacity * sizeof(*grown));
+    if (grown == NULL)
+        return ST_NO_MEMORY;
+    s->entries = grown;
+    s->capacity = capacity;
+    return ST_OK;
+}
+
+static enum status
+keep(struct kv_scan *s, const struct entry *e)
+{
+    struct slice user = slice_of(e->key.data + 1, e->key.size - 1);
+    struct entry kept = *e;
+    enum status st = grow_entries(s);
+
+    if (st == ST_OK)
+        st = copy_slice(s, user, &kept.key);
+    kept.value = (struct slice){ 0 };
+    if (st == ST_OK && s->options.want_values)
+        st = copy_slice(s, e->value, &kept.value);
+    if (st != ST_OK)
+        return st;
+    s->entries[s->piece.count++] = kept;
+    s->bytes += kept.key.size + kept.value.size;
+    return ST_OK;
+}
+
+static bool
+beyond(const struct kv_scan *s, struct slice stored)
+{
+    if (s->options.reverse)
+        return slice_compare(stored, buf_slice(&s->from)) < (s->options.after_from ? 1 : 0);
+    return slice_compare(stored, buf_slice(&s->limit)) >= 0;
+}
+
+static enum status
+first_of_piece(struct kv_scan *s, struct lsm_iter *it)
+{
+    bool fresh = s->resume.size == 0;
+    enum status st;
+
+    if (s->options.reverse)
+        return lsm_iter_seek_before(it, buf_slice(fresh ? &s->limit : &s->resume), &s->piece.err);
+    st = lsm_iter_seek(it, buf_slice(fresh ? &s->from : &s->resume), &s->piece.err);
+    if (st == ST_OK && (fresh ? s->options.after_from : s->resume_after)) {
+        struct entry e;
+
+        lsm_iter_entry(it, &e);
+        if (slice_equal(e.key, buf_slice(fresh ? &s->from : &s->resume)))
+            st = lsm_iter_next(it, &s->piece.err);
+    }
+    return st;
+}
+
+static enum status
+look_at(struct kv_scan *s, const struct entry *e)
+{
+    struct slice user = slice_of(e->key.data + 1, e->key.size - 1);
+    enum status st = ST_OK;
+
+    s->piece.examined++;
+    s->resume.size = 0;
+    st = buf_append(&s->resume, e->key);
+    if (st == ST_OK && (s->pattern.size == 0 || kv_glob(buf_slice(&s->pattern), user)))
+        st = keep(s, e);
+    return st;
+}
+
+static bool
+piece_is_full(const struct kv_scan *s)
+{
+    return s->piece.count >= s->keys_max || s->piece.examined >= s->examined_max ||
+           s->bytes >= s->bytes_max || s->piece.count >= SCAN_ENTRIES_MAX;
+}
+
+static enum status
+read_piece(struct kv_scan *s, struct lsm_iter *it)
+{
+    enum status st = first_of_piece(s, it);
+
+    while (st == ST_OK) {
+        struct entry e;
+
+        lsm_iter_entry(it, &e);
+        if (beyond(s, e.key))
+            return ST_NOT_FOUND;
+        st = look_at(s, &e);
+        if (st != ST_OK || piece_is_full(s))
+            break;
+        st = s->options.reverse ? lsm_iter_prev(it, &s->piece.err)
+                                : lsm_iter_next(it, &s->piece.err);
+    }
+    return st;
+}
+
+static void
+scan_run(struct job *job)
+{
+    struct kv_scan *s = container_of(job, struct kv_scan, job);
+    struct lsm_iter_options options = { .snapshot = s->snapshot,
+                                        .now_ms = s->now_ms,
+                                        .fill_cache = s->keys_max <= 1024 };
+    struct lsm_iter *it = NULL;
+    enum status st = lsm_iter_create(tablet_lsm(s->tablet), &options, &it, &s->piece.err);
+
+    if (st == ST_OK)
+        st = read_piece(s, it);
+    lsm_iter_destroy(it);
+    s->ended = st == ST_NOT_FOUND;
+    s->resume_after = true;
+    s->piece.status = st == ST_NOT_FOUND ? ST_OK : st;
+    s->piece.end = s->ended;
+    s->piece.entries = s->entries;
+    s->piece.last_key = s->resume.size == 0 ? (struct slice){ 0 }
+                                            : slice_of(s->resume.data + 1, s->resume.size - 1);
+}
+
+static void
+scan_done(struct job *job)
+{
+    struct kv_scan *s = container_of(job, struct kv_scan, job);
+
+    s->busy = false;
+    if (s->closed)
+        scan_free(s);
+    else
+        s->fn(s->ctx, &s->piece);
+}
+
+void
+kv_scan_next(struct kv_scan *s, uint32_t keys_max, uint64_t examined_max, size_t bytes_max,
+             kv_scan_fn *fn, void *ctx)
+{
+    ASSERT(!s->busy && !s->closed);
+    ASSERT(keys_max > 0 && examined_max > 0);
+    s->busy = true;
+    s->fn = fn;
+    s->ctx = ctx;
+    s->keys_max = keys_max;
+    s->examined_max = examined_max;
+    s->bytes_max = bytes_max;
+    s->now_ms = tablet_now_ms(s->tablet, loop_now_ns(s->door->loop));
+    s->bytes = 0;
+    s->piece = (struct kv_scan_piece){ 0 };
+    arena_reset(&s->arena);
+    s->job = (struct job){ .run = scan_run, .done = scan_done, .loop = s->door->loop };
+    env_submit(loop_env(s->door->loop), ENV_LANE_READ, &s->job);
+}
+
+void
+kv_scan_close(struct kv_scan *s)
+{
+    if (s == NULL)
+        return;
+    s->closed = true;
+    if (!s->busy)
+        scan_free(s);
+}

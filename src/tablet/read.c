@@ -1,0 +1,220 @@
+/*
+ * Reading committed state, on any reactor.
+ *
+ * One snapshot version for all keys of the request: what the tree had made
+ * visible when the read began.  A single value is handed over where it lies,
+ * pinned while `done` runs; several are copied.
+ */
+#include "base/assert.h"
+#include "base/limits.h"
+
+#include "tablet/tablet_internal.h"
+
+void
+tablet_reader_init(struct tablet_reader *reader, struct epoch *epoch, struct loop *loop)
+{
+    *reader = (struct tablet_reader){ .epoch = epoch, .loop = loop };
+    epoch_join(epoch, &reader->slot);
+    list_init(&reader->cold);
+}
+
+void
+tablet_reader_release(struct tablet_reader *reader)
+{
+    ASSERT(list_empty(&reader->cold));
+    epoch_part(reader->epoch, &reader->slot);
+}
+
+uint64_t
+tablet_now_ms(const struct tablet *t, uint64_t boot_ns)
+{
+    uint64_t now_ms = node_clock_ms(t->clock, boot_ns);
+    uint64_t ceiling_ms = atomic_load(&t->ceiling_ms);
+
+    return now_ms < ceiling_ms ? now_ms : ceiling_ms;
+}
+
+/* ------------------------------------------------------------------ at once */
+
+static enum status
+read_one(struct tablet *t, const struct op *op, version_t version, uint64_t now_ms,
+         struct lsm_found *found, struct op_result *out, struct err *err)
+{
+    uint8_t room[LIMIT_STORED_KEY_BYTES];
+    struct current now = { 0 };
+    enum status st = lsm_try_get(t->lsm, stored_key(KEY_USER, op->key, room), version, found, err);
+
+    if (st == ST_OK)
+        current_judge(&now, &found->entry, now_ms);
+    else if (st == ST_NOT_FOUND)
+        *found = (struct lsm_found){ 0 };
+    else
+        return st;
+    op_read(op, &now, out);
+    return ST_OK;
+}
+
+/* Keep a copy: the pin of this key goes before the next key is read. */
+static enum status
+keep_copy(struct request *r, struct op_result *result)
+{
+    size_t at = r->scratch.size;
+    enum status st = buf_append(&r->scratch, result->value);
+
+    result->value.data = (const uint8_t *)at; /* an offset, until all are copied */
+    return st;
+}
+
+static void
+offsets_to_pointers(struct request *r)
+{
+    for (uint32_t i = 0; i < r->op_count; i++) {
+        struct slice *value = &r->results[i].value;
+
+        value->data = value->size == 0 ? NULL : r->scratch.data + (uintptr_t)value->data;
+    }
+}
+
+static enum status
+read_many(struct tablet *t, struct request *r, version_t version, uint64_t now_ms)
+{
+    struct lsm_found found;
+    enum status st = ST_OK;
+
+    buf_release(&r->scratch);
+    r->scratch.max = r->result_bytes_max;
+    for (uint32_t i = 0; i < r->op_count && st == ST_OK; i++) {
+        st = read_one(t, &r->ops[i], version, now_ms, &found, &r->results[i], &r->err);
+        if (st != ST_OK)
+            break;
+        st = keep_copy(r, &r->results[i]);
+        lsm_found_release(&found);
+    }
+    if (st == ST_OK)
+        offsets_to_pointers(r);
+    return st;
+}
+
+/* ------------------------------------------------------------------ by a job */
+
+static enum status
+results_from_cold(struct tablet *t, struct request *r)
+{
+    uint8_t room[LIMIT_STORED_KEY_BYTES];
+    struct cold_read *c = r->cold;
+
+    if (c->status != ST_OK) {
+        r->err = c->err;
+        return c->status;
+    }
+    for (uint32_t i = 0; i < r->op_count; i++) {
+        const struct cold_key *k = cold_find(c, stored_key(KEY_USER, r->ops[i].key, room));
+        struct current now = { 0 };
+
+        ASSERT(k != NULL);
+        if (k->present)
+            current_judge(&now, &k->found.entry, tablet_now_ms(t, loop_now_ns(r->home)));
+        op_read(&r->ops[i], &now, &r->results[i]);
+    }
+    return r->op_count > 1 ? results_keep(r) : ST_OK;
+}
+
+static void
+cold_ready(struct request *r)
+{
+    r->status = results_from_cold(r->tablet, r);
+    request_done(r);
+}
+
+static enum status
+go_cold(struct tablet *t, struct tablet_reader *reader, struct request *r)
+{
+    struct lsm_snapshot *own = NULL;
+    enum status st;
+
+    if (r->snapshot == NULL) {
+        own = lsm_snapshot_take(t->lsm);
+        if (own == NULL)
+            return ST_NO_MEMORY;
+    }
+    st = cold_start(t, reader, r, own, cold_ready);
+    if (st != ST_OK)
+        lsm_snapshot_release(t->lsm, own);
+    return st;
+}
+
+/* ------------------------------------------------------------------ the door */
+
+static bool
+answer(struct request *r, enum status st)
+{
+    r->status = st;
+    request_done(r);
+    return true;
+}
+
+/* One key: the value is handed over where it lies. */
+static enum status
+read_in_place(struct tablet *t, struct tablet_reader *reader, struct request *r, uint64_t now_ms)
+{
+    struct lsm_found found;
+    enum status st;
+
+    epoch_enter(reader->epoch, &reader->slot);
+    st = read_one(t, &r->ops[0], lsm_visible(t->lsm), now_ms, &found, &r->results[0], &r->err);
+    if (st == ST_OK) {
+        (void)answer(r, ST_OK);
+        lsm_found_release(&found);
+    }
+    epoch_leave(reader->epoch, &reader->slot);
+    return st;
+}
+
+bool
+tablet_read(struct tablet *t, struct tablet_reader *reader, struct request *r)
+{
+    uint64_t boot_ns = loop_now_ns(reader->loop);
+    uint64_t now_ms = tablet_now_ms(t, boot_ns);
+    enum status st;
+
+    if (r->snapshot == NULL && node_clock_ms(t->clock, boot_ns) > now_ms &&
+        engine_log_health(t->engine) == ST_OK)
+        return false; /* the ceiling must be raised first */
+
+    r->tablet = t;
+    if (r->snapshot != NULL) {
+        st = ST_WOULD_BLOCK;
+    } else if (r->op_count == 1) {
+        st = read_in_place(t, reader, r, now_ms);
+        if (st == ST_OK)
+            return true;
+    } else {
+        epoch_enter(reader->epoch, &reader->slot);
+        st = read_many(t, r, lsm_visible(t->lsm), now_ms);
+        epoch_leave(reader->epoch, &reader->slot);
+    }
+    if (st == ST_WOULD_BLOCK) {
+        st = go_cold(t, reader, r);
+        if (st == ST_OK)
+            return true;
+    }
+    return answer(r, st);
+}
+
+void
+tablet_reader_tick(struct tablet_reader *reader)
+{
+    uint64_t now_ns = loop_now_ns(reader->loop);
+    struct list *at = reader->cold.next;
+
+    while (at != &reader->cold) {
+        struct cold_read *c = container_of(at, struct cold_read, link);
+        struct request *r = c->request;
+
+        at = at->next;
+        if (r == NULL || c->ready != cold_ready || r->admin || now_ns < r->deadline_ns)
+            continue;
+        cold_release(r);
+        (void)answer(r, ST_TIMEOUT);
+    }
+}

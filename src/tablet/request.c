@@ -1,0 +1,41 @@
+#include "tablet/tablet_internal.h"
+
+bool
+request_writes(const struct request *r)
+{
+    for (uint32_t i = 0; i < r->op_count; i++) {
+        if (op_writes(r->ops[i].kind))
+            return true;
+    }
+    return false;
+}
+
+void
+request_done(struct request *r)
+{
+    struct buf scratch = r->scratch;
+    struct cold_read *cold = r->cold;
+
+    r->scratch = (struct buf){ 0 };
+    r->cold = NULL;
+    r->done(r);
+    buf_release(&scratch);
+    cold_destroy(cold);
+}
+
+static void
+done_task(struct task *task)
+{
+    request_done(container_of(task, struct request, task));
+}
+
+void
+request_done_at_home(struct request *r, struct loop *here)
+{
+    if (r->home == here) {
+        request_done(r);
+        return;
+    }
+    r->task.run = done_task;
+    loop_post(r->home, &r->task);
+}

@@ -1,0 +1,567 @@
+/*
+ * A tablet's life, and the order in which it serves requests.
+ *
+ * WHERE A REQUEST CAN BE
+ *
+ *                     no room, stall, ceiling            only the disk knows
+ *      submit ──────────────> waiting        submit ──────────> parked ──> behind
+ *        │                      │                                 │ ready    (same
+ *        └──────> serve <───────┴─────────────────────────────────┘          origin)
+ *                   ├─ a read of committed state ─────────────> done
+ *                   ├─ it wrote ──> log, overlay, pending ──> committed ──> done
+ *                   └─ it saw the overlay ──> pending (a barrier) ────────> done
+ *
+ * INVARIANTS
+ *
+ *   B1  Requests of one origin are evaluated in the order of submission: none
+ *       passes another of its origin in `waiting`, `parked` or `behind`.
+ *   B2  Log order, pending order and version order are the same.
+ *   B3  A result that rests on an uncommitted one is answered only after that
+ *       one is committed (the barrier).
+ *   B4  No version or expiry uses a time beyond the committed ceiling, and time
+ *       begins at the ceiling after a restart; so neither runs backwards.
+ *   B5  The tree holds committed entries only.
+ *
+ * Not here, on purpose: protocols, routing (kv/), files and fsyncs (engine/).
+ */
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include "tablet/tablet_internal.h"
+
+enum { EVALUATION_ARENA_BYTES = 64 << 10 };
+
+struct tablet *
+tablet_create(const struct tablet_options *options)
+{
+    struct tablet *t = mem_new(struct tablet);
+
+    if (t == NULL)
+        return NULL;
+    t->engine = options->engine;
+    t->tree = options->tree;
+    t->lsm = engine_tree_lsm(options->tree);
+    t->id = engine_tree_id(options->tree);
+    t->loop = options->loop;
+    t->clock = options->clock;
+    t->head.member_count = 1;
+    t->head.members[0] = options->node;
+    t->head.vote = options->node;
+    t->last_index = lsm_flushed(t->lsm).index;
+    t->applied_index = t->last_index;
+    t->head.term = lsm_flushed(t->lsm).term;
+    t->version = lsm_flushed(t->lsm).version;
+    atomic_init(&t->ceiling_ms, 0);
+    tablet_reader_init(&t->reader, engine_epoch(t->engine), t->loop);
+    overlay_init(&t->overlay);
+    list_init(&t->pending);
+    list_init(&t->waiting);
+    list_init(&t->parked);
+    list_init(&t->behind);
+    arena_init(&t->arena, EVALUATION_ARENA_BYTES);
+    return t;
+}
+
+void
+tablet_destroy(struct tablet *t)
+{
+    if (t == NULL)
+        return;
+    ASSERT(t->request_count == 0);
+    tablet__abandon_pending(t); /* ceilings and terms that nobody waits for */
+    overlay_release(&t->overlay);
+    arena_release(&t->arena);
+    tablet_reader_release(&t->reader);
+    mem_free(t);
+}
+
+uint64_t
+tablet_id(const struct tablet *t)
+{
+    return t->id;
+}
+
+struct loop *
+tablet_loop(const struct tablet *t)
+{
+    return t->loop;
+}
+
+struct lsm *
+tablet_lsm(const struct tablet *t)
+{
+    return t->lsm;
+}
+
+uint64_t
+tablet_pending(const struct tablet *t)
+{
+    return t->request_count;
+}
+
+version_t
+tablet_version(const struct tablet *t)
+{
+    return lsm_visible(t->lsm);
+}
+
+uint64_t
+tablet_ceiling_ms(const struct tablet *t)
+{
+    return t->head.ceiling_ms;
+}
+
+/* ------------------------------------------------------------------ replay and start */
+
+static enum status
+replay_head(struct tablet *t, const struct wal_record *record)
+{
+    struct head head;
+    enum status st = head_decode(record->body, &head);
+
+    if (st != ST_OK)
+        return st;
+    if (head.ceiling_ms < t->head.ceiling_ms)
+        head.ceiling_ms = t->head.ceiling_ms; /* a head that was overtaken by a ceiling entry */
+    t->head = head;
+    return ST_OK;
+}
+
+static enum status
+replay_batch(struct tablet *t, const struct body *body, const struct lsm_mark *mark)
+{
+    struct entry *entries = mem_new_array(struct entry, body->entry_count + 1);
+    enum status st;
+
+    if (entries == NULL)
+        return ST_NO_MEMORY;
+    st = body_entries(body, entries);
+    if (st == ST_OK)
+        st = lsm_apply(t->lsm, entries, body->entry_count, mark);
+    mem_free(entries);
+    return st;
+}
+
+static enum status
+replay_entry(struct tablet *t, const struct wal_record *record)
+{
+    struct lsm_mark mark = { .index = record->index, .term = record->term };
+    struct body body;
+    enum status st = body_decode(record->body, &body);
+
+    if (st != ST_OK)
+        return st;
+    if (record->index != t->last_index + 1)
+        return ST_CORRUPT; /* a hole, or a repetition: no crash leaves either */
+    mark.version = body.version;
+    if (body.kind == BODY_BATCH)
+        st = replay_batch(t, &body, &mark);
+    else if (body.kind == BODY_CLEAR)
+        st = lsm_clear(t->lsm, &mark);
+    else
+        lsm_advance(t->lsm, &mark);
+    if (st != ST_OK)
+        return st;
+    if (body.kind == BODY_CEILING && body.ceiling_ms > t->head.ceiling_ms)
+        t->head.ceiling_ms = body.ceiling_ms;
+    t->last_index = record->index;
+    t->applied_index = record->index;
+    if (record->term > t->head.term)
+        t->head.term = record->term;
+    if (body.version > t->version)
+        t->version = body.version;
+    return ST_OK;
+}
+
+enum status
+tablet_replay(struct tablet *t, const struct wal_record *record, wal_position at, struct err *err)
+{
+    enum status st = record->type == WAL_HEAD ? replay_head(t, record) : replay_entry(t, record);
+
+    if (st == ST_OK && record->type == WAL_ENTRY)
+        engine_tree_applied(t->tree, record->index, at);
+    if (st == ST_CORRUPT || st == ST_INVALID)
+        return err_raise(err, st,
+                         "tablet %016llx: log entry %llu (term %llu) after entry %llu is not one "
+                         "that this program writes",
+                         (unsigned long long)t->id, (unsigned long long)record->index,
+                         (unsigned long long)record->term, (unsigned long long)t->last_index);
+    if (st != ST_OK)
+        return err_raise(err, st, "tablet %016llx: log entry %llu could not be replayed",
+                         (unsigned long long)t->id, (unsigned long long)record->index);
+    return ST_OK;
+}
+
+enum status
+tablet_start(struct tablet *t, struct err *err)
+{
+    uint64_t now_ms = node_clock_ms(t->clock, env_boot_ns(engine_env(t->engine)));
+    enum status st;
+
+    t->head.term++;
+    t->head.ceiling_ms =
+        (now_ms > t->head.ceiling_ms ? now_ms : t->head.ceiling_ms) + CEILING_AHEAD_MS;
+    st = tablet__append_head(t, err);
+    if (st == ST_OK)
+        st = tablet__propose_small(t, BODY_TERM, 0, NULL, err);
+    return st;
+}
+
+enum status
+tablet_started(struct tablet *t, struct err *err)
+{
+    tablet__commit(t);
+    if (!list_empty(&t->pending))
+        return err_raise(err, ST_NO_MEMORY, "tablet %016llx: its first entry could not be applied",
+                         (unsigned long long)t->id);
+    atomic_store(&t->ceiling_ms, t->head.ceiling_ms);
+    return ST_OK;
+}
+
+enum status
+tablet_write_now(struct tablet *t, struct entry *entries, size_t count, struct err *err)
+{
+    struct request r = { .durability = DURABILITY_ALWAYS };
+    struct unit u = {
+        .t = t,
+        .r = &r,
+        .writes = entries,
+        .write_count = (uint32_t)count,
+        .version = version_next(t->version, tablet_now_ms(t, env_boot_ns(engine_env(t->engine)))),
+    };
+    struct pending *p;
+    enum status st;
+
+    for (size_t i = 0; i < count; i++)
+        entries[i].version = u.version;
+    st = tablet__propose_batch(&u, err);
+    if (st != ST_OK)
+        return st;
+    p = container_of(t->pending.prev, struct pending, link);
+    p->request = NULL;
+    st = engine_sync(t->engine, err);
+    if (st == ST_OK)
+        tablet__commit(t);
+    return st;
+}
+
+/* ------------------------------------------------------------------ serving */
+
+static bool serve(struct tablet *t, struct request *r);
+
+void
+tablet__finish(struct tablet *t, struct request *r, enum status st)
+{
+    ASSERT(t->request_count > 0);
+    t->request_count--;
+    r->status = st;
+    request_done_at_home(r, t->loop);
+}
+
+static bool
+same_origin_in(const struct list *head, const struct request *r)
+{
+    list_each (at, head) {
+        if (container_of(at, struct request, link)->origin == r->origin)
+            return true;
+    }
+    return false;
+}
+
+/* Put the request behind a parked one of its origin, if there is one (B1). */
+static bool
+follows_parked(struct tablet *t, struct request *r)
+{
+    if (list_empty(&t->parked) || !(same_origin_in(&t->parked, r) || same_origin_in(&t->behind, r)))
+        return false;
+    list_push_back(&t->behind, &r->link);
+    return true;
+}
+
+static void
+drain_waiting(struct tablet *t)
+{
+    while (!list_empty(&t->waiting)) {
+        struct request *r = container_of(t->waiting.next, struct request, link);
+
+        list_remove(&r->link);
+        t->waiting_count--;
+        if (!follows_parked(t, r) && !serve(t, r)) {
+            list_push_front(&t->waiting, &r->link);
+            t->waiting_count++;
+            return;
+        }
+    }
+}
+
+static void
+admit(struct tablet *t, struct request *r)
+{
+    if (follows_parked(t, r))
+        return;
+    if (list_empty(&t->waiting) && serve(t, r))
+        return;
+    if (t->waiting_count >= WAITING_MAX) {
+        tablet__finish(t, r, ST_BUSY);
+        return;
+    }
+    list_push_back(&t->waiting, &r->link);
+    t->waiting_count++;
+}
+
+/* The parked request of this origin is gone: those behind it follow, until one parks again. */
+static void
+release_behind(struct tablet *t, uint64_t origin)
+{
+    struct list *at = t->behind.next;
+    struct list ready;
+
+    list_init(&ready);
+    while (at != &t->behind) {
+        struct request *r = container_of(at, struct request, link);
+
+        at = at->next;
+        if (r->origin != origin)
+            continue;
+        list_remove(&r->link);
+        list_push_back(&ready, &r->link);
+    }
+    while ((at = list_pop_front(&ready)) != NULL)
+        admit(t, container_of(at, struct request, link));
+}
+
+static void
+parked_ready(struct request *r)
+{
+    struct tablet *t = r->tablet;
+    uint64_t origin = r->origin;
+
+    list_remove(&r->link);
+    if (r->cold->status != ST_OK) {
+        r->err = r->cold->err;
+        tablet__finish(t, r, r->cold->status);
+    } else if (!serve(t, r)) {
+        list_push_front(&t->waiting, &r->link); /* it was here before those that wait */
+        t->waiting_count++;
+    }
+    release_behind(t, origin);
+}
+
+static bool
+park(struct tablet *t, struct request *r)
+{
+    if (cold_start(t, &t->reader, r, NULL, parked_ready) != ST_OK) {
+        tablet__finish(t, r, ST_NO_MEMORY);
+        return true;
+    }
+    list_push_back(&t->parked, &r->link);
+    return true;
+}
+
+/* On a full disk only what frees space is admitted. */
+static bool
+frees_space(const struct request *r)
+{
+    for (uint32_t i = 0; i < r->op_count; i++) {
+        if (op_writes(r->ops[i].kind) && r->ops[i].kind != OP_DELETE && r->ops[i].kind != OP_CLEAR)
+            return false;
+    }
+    return true;
+}
+
+/* May the request write now?  ST_OK; ST_BUSY: it must wait; else: it is refused. */
+static enum status
+may_write(struct tablet *t, const struct request *r)
+{
+    enum status health = engine_log_health(t->engine);
+
+    if (health != ST_OK)
+        return ST_IO;
+    if (engine_space(t->engine) == ENGINE_SPACE_LOW && !frees_space(r))
+        return ST_NO_SPACE;
+    t->stall = engine_tree_stall(t->tree);
+    if (t->pending_bytes > PENDING_BYTES_MAX)
+        t->stall = ENGINE_STALL_LOG;
+    return t->stall == ENGINE_STALL_NONE ? ST_OK : ST_BUSY;
+}
+
+/* B4.  False: the clock is beyond the ceiling, and a higher one is on its way. */
+static bool
+under_ceiling(struct tablet *t)
+{
+    uint64_t now_ms = node_clock_ms(t->clock, loop_now_ns(t->loop));
+    uint64_t ceiling_ms = atomic_load(&t->ceiling_ms);
+
+    if (now_ms + CEILING_RENEW_MS > ceiling_ms && !t->ceiling_proposed &&
+        engine_log_health(t->engine) == ST_OK)
+        t->ceiling_proposed =
+            tablet__propose_small(t, BODY_CEILING, now_ms + CEILING_AHEAD_MS, NULL, NULL) == ST_OK;
+    return now_ms <= ceiling_ms || engine_log_health(t->engine) != ST_OK;
+}
+
+static void
+note_stall(struct tablet *t, bool served)
+{
+    uint64_t now_ns = loop_now_ns(t->loop);
+
+    if (!served && t->stall != ENGINE_STALL_NONE && t->stall_since_ns == 0)
+        t->stall_since_ns = now_ns;
+    if (served && t->stall_since_ns != 0) {
+        engine_count_stall(t->engine, t->stall, now_ns - t->stall_since_ns);
+        t->stall_since_ns = 0;
+    }
+}
+
+/* The results are ready: to the log, or behind the barrier.  False: no room in the log. */
+static bool
+conclude(struct unit *u)
+{
+    struct tablet *t = u->t;
+    struct request *r = u->r;
+    enum status st;
+
+    if (u->clear)
+        st = tablet__propose_small(t, BODY_CLEAR, 0, r, &r->err);
+    else if (u->write_count > 0)
+        st = tablet__propose_batch(u, &r->err);
+    else
+        st = tablet__propose_barrier(t, r);
+    if (st == ST_BUSY) {
+        t->stall = ENGINE_STALL_LOG;
+        return false;
+    }
+    if (st != ST_OK)
+        tablet__finish(t, r, st);
+    else
+        cold_release(r);
+    return true;
+}
+
+/* True: answered, pending, or parked.  False: it must wait, and nothing has happened. */
+static bool
+serve(struct tablet *t, struct request *r)
+{
+    struct unit u = { .t = t, .r = r };
+    bool writes = request_writes(r);
+    enum status st;
+
+    if (writes) {
+        st = may_write(t, r);
+        note_stall(t, st != ST_BUSY);
+        if (st == ST_BUSY)
+            return false;
+        if (st != ST_OK) {
+            tablet__finish(t, r, st);
+            return true;
+        }
+    }
+    if (!under_ceiling(t))
+        return false;
+
+    u.now_ms = tablet_now_ms(t, loop_now_ns(t->loop));
+    u.version = version_next(t->version, u.now_ms);
+    st = tablet__evaluate(&u);
+    if (st == ST_WOULD_BLOCK)
+        return park(t, r);
+    if (st != ST_OK) {
+        tablet__finish(t, r, st);
+        return true;
+    }
+    return conclude(&u);
+}
+
+void
+tablet_submit(struct tablet *t, struct request *r)
+{
+    r->tablet = t;
+    r->cold = NULL;
+    r->scratch = (struct buf){ 0 };
+    t->request_count++;
+    admit(t, r);
+}
+
+void
+tablet_moved(struct tablet *t)
+{
+    tablet__commit(t);
+    if (engine_log_health(t->engine) != ST_OK)
+        tablet__abandon_pending(t);
+    engine_tree_tend(t->tree);
+    drain_waiting(t);
+}
+
+/* ------------------------------------------------------------------ deadlines (P8) */
+
+static bool
+is_late(const struct request *r, uint64_t now_ns)
+{
+    return !r->admin && now_ns >= r->deadline_ns;
+}
+
+/* Nothing of these was applied. */
+static void
+expire_list(struct tablet *t, struct list *head, uint64_t now_ns)
+{
+    struct list *at = head->next;
+
+    while (at != head) {
+        struct request *r = container_of(at, struct request, link);
+
+        at = at->next;
+        if (!is_late(r, now_ns))
+            continue;
+        list_remove(&r->link);
+        if (head == &t->waiting)
+            t->waiting_count--;
+        cold_release(r);
+        tablet__finish(t, r, ST_TIMEOUT);
+    }
+}
+
+static void
+expire_parked(struct tablet *t, uint64_t now_ns)
+{
+    struct list *at = t->parked.next;
+
+    while (at != &t->parked) {
+        struct request *r = container_of(at, struct request, link);
+        uint64_t origin = r->origin;
+
+        if (!is_late(r, now_ns)) {
+            at = at->next;
+            continue;
+        }
+        list_remove(&r->link);
+        cold_release(r);
+        tablet__finish(t, r, ST_TIMEOUT);
+        release_behind(t, origin);
+        at = t->parked.next; /* anything may have parked meanwhile */
+    }
+}
+
+/* These are in the log: they may yet be applied. */
+static void
+expire_pending(struct tablet *t, uint64_t now_ns)
+{
+    list_each (at, &t->pending) {
+        struct pending *p = container_of(at, struct pending, link);
+        struct request *r = p->request;
+
+        if (r == NULL || !is_late(r, now_ns))
+            continue;
+        p->request = NULL;
+        tablet__finish(t, r, p->kind == 0 ? ST_TIMEOUT : ST_UNKNOWN);
+    }
+}
+
+void
+tablet_tick(struct tablet *t)
+{
+    uint64_t now_ns = loop_now_ns(t->loop);
+
+    tablet_moved(t);
+    expire_pending(t, now_ns);
+    expire_parked(t, now_ns);
+    expire_list(t, &t->behind, now_ns);
+    expire_list(t, &t->waiting, now_ns);
+}

@@ -1,0 +1,192 @@
+/* What the files of tablet/ share.  The essay and the invariants are in tablet.c. */
+#ifndef TABLET_INTERNAL_H
+#define TABLET_INTERNAL_H
+
+#include "base/arena.h"
+
+#include "engine/body.h"
+#include "tablet/overlay.h"
+#include "tablet/tablet.h"
+
+enum {
+    CEILING_AHEAD_MS = 1000,      /* how far ahead of the clock a ceiling is set */
+    CEILING_RENEW_MS = 400,       /* renew it when it is nearer than this, while there is traffic */
+    PENDING_BYTES_MAX = 32 << 20, /* uncommitted results; beyond, requests wait */
+    WAITING_MAX = 1 << 17,        /* requests that wait for room; beyond: ST_BUSY */
+};
+
+/* An entry of the log that is not yet applied; or a barrier: a reply that must
+ * wait until all before it are committed (body_kind 0). */
+struct pending {
+    struct list link;
+    struct request *request; /* NULL: nobody waits, or it was answered early */
+    enum body_kind kind;     /* 0: a barrier */
+    enum durability durability;
+    wal_position end;
+    uint64_t index;
+    version_t version;
+    uint64_t ceiling_ms;
+    size_t bytes;
+    uint32_t count;
+    struct entry *entries; /* point into the encoded body that follows this structure */
+    struct overlay_node *nodes;
+};
+
+struct tablet {
+    struct engine *engine;
+    struct engine_tree *tree;
+    struct lsm *lsm;
+    struct loop *loop;
+    const struct node_clock *clock;
+    uint64_t id;
+    struct tablet_reader reader; /* the owner's */
+
+    /* the group of one */
+    struct head head;      /* term, vote, membership; its ceiling is the committed one */
+    uint64_t last_index;   /* of the log */
+    wal_position last_end; /* position just past the last entry */
+    uint64_t applied_index;
+    version_t version;               /* of the last write evaluated */
+    enum durability last_durability; /* of the last pending entry */
+
+    _Atomic uint64_t ceiling_ms; /* committed; read by tablet_read() anywhere */
+    bool ceiling_proposed;
+
+    struct overlay overlay;
+    struct list pending; /* struct pending, in log order */
+    size_t pending_bytes;
+    uint64_t clears_pending; /* clears that are in the log and not applied */
+
+    struct list waiting; /* requests that wait for room, a stall, or the ceiling; in order */
+    struct list parked;  /* requests whose cold read is under way */
+    struct list behind;  /* requests behind a parked one of the same origin; in order */
+    uint64_t waiting_count;
+    uint64_t request_count;  /* taken and not answered */
+    enum engine_stall stall; /* why the head of `waiting` waits, for the statistics */
+    uint64_t stall_since_ns;
+
+    struct arena arena; /* values made by the evaluation under way */
+};
+
+/* ------------------------------------------------------------------ answers */
+
+/* The owner has done with the request: `done` is called on the request's own loop. */
+void tablet__finish(struct tablet *t, struct request *r, enum status st);
+
+/* ------------------------------------------------------------------ evaluation (evaluate.c) */
+
+/* What a key is now, to whoever looks. */
+struct current {
+    bool exists;
+    bool tombstone; /* does not exist, and a deletion is remembered */
+    struct slice value;
+    version_t version;
+    uint64_t expiry_ms;
+};
+
+void current_judge(struct current *c, const struct entry *e, uint64_t now_ms);
+
+/* The result of a read operation on what the key is now.  The value borrows from `c`. */
+void op_read(const struct op *op, const struct current *c, struct op_result *out);
+
+/* One evaluation under way. */
+struct unit {
+    struct tablet *t;
+    struct request *r;
+    uint64_t now_ms;
+    version_t version;    /* that its writes will have */
+    struct entry *writes; /* results so far, one per key; in the arena */
+    uint32_t write_count;
+    uint32_t write_capacity;
+    uint32_t *slots; /* hash of keys to writes (index + 1), once there are many; in the arena */
+    uint32_t slot_count;
+    bool clear;
+    bool blocked;       /* a read needs the disk */
+    enum status status; /* why the unit as a whole fails */
+};
+
+/* Evaluate the request.  ST_OK: results and writes are ready.  ST_WOULD_BLOCK:
+ * nothing happened; read cold first.  ST_CONFLICT, ST_TOO_BIG, ST_NO_MEMORY, ST_CORRUPT, ST_IO. */
+MUST_USE enum status tablet__evaluate(struct unit *u);
+
+/* Used by the operations (ops.c): what a key is, seen from inside the unit. */
+MUST_USE enum status unit_look(struct unit *u, struct slice key, struct current *out);
+MUST_USE enum status unit_put(struct unit *u, struct slice key, struct slice value,
+                              uint64_t expiry_ms);
+MUST_USE enum status unit_delete(struct unit *u, struct slice key);
+/* Bytes that live as long as the unit. */
+void *unit_bytes(struct unit *u, size_t size);
+
+MUST_USE enum status op_evaluate(struct unit *u, const struct op *op, struct op_result *out);
+
+/* Stored key: kind byte and the user's key.  `room` has LIMIT_STORED_KEY_BYTES. */
+struct slice stored_key(enum key_kind kind, struct slice key, uint8_t *room);
+
+/* Copy a result's value into the request's scratch (until finish_results, as an offset). */
+MUST_USE enum status results_keep(struct request *r);
+
+/* ------------------------------------------------------------------ log (propose.c) */
+
+/* Put the unit's writes, or a small body, into the log and the pending queue.
+ * ST_BUSY, ST_NO_SPACE: no room now; nothing happened.  ST_IO, ST_NO_MEMORY. */
+MUST_USE enum status tablet__propose_batch(struct unit *u, struct err *err);
+MUST_USE enum status tablet__propose_small(struct tablet *t, enum body_kind kind,
+                                           uint64_t ceiling_ms, struct request *r, struct err *err);
+/* The request is answered when everything proposed so far is committed. */
+MUST_USE enum status tablet__propose_barrier(struct tablet *t, struct request *r);
+
+/* Apply and answer what is committed by now; in order. */
+void tablet__commit(struct tablet *t);
+
+/* The log has failed: nothing that is pending will be committed by this process. */
+void tablet__abandon_pending(struct tablet *t);
+
+/* Append the hard state. */
+MUST_USE enum status tablet__append_head(struct tablet *t, struct err *err);
+
+/* ------------------------------------------------------------------ cold reads (cold.c) */
+
+/* Keys that only the disk knows, read by a job.  It has copies of the keys, so the request may be
+ * answered (at its deadline) before the job is done. */
+struct cold_key {
+    struct slice stored; /* in the arena */
+    struct lsm_found found;
+    bool present;
+};
+
+struct cold_read {
+    struct job job;
+    struct list link; /* in the reader's list */
+    struct tablet *tablet;
+    struct request *request; /* NULL: abandoned */
+    void (*ready)(struct request *r);
+    struct lsm_snapshot *own;       /* released with the read; NULL: none */
+    const struct lsm_snapshot *pin; /* NULL: the newest version is wanted */
+    version_t version;              /* to read at */
+    uint64_t flushed_index;         /* the tree's mark when it was begun */
+    uint64_t now_ms;
+    bool finished;
+    enum status status;
+    struct err err;
+    struct arena arena;
+    struct cold_key *keys;
+    uint32_t key_count;
+};
+
+/* Read with a job what the request looks at: at the request's snapshot, or at `own` (which is
+ * taken over on success), every key; without either, the newest version of those keys that only
+ * the disk knows.  `ready` is called on the reader's loop, with r->cold filled in.
+ * ST_NO_MEMORY: nothing happened. */
+MUST_USE enum status cold_start(struct tablet *t, struct tablet_reader *reader, struct request *r,
+                                struct lsm_snapshot *own, void (*ready)(struct request *r));
+
+/* What was read of this key; NULL: it was not among the keys.  `*present` false: there is none. */
+const struct cold_key *cold_find(const struct cold_read *c, struct slice stored);
+
+/* The request no longer needs it; a job under way is abandoned. */
+void cold_release(struct request *r);
+
+/* A finished read that belongs to no request any more.  NULL is allowed. */
+void cold_destroy(struct cold_read *c);
+
+#endif
