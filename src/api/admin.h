@@ -1,0 +1,26 @@
+/*
+ * api/admin.h — administrative jobs on behalf of a call: one, or one per database.
+ */
+#ifndef API_ADMIN_H
+#define API_ADMIN_H
+
+#include "api/call.h"
+
+struct admin {
+    struct kv_admin admin;
+    struct call *call;
+    uint32_t database; /* of the running step, when it is one per database */
+    bool every;
+    struct lsm_compact_report sum;
+    double seconds;
+    void (*done)(struct admin *a);
+};
+
+/* On the database that is selected.  `done` is called when it ended well (or found nothing), and
+ * finishes the call; a failure is replied here. */
+void admin_begin(struct call *c, enum kv_admin_kind kind, void (*done)(struct admin *a));
+
+/* On every database, one after the other; reports are summed. */
+void admin_begin_every(struct call *c, enum kv_admin_kind kind, void (*done)(struct admin *a));
+
+#endif

@@ -1,0 +1,194 @@
+#include "api/reactor.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include "api/api_internal.h"
+#include "api/session.h"
+
+static const char too_many[] = "-ERR max number of clients reached\r\n";
+
+static void after_round(void *ctx);
+static void tick(void *ctx);
+
+enum status
+reactor_init(struct reactor *r, struct api *a, struct loop *loop)
+{
+    r->api = a;
+    r->loop = loop;
+    r->env = loop_env(loop);
+    r->index = loop_index(loop);
+    r->door = kv_door_of(a->kv, r->index);
+    list_init(&r->sessions);
+    list_init(&r->dirty);
+    list_init(&r->ready);
+    list_init(&r->free_calls);
+    room_init(&r->room, &a->shares);
+    block_pool_init(&r->blocks, &r->room);
+    part_pool_init(&r->parts, &r->room);
+    loop_set_after(loop, after_round, r);
+    return timer_create_on(loop, tick, r, &r->timer);
+}
+
+void
+reactor_release(struct reactor *r)
+{
+    struct list *link;
+
+    if (r->loop == NULL)
+        return; /* never begun */
+    while (!list_empty(&r->sessions))
+        session_close(container_of(r->sessions.next, struct session, link));
+    ASSERT(r->call_count == 0); /* kv has given back every request */
+    while ((link = list_pop_front(&r->free_calls)) != NULL)
+        mem_free(container_of(link, struct call, link));
+    block_pool_release(&r->blocks);
+    part_pool_release(&r->parts);
+    timer_destroy(r->timer);
+}
+
+/* ------------------------------------------------------------------ rounds */
+
+static void
+advance_ready(struct reactor *r)
+{
+    struct list *link;
+
+    while ((link = list_pop_front(&r->ready)) != NULL)
+        session_advance(container_of(link, struct session, ready));
+}
+
+static void
+after_round(void *ctx)
+{
+    struct reactor *r = ctx;
+    struct list *link;
+
+    if (room_busy(&r->room))
+        room_poll(&r->room, loop_now_ns(r->loop));
+    do {
+        advance_ready(r);
+        while ((link = list_pop_front(&r->dirty)) != NULL)
+            session_flush(container_of(link, struct session, dirty));
+    } while (!list_empty(&r->ready)); /* what was sent may have made room to go on */
+    reactor_tend(r);
+}
+
+/* ------------------------------------------------------------------ time */
+
+static void
+close_idle(struct reactor *r, uint64_t now_ns)
+{
+    uint64_t idle_ns = (uint64_t)r->api->options.idle_ms_max * 1000000;
+    struct list *at = r->sessions.next;
+
+    while (idle_ns > 0 && at != &r->sessions) {
+        struct session *s = container_of(at, struct session, link);
+
+        at = at->next;
+        if (now_ns - s->active_ns < idle_ns)
+            return; /* the others were active later */
+        if (s->call_count == 0)
+            session_close(s);
+    }
+}
+
+static void
+close_stuck(struct reactor *r, uint64_t now_ns)
+{
+    struct list *at = r->sessions.next;
+
+    while (at != &r->sessions) {
+        struct session *s = container_of(at, struct session, link);
+
+        at = at->next;
+        if (s->output.pending > 0 &&
+            now_ns - s->sent_ns >= (uint64_t)SESSION_STUCK_MS_MAX * 1000000)
+            session_close(s);
+    }
+}
+
+static void
+close_all(struct reactor *r)
+{
+    while (!list_empty(&r->sessions))
+        session_close(container_of(r->sessions.next, struct session, link));
+}
+
+static void
+tick(void *ctx)
+{
+    struct reactor *r = ctx;
+    uint64_t now_ns = loop_now_ns(r->loop);
+
+    r->tick = TICK_NONE;
+    close_idle(r, now_ns);
+    close_stuck(r, now_ns);
+    if (r->draining && now_ns >= r->drain_deadline_ns)
+        close_all(r);
+}
+
+static void
+report_drained(struct reactor *r)
+{
+    r->drain_reported = true;
+    api_reactor_drained(r->api, r->index);
+}
+
+void
+reactor_tend(struct reactor *r)
+{
+    bool busy = room_busy(&r->room);
+
+    if (r->draining && !r->drain_reported && list_empty(&r->sessions))
+        report_drained(r);
+    if (list_empty(&r->sessions) && !busy)
+        return;
+    if ((busy || r->draining) && r->tick != TICK_FAST) {
+        r->tick = TICK_FAST;
+        timer_start(r->timer, REACTOR_TICK_BUSY_MS);
+    } else if (r->tick == TICK_NONE) {
+        r->tick = TICK_SLOW;
+        timer_start(r->timer, REACTOR_TICK_MS);
+    }
+}
+
+/* ------------------------------------------------------------------ doors */
+
+void
+reactor_accept(struct reactor *r, struct stream *stream, enum api_door door)
+{
+    struct api *a = r->api;
+    uint32_t before = atomic_fetch_add(&a->connections, 1);
+
+    if (before >= a->options.connections_max || r->draining) {
+        struct slice text = slice_str(too_many);
+        size_t written;
+        enum status st = stream_write(stream, &text, 1, &written);
+
+        (void)st; /* said as far as it could be */
+        stream_close(stream);
+        atomic_fetch_sub(&a->connections, 1);
+        counter_add(&r->counters.refused, 1);
+        return;
+    }
+    counter_add(&r->counters.accepted, 1);
+    session_open(r, stream, door);
+    reactor_tend(r);
+}
+
+void
+reactor_drain(struct reactor *r, uint64_t deadline_ns)
+{
+    struct list *at = r->sessions.next;
+
+    r->draining = true;
+    r->drain_deadline_ns = deadline_ns;
+    while (at != &r->sessions) {
+        struct session *s = container_of(at, struct session, link);
+
+        at = at->next;
+        session_drain(s);
+    }
+    reactor_tend(r);
+}

@@ -1,0 +1,153 @@
+/*
+ * INVARIANTS
+ *
+ *   M1  What a share has been charged, the node's budget has been charged.
+ *   M2  Nobody is granted room past somebody who waits for the same kind, so
+ *       that a large request is not starved by small ones.  (What is charged
+ *       by room_take() is small, or exists already.)
+ *   M3  A share is at least twice the largest value, whatever the budget, so
+ *       that any one request can be served when nothing else is under way.
+ */
+#include "api/room.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+
+enum { SHARE_OF_BUDGET = 4, SHARE_BYTES_MIN = 2 * LIMIT_VALUE_BYTES + (2 << 20) };
+
+void
+room_shares_init(struct room_shares *shares, struct budget *budget)
+{
+    size_t limit = budget->limit / SHARE_OF_BUDGET;
+
+    shares->budget = budget;
+    for (int kind = 0; kind < ROOM_KIND_COUNT; kind++)
+        budget_init(&shares->share[kind], limit > SHARE_BYTES_MIN ? limit : SHARE_BYTES_MIN);
+}
+
+void
+room_init(struct room *room, struct room_shares *shares)
+{
+    room->shares = shares;
+    for (int kind = 0; kind < ROOM_KIND_COUNT; kind++)
+        list_init(&room->waiting[kind]);
+}
+
+static bool
+charge(struct room *room, enum room_kind kind, size_t bytes)
+{
+    struct room_shares *shares = room->shares;
+
+    if (!budget_try_charge(&shares->share[kind], bytes))
+        return false;
+    if (budget_try_charge(shares->budget, bytes))
+        return true;
+    budget_return(&shares->share[kind], bytes);
+    return false;
+}
+
+bool
+room_try(struct room *room, enum room_kind kind, size_t bytes)
+{
+    return list_empty(&room->waiting[kind]) && charge(room, kind, bytes); /* M2 */
+}
+
+void
+room_take(struct room *room, enum room_kind kind, size_t bytes)
+{
+    budget_charge(&room->shares->share[kind], bytes);
+    budget_charge(room->shares->budget, bytes);
+}
+
+void
+room_give(struct room *room, enum room_kind kind, size_t bytes)
+{
+    budget_return(&room->shares->share[kind], bytes);
+    budget_return(room->shares->budget, bytes);
+}
+
+void
+room_wait_init(struct room_wait *wait, void (*over)(struct room_wait *self, bool granted))
+{
+    *wait = (struct room_wait){ .over = over };
+    list_init(&wait->link);
+}
+
+void
+room_await(struct room *room, enum room_kind kind, struct room_wait *wait, size_t bytes,
+           uint64_t deadline_ns)
+{
+    ASSERT(list_empty(&wait->link));
+    wait->bytes = bytes;
+    wait->deadline_ns = deadline_ns;
+    list_push_back(&room->waiting[kind], &wait->link);
+}
+
+bool
+room_waits(const struct room_wait *wait)
+{
+    return !list_empty(&wait->link);
+}
+
+void
+room_wait_cancel(struct room_wait *wait)
+{
+    list_remove(&wait->link);
+}
+
+bool
+room_busy(const struct room *room)
+{
+    for (int kind = 0; kind < ROOM_KIND_COUNT; kind++) {
+        if (!list_empty(&room->waiting[kind]))
+            return true;
+    }
+    return false;
+}
+
+static void
+grant(struct room *room, enum room_kind kind)
+{
+    struct list *head = &room->waiting[kind];
+
+    while (!list_empty(head)) {
+        struct room_wait *wait = container_of(head->next, struct room_wait, link);
+
+        if (!charge(room, kind, wait->bytes))
+            return;
+        list_remove(&wait->link);
+        wait->over(wait, true);
+    }
+}
+
+static void
+expire(struct room *room, enum room_kind kind, uint64_t now_ns)
+{
+    struct list late;
+    struct list *at = room->waiting[kind].next;
+
+    list_init(&late);
+    while (at != &room->waiting[kind]) {
+        struct room_wait *wait = container_of(at, struct room_wait, link);
+
+        at = at->next;
+        if (now_ns < wait->deadline_ns)
+            continue;
+        list_remove(&wait->link);
+        list_push_back(&late, &wait->link);
+    }
+    while ((at = list_pop_front(&late)) != NULL) {
+        struct room_wait *wait = container_of(at, struct room_wait, link);
+
+        wait->over(wait, false);
+    }
+}
+
+void
+room_poll(struct room *room, uint64_t now_ns)
+{
+    for (int kind = 0; kind < ROOM_KIND_COUNT; kind++) {
+        grant(room, (enum room_kind)kind);
+        expire(room, (enum room_kind)kind, now_ns);
+    }
+}

@@ -1,0 +1,64 @@
+/* The one binary: `distkv COMMAND`.  Alone it is a server. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "server/server.h"
+
+static int
+version_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    printf("distkv %s\n", distkv_version());
+    return 0;
+}
+
+static int help_main(int argc, char **argv);
+
+static const struct command {
+    const char *name;
+    int (*main)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    { "server", server_main, "run a node (also with no command at all)" },
+    { "cli", cli_main,
+      "talk to a node, or open a data directory: interactive, one command, or a pipe" },
+    { "import", cli_import_main, "load JSON lines or CSV into a node" },
+    { "export", cli_export_main, "write a node's keys as JSON lines or CSV" },
+    { "check", cli_check_main, "verify a data directory offline, and name what is wrong" },
+    { "version", version_main, "print the version" },
+    { "help", help_main, "print this" },
+};
+
+enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
+
+static int
+help_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    printf("usage: distkv [COMMAND] [ARGUMENT]...\n\n");
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        printf("  %-8s %s\n", commands[i].name, commands[i].help);
+    printf("\n`distkv COMMAND --help` says more about each.\n");
+    return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+    if (argc < 2 || (strncmp(argv[1], "--", 2) == 0 && strcmp(argv[1], "--help") != 0 &&
+                     strcmp(argv[1], "--version") != 0))
+        return server_main(argc - 1, argv + 1);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return help_main(0, NULL);
+    if (strcmp(argv[1], "--version") == 0)
+        return version_main(0, NULL);
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].main(argc - 2, argv + 2);
+    }
+    fprintf(stderr, "distkv: unknown command \"%s\"; distkv help lists them\n", argv[1]);
+    return 2;
+}

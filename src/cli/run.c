@@ -1,0 +1,343 @@
+#include "cli/run.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+
+#include "cli/show.h"
+#include "cli/stats_box.h"
+
+/* ------------------------------------------------------------------ the answer, as it is */
+
+/* A value is printed as its bytes; on a terminal, unprintable ones as escapes. */
+static void
+print_bytes(struct slice s, FILE *out)
+{
+    bool terminal = isatty(fileno(out)) != 0;
+
+    for (size_t i = 0; i < s.size; i++) {
+        uint8_t c = s.data[i];
+
+        if (terminal && (c < 0x20 || c == 0x7f) && c != '\n' && c != '\t')
+            fprintf(out, "\\x%02x", c);
+        else
+            fputc(c, out);
+    }
+    fputc('\n', out);
+}
+
+static void
+print_item(const struct resp_item *item, FILE *out)
+{
+    if (item->type == RESP_NIL)
+        fputs("(nil)\n", out);
+    else if (item->type == RESP_INTEGER || item->type == RESP_BOOL)
+        fprintf(out, "%lld\n", (long long)item->integer);
+    else
+        print_bytes(item->text, out);
+}
+
+static bool
+is_aggregate(const struct resp_item *item)
+{
+    return item->type == RESP_ARRAY || item->type == RESP_MAP || item->type == RESP_SET ||
+           item->type == RESP_PUSH || item->type == RESP_ATTRIBUTE;
+}
+
+static enum run_outcome
+broken(const struct err *err, FILE *err_out)
+{
+    fprintf(err_out, "Error: %s\n", err->text);
+    return RUN_BROKEN;
+}
+
+/* One item a line; nested arrays are indented, empty ones named. */
+static enum run_outcome
+print_reply(struct client *c, FILE *out, FILE *err_out)
+{
+    enum run_outcome outcome = RUN_OK;
+    struct resp_item item;
+    struct err err;
+    bool last = false;
+
+    while (!last) {
+        if (client_item(c, &item, &last, &err) != ST_OK)
+            return broken(&err, err_out);
+        if (item.type == RESP_FAILURE) {
+            fprintf(err_out, "Error: %.*s\n", (int)item.text.size, (const char *)item.text.data);
+            outcome = RUN_FAILED;
+        } else if (is_aggregate(&item)) {
+            if (item.count == 0)
+                fprintf(out, "%*s(empty)\n", (int)(2 * item.depth), "");
+        } else {
+            fprintf(out, "%*s", item.depth > 1 ? (int)(2 * (item.depth - 1)) : 0, "");
+            print_item(&item, out);
+        }
+    }
+    return outcome;
+}
+
+static enum run_outcome
+send_words(struct target *t, const struct slice *words, size_t count, FILE *err_out)
+{
+    struct client *c = target_client(t);
+    struct err err = { 0 };
+    enum status st = client_command(c, words, count);
+
+    if (st == ST_OK)
+        st = client_flush(c, &err);
+    else
+        st = err_raise(&err, st, "the command is too large");
+    return st == ST_OK ? RUN_OK : broken(&err, err_out);
+}
+
+static enum run_outcome
+pass_on(struct target *t, const struct words *w, FILE *out, FILE *err_out)
+{
+    enum run_outcome sent = send_words(t, w->word, w->count, err_out);
+
+    return sent == RUN_OK ? print_reply(target_client(t), out, err_out) : sent;
+}
+
+/* ------------------------------------------------------------------ the forms for people */
+
+static enum run_outcome
+usage(const char *verb, FILE *err_out)
+{
+    const struct command_help *h = command_help_of(slice_str(verb));
+
+    fprintf(err_out, "Error: usage: %s %s\n", h->name, h->arguments);
+    return RUN_FAILED;
+}
+
+static enum run_outcome
+not_found(FILE *err_out)
+{
+    fputs("Error: key not found\n", err_out);
+    return RUN_FAILED;
+}
+
+/* Send, and keep the outermost item; an error is told here. */
+static enum run_outcome
+ask(struct target *t, const struct slice *words, size_t count, struct resp_item *item,
+    struct buf *text, FILE *err_out)
+{
+    struct err err;
+    enum run_outcome sent = send_words(t, words, count, err_out);
+
+    if (sent != RUN_OK)
+        return sent;
+    if (client_reply(target_client(t), item, text, &err) != ST_OK)
+        return broken(&err, err_out);
+    if (item->type != RESP_FAILURE)
+        return RUN_OK;
+    fprintf(err_out, "Error: %.*s\n", (int)text->size, (const char *)text->data);
+    return RUN_FAILED;
+}
+
+static enum run_outcome
+run_put(struct target *t, const struct words *w, FILE *out, FILE *err_out)
+{
+    struct slice words[3] = { slice_str("SET") };
+    struct buf text = buf_empty(ERR_TEXT_MAX);
+    struct resp_item item;
+    enum run_outcome outcome;
+
+    if (w->count != 3)
+        return usage("PUT", err_out);
+    words[1] = w->word[1];
+    words[2] = w->word[2];
+    outcome = ask(t, words, 3, &item, &text, err_out);
+    if (outcome == RUN_OK)
+        print_bytes(buf_slice(&text), out);
+    buf_release(&text);
+    return outcome;
+}
+
+static enum run_outcome
+run_get(struct target *t, const struct words *w, FILE *out, FILE *err_out)
+{
+    struct buf text = buf_empty(LIMIT_VALUE_BYTES);
+    struct resp_item item;
+    enum run_outcome outcome;
+
+    if (w->count != 2)
+        return usage("GET", err_out);
+    outcome = ask(t, w->word, 2, &item, &text, err_out);
+    if (outcome == RUN_OK && item.type == RESP_NIL)
+        outcome = not_found(err_out);
+    else if (outcome == RUN_OK)
+        print_bytes(buf_slice(&text), out);
+    buf_release(&text);
+    return outcome;
+}
+
+static enum run_outcome
+run_delete(struct target *t, const struct words *w, FILE *out, FILE *err_out)
+{
+    struct slice words[2] = { slice_str("DEL") };
+    struct buf text = buf_empty(ERR_TEXT_MAX);
+    struct resp_item item;
+    enum run_outcome outcome;
+
+    if (w->count != 2)
+        return usage("DELETE", err_out);
+    words[1] = w->word[1];
+    outcome = ask(t, words, 2, &item, &text, err_out);
+    if (outcome == RUN_OK && item.type == RESP_INTEGER && item.integer == 0)
+        outcome = not_found(err_out);
+    else if (outcome == RUN_OK)
+        fputs("Deleted\n", out);
+    buf_release(&text);
+    return outcome;
+}
+
+static enum run_outcome
+run_stats(struct target *t, const struct words *w, FILE *out, FILE *err_out)
+{
+    struct slice words[2] = { slice_str("DISTKV"), slice_str("STATS") };
+    struct buf text = buf_empty(1 << 20);
+    struct resp_item item;
+    enum run_outcome outcome = ask(t, words, 2, &item, &text, err_out);
+
+    (void)w;
+    if (outcome == RUN_OK && !stats_box(buf_slice(&text), out))
+        print_bytes(buf_slice(&text), out);
+    buf_release(&text);
+    return outcome;
+}
+
+/* ------------------------------------------------------------------ COMPACT with progress */
+
+struct watch {
+    struct target *target;
+    _Atomic bool over;
+    FILE *out;
+};
+
+/* A second connection asks how far it is, while the first waits for the answer. */
+static void *
+watch_compaction(void *ctx)
+{
+    struct slice words[2] = { slice_str("DISTKV"), slice_str("COMPACTING") };
+    struct watch *watch = ctx;
+    struct client *c = NULL;
+    struct resp_item item;
+    struct err err;
+
+    if (target_connect(watch->target, &c, &err) != ST_OK)
+        return NULL;
+    while (!watch->over) {
+        if (client_call(c, words, 2, &item, NULL, &err) != ST_OK || item.type != RESP_INTEGER)
+            break;
+        fprintf(watch->out, "\r\033[K  merging: %.1f %%", (double)item.integer / 10);
+        fflush(watch->out);
+        usleep(200000);
+    }
+    client_close(c);
+    fputs("\r\033[K", watch->out);
+    return NULL;
+}
+
+/* The reply is a flat list of names and figures, or of figures alone. */
+static enum run_outcome
+print_compaction(struct client *c, FILE *out, FILE *err_out)
+{
+    static const char *const labels[] = { "tables in", "keys removed", "bytes reclaimed",
+                                          "seconds" };
+    enum run_outcome outcome = RUN_OK;
+    struct resp_item item;
+    struct err err;
+    bool last = false;
+    size_t figure = 0;
+
+    while (!last) {
+        if (client_item(c, &item, &last, &err) != ST_OK)
+            return broken(&err, err_out);
+        if (item.type == RESP_FAILURE) {
+            fprintf(err_out, "Error: %.*s\n", (int)item.text.size, (const char *)item.text.data);
+            outcome = RUN_FAILED;
+        } else if (item.type == RESP_INTEGER && figure < 4) {
+            fprintf(out, "  %s: %lld\n", labels[figure++], (long long)item.integer);
+        } else if (figure == 3 && item.text.size > 0 && item.text.data[0] <= '9') {
+            fprintf(out, "  %s: %.*s\n", labels[figure++], (int)item.text.size,
+                    (const char *)item.text.data);
+        }
+    }
+    if (outcome == RUN_OK)
+        fputs("Compaction complete\n", out);
+    return outcome;
+}
+
+static enum run_outcome
+run_compact(struct target *t, const struct words *w, FILE *out, FILE *err_out)
+{
+    struct watch watch = { .target = t, .out = out };
+    bool watched = false;
+    pthread_t thread;
+    enum run_outcome outcome;
+
+    fputs("Compaction started\n", out);
+    fflush(out);
+    outcome = send_words(t, w->word, w->count, err_out);
+    if (outcome != RUN_OK)
+        return outcome;
+    if (isatty(fileno(out)) != 0)
+        watched = pthread_create(&thread, NULL, watch_compaction, &watch) == 0;
+    outcome = print_compaction(target_client(t), out, err_out);
+    if (watched) {
+        watch.over = true;
+        pthread_join(thread, NULL);
+    }
+    return outcome;
+}
+
+/* ------------------------------------------------------------------ the rest */
+
+static enum run_outcome
+run_quit(struct target *t, const struct words *w, FILE *out, FILE *err_out)
+{
+    (void)t;
+    (void)w;
+    (void)err_out;
+    fputs("Shutting down...\n", out);
+    return RUN_QUIT;
+}
+
+static enum run_outcome
+run_help(struct target *t, const struct words *w, FILE *out, FILE *err_out)
+{
+    const struct command_help *one = w->count > 1 ? command_help_of(w->word[1]) : NULL;
+
+    (void)t;
+    if (w->count > 1 && one == NULL) {
+        fprintf(err_out, "Error: no help on \"%.*s\"\n", (int)w->word[1].size,
+                (const char *)w->word[1].data);
+        return RUN_FAILED;
+    }
+    for (const struct command_help *h = command_helps; h->name != NULL; h++) {
+        if (one == NULL || one == h)
+            fprintf(out, "  %-12s %-52s %s\n", h->name, h->arguments, h->summary);
+    }
+    return RUN_OK;
+}
+
+static const struct form {
+    const char *verb;
+    enum run_outcome (*run)(struct target *t, const struct words *w, FILE *out, FILE *err_out);
+} forms[] = {
+    { "put", run_put },     { "get", run_get },         { "delete", run_delete },
+    { "stats", run_stats }, { "compact", run_compact }, { "quit", run_quit },
+    { "exit", run_quit },   { "help", run_help },
+};
+
+enum run_outcome
+run_command(struct target *t, const struct words *w, FILE *out, FILE *err_out)
+{
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        if (slice_equal_nocase(w->word[0], forms[i].verb))
+            return forms[i].run(t, w, out, err_out);
+    }
+    return pass_on(t, w, out, err_out);
+}

@@ -1,0 +1,443 @@
+/*
+ * A node's process, from the bottom up and down again.
+ *
+ *      env ── engine ── kv ── api        opened in this order, closed in the other
+ *
+ *      stop    api_drain ──> kv_drain ──> the loops end ──> api, kv (engine) closed ──> exit 0
+ *
+ * A stop that is asked for twice does not wait any longer for slow clients.
+ */
+#include "server/server.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#include "api/api.h"
+#include "env/real.h"
+#include "kv/kv.h"
+
+enum { DRAIN_MS = 10000, DESCRIPTORS_BESIDES = 512, HELP_BYTES_MAX = 64 << 10 };
+
+struct server {
+    struct config *config;
+    int argc;
+    char **argv;
+    struct env *env;
+    struct loop *loops[LIMIT_REACTORS];
+    uint32_t loop_count;
+    struct kv *kv;
+    struct api *api;
+    bool stopping;
+    struct task stop_task;
+};
+
+const char *
+distkv_version(void)
+{
+    return "0.1.0";
+}
+
+/* ------------------------------------------------------------------ stopping and reloading */
+
+static void
+kv_is_drained(void *ctx)
+{
+    struct server *s = ctx;
+
+    real_env_stop(s->env);
+}
+
+static void
+api_is_drained(void *ctx)
+{
+    struct server *s = ctx;
+
+    kv_drain(s->kv, kv_is_drained, s);
+}
+
+static void
+begin_stop(struct server *s, const char *cause)
+{
+    if (s->stopping)
+        return;
+    s->stopping = true;
+    log_event(LOG_INFO, "server.stopping", log_str("cause", cause));
+    api_drain(s->api, DRAIN_MS, api_is_drained, s);
+}
+
+static void
+apply_changeable(struct server *s)
+{
+    const struct config *c = s->config;
+    struct log_sink sink = { .level = (enum log_level)c->log_level,
+                             .format = (enum log_format)c->log_format };
+
+    log_set_sink(&sink);
+    if (s->api == NULL)
+        return;
+    api_set_password(s->api, c->password);
+    api_set_durability(s->api, (enum durability)c->sync);
+    api_set_deadline_ms(s->api, (uint32_t)c->deadline_ms);
+}
+
+/* Take from a freshly read configuration what may change. */
+static void
+reload_one(void *ctx, const char *name, const char *value)
+{
+    struct server *s = ctx;
+    struct err err;
+
+    if (strcmp(name, "password") == 0 || config_changeable(slice_str(name)) != ST_OK)
+        return;
+    if (config_set(s->config, slice_str(name), slice_str(value), "reload", &err) != ST_OK)
+        log_event(LOG_ERROR, "server.reload_failed", log_err(&err));
+}
+
+static void
+reload(struct server *s)
+{
+    struct config fresh;
+    struct err err;
+    enum status st = config_init(&fresh, &err);
+
+    if (st == ST_OK)
+        st = config_load(&fresh, s->argc, s->argv, &err);
+    if (st == ST_OK)
+        st = config_check(&fresh, &err);
+    if (st == ST_OK)
+        st = config_set(s->config, slice_str("password"),
+                        slice_str(fresh.password == NULL ? "" : fresh.password), "reload", &err);
+    if (st == ST_OK) {
+        config_each(&fresh, reload_one, s);
+        apply_changeable(s);
+        log_event(LOG_INFO, "server.reloaded",
+                  log_str("file", s->config->config_file == NULL ? "" : s->config->config_file));
+    } else {
+        log_event(LOG_ERROR, "server.reload_failed", log_err(&err),
+                  log_str("effect", "the settings stay as they were"));
+    }
+    config_release(&fresh);
+}
+
+static void
+on_signal(void *ctx, int signal)
+{
+    struct server *s = ctx;
+
+    if (signal == SIGHUP)
+        reload(s);
+    else
+        begin_stop(s, signal == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+/* ------------------------------------------------------------------ what the sessions ask of us */
+
+struct config_query {
+    struct slice pattern;
+    void (*fn)(void *fn_ctx, const char *name, const char *value);
+    void *fn_ctx;
+};
+
+static void
+match_setting(void *ctx, const char *name, const char *value)
+{
+    struct config_query *q = ctx;
+
+    if (kv_glob(q->pattern, slice_str(name)))
+        q->fn(q->fn_ctx, name, value);
+}
+
+static void
+host_config_get(void *ctx, struct slice pattern,
+                void (*fn)(void *fn_ctx, const char *name, const char *value), void *fn_ctx)
+{
+    struct server *s = ctx;
+    struct config_query q = { pattern, fn, fn_ctx };
+
+    config_each(s->config, match_setting, &q);
+}
+
+static enum status
+host_config_set(void *ctx, struct slice name, struct slice value, struct err *err)
+{
+    struct server *s = ctx;
+    enum status st = config_changeable(name);
+
+    if (st == ST_OK)
+        st = config_set(s->config, name, value, "CONFIG SET", err);
+    if (st == ST_OK)
+        apply_changeable(s);
+    return st;
+}
+
+static void
+host_shutdown(void *ctx)
+{
+    begin_stop(ctx, "SHUTDOWN");
+}
+
+static void
+stop_task(struct task *task)
+{
+    begin_stop(container_of(task, struct server, stop_task), "asked for");
+}
+
+void
+server_stop(struct server *s)
+{
+    s->stop_task.run = stop_task;
+    loop_post(s->loops[0], &s->stop_task);
+}
+
+/* ------------------------------------------------------------------ opening */
+
+static void
+engine_options_of(const struct config *c, struct server *s, struct engine_options *o)
+{
+    engine_options_default(o);
+    o->dir = c->data_dir;
+    o->kind = ENGINE_SERVER;
+    o->budget_bytes = c->memory_budget;
+    o->record_cache_bytes = c->record_cache;
+    o->block_cache_bytes = c->block_cache;
+    o->segment_bytes = c->log_segment;
+    o->log_bytes_max = c->log_retained_max;
+    o->sync_interval_ms = (uint32_t)c->sync_interval_ms;
+    o->min_free_bytes = c->min_free_bytes;
+    o->trees.memtable_bytes = c->memtable;
+    o->trees.l0_trigger = (uint32_t)c->l0_trigger;
+    o->trees.level_base_bytes = c->level_base;
+    o->trees.level_multiplier = (uint32_t)c->level_multiplier;
+    o->trees.table_bytes = c->table_bytes;
+    o->trees.compact_wait_ms = (uint32_t)c->compaction_wait_ms;
+    o->trees.tables.filter_bits_per_key = (uint32_t)c->bloom_bits;
+    o->trees.tables.compression = (enum table_compression)c->compression;
+    o->trees.last_level_compression = (enum table_compression)c->compression_last;
+    o->loops = s->loops;
+    o->loop_count = s->loop_count;
+}
+
+static enum status
+open_env(struct server *s, struct err *err)
+{
+    struct real_env_options options = { 0 };
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    enum status st;
+
+    s->loop_count = (uint32_t)s->config->threads;
+    if (s->loop_count == 0)
+        s->loop_count = cores < 1 ? 1 : (uint32_t)cores;
+    if (s->loop_count > LIMIT_REACTORS)
+        s->loop_count = LIMIT_REACTORS;
+    options.loop_count = s->loop_count;
+    st = real_env_create(&options, &s->env, err);
+    for (uint32_t i = 0; i < s->loop_count && st == ST_OK; i++)
+        s->loops[i] = real_env_loop(s->env, i);
+    return st;
+}
+
+static enum status
+open_kv(struct server *s, struct err *err)
+{
+    struct kv_options options = { .loops = s->loops,
+                                  .loop_count = s->loop_count,
+                                  .node_name = s->config->node_name };
+    struct engine_options engine_options;
+    struct engine *engine = NULL;
+    enum status st;
+
+    engine_options_of(s->config, s, &engine_options);
+    st = engine_open(&engine, s->env, &engine_options, err);
+    return st == ST_OK ? kv_open(&s->kv, engine, &options, err) : st;
+}
+
+static enum status
+open_api(struct server *s, struct err *err)
+{
+    const struct config *c = s->config;
+    struct api_options options = {
+        .password = c->password,
+        .durability = (enum durability)c->sync,
+        .deadline_ms = (uint32_t)c->deadline_ms,
+        .connections_max = (uint32_t)c->connections_max,
+        .idle_ms_max = (uint32_t)c->idle_timeout_ms,
+        .start_ms = env_wall_ms(s->env),
+        .version = distkv_version(),
+        .host = { .ctx = s,
+                  .config_get = host_config_get,
+                  .config_set = host_config_set,
+                  .shutdown = host_shutdown },
+    };
+    enum status st = api_create(&s->api, s->kv, s->env, s->loops, s->loop_count, &options, err);
+
+    if (st == ST_OK)
+        st = api_open_door(s->api, API_DOOR_AUTO, c->bind, (uint16_t)c->port, err);
+    if (st == ST_OK && c->line_port != 0)
+        st = api_open_door(s->api, API_DOOR_LINE, c->bind, (uint16_t)c->line_port, err);
+    return st;
+}
+
+static enum status
+watch_signals(struct server *s, struct err *err)
+{
+    static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+    enum status st = ST_OK;
+
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]) && st == ST_OK; i++)
+        st = real_env_on_signal(s->env, signals[i], on_signal, s, err);
+    return st;
+}
+
+/* As many descriptors as the connections need, if we may have them. */
+static void
+raise_descriptor_limit(uint64_t connections)
+{
+    struct rlimit limit;
+    rlim_t wanted = connections + DESCRIPTORS_BESIDES;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        log_event(LOG_WARN, "server.few_descriptors", log_u64("limit", limit.rlim_cur),
+                  log_u64("wanted", wanted));
+}
+
+enum status
+server_close(struct server *s, struct err *err)
+{
+    enum status st = ST_OK;
+
+    api_destroy(s->api);
+    if (s->kv != NULL)
+        st = kv_close(s->kv, err);
+    if (s->env != NULL)
+        real_env_destroy(s->env);
+    mem_free(s);
+    return st;
+}
+
+enum status
+server_open(struct server **out, struct config *config, int argc, char **argv, bool signals,
+            struct err *err)
+{
+    struct server *s = mem_new(struct server);
+    struct err ignored;
+    enum status st;
+
+    if (s == NULL)
+        return err_raise(err, ST_NO_MEMORY, "out of memory");
+    s->config = config;
+    s->argc = argc;
+    s->argv = argv;
+    apply_changeable(s);
+    st = open_env(s, err);
+    if (st == ST_OK && signals)
+        st = watch_signals(s, err);
+    if (st == ST_OK)
+        st = open_kv(s, err);
+    if (st == ST_OK)
+        st = open_api(s, err);
+    if (st != ST_OK) {
+        (void)server_close(s, &ignored);
+        return st;
+    }
+    *out = s;
+    return ST_OK;
+}
+
+uint16_t
+server_port(const struct server *s)
+{
+    return api_door_port(s->api, API_DOOR_AUTO);
+}
+
+enum status
+server_serve(struct server *s, struct err *err)
+{
+    return real_env_run(s->env, err);
+}
+
+static void
+say_ready(const struct server *s)
+{
+    const struct config *c = s->config;
+
+    log_event(LOG_INFO, "server.ready", log_str("version", distkv_version()),
+              log_str("address", c->bind), log_u64("port", server_port(s)),
+              log_str("data_dir", c->data_dir), log_u64("threads", s->loop_count),
+              log_u64("node", kv_node_id(s->kv)), log_u64("pid", (uint64_t)getpid()));
+}
+
+/* 0 after a graceful stop, 1 after a failure, which is told on standard error. */
+static int
+run(struct config *config, int argc, char **argv)
+{
+    struct server *s = NULL;
+    struct err err = { 0 };
+    struct err close_err = { 0 };
+    enum status st;
+
+    raise_descriptor_limit(config->connections_max);
+    st = server_open(&s, config, argc, argv, true, &err);
+    if (st == ST_OK) {
+        say_ready(s);
+        st = server_serve(s, &err);
+    }
+    if (st != ST_OK)
+        log_event(LOG_ERROR, "server.failed", log_err(&err));
+    if (s != NULL && server_close(s, &close_err) != ST_OK) {
+        log_event(LOG_ERROR, "server.close_failed", log_err(&close_err));
+        st = close_err.code;
+    }
+    if (st == ST_OK)
+        log_event(LOG_INFO, "server.stopped", log_str("data_dir", config->data_dir));
+    return st == ST_OK ? 0 : 1;
+}
+
+static int
+print_help(void)
+{
+    struct buf text = buf_empty(HELP_BYTES_MAX);
+
+    printf("usage: distkv server [--config FILE] [--NAME VALUE]...\n\n"
+           "Runs a node until SIGTERM or SIGINT; SIGHUP reloads what is marked (reloadable).\n"
+           "Each setting is also a key of the INI file, and a variable DISTKV_NAME.\n\n");
+    if (config_help(&text) == ST_OK)
+        fwrite(text.data, 1, text.size, stdout);
+    buf_release(&text);
+    return 0;
+}
+
+int
+server_main(int argc, char **argv)
+{
+    struct config config;
+    struct err err = { 0 };
+    enum status st;
+    int code;
+
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return print_help();
+    }
+    mem_tune_process();
+    st = config_init(&config, &err);
+    if (st == ST_OK)
+        st = config_load(&config, argc, argv, &err);
+    if (st == ST_OK)
+        st = config_check(&config, &err);
+    if (st != ST_OK) {
+        fprintf(stderr, "distkv server: %s\n", err.text);
+        config_release(&config);
+        return 2;
+    }
+    code = run(&config, argc, argv);
+    config_release(&config);
+    return code;
+}
