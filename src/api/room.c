@@ -62,6 +62,8 @@ room_take(struct room *room, enum room_kind kind, size_t bytes)
 void
 room_give(struct room *room, enum room_kind kind, size_t bytes)
 {
+    if (bytes == 0)
+        return; /* most calls hold nothing, and the counters are shared */
     budget_return(&room->shares->share[kind], bytes);
     budget_return(room->shares->budget, bytes);
 }

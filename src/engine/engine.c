@@ -278,9 +278,8 @@ struct replaying {
     void *ctx;
 };
 
-/* Between two records nothing else runs: memtables that have filled are flushed here. */
-static enum status
-flush_what_is_full(struct engine_tree *tree, struct err *err)
+enum status
+engine__flush_replayed(struct engine_tree *tree, struct err *err)
 {
     while (lsm_flush_due(tree->lsm)) {
         enum status st = lsm_flush(tree->lsm, err);
@@ -302,7 +301,7 @@ replay_record(void *ctx, const struct wal_record *record, wal_position at, struc
         return ST_OK; /* its tables have it */
     st = r->replay(r->ctx, tree, record, at, err);
     if (st == ST_OK && tree != NULL)
-        st = flush_what_is_full(tree, err);
+        st = engine__flush_replayed(tree, err);
     return st;
 }
 

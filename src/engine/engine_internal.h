@@ -87,6 +87,10 @@ struct engine {
 
 #define NO_FLOOR UINT64_MAX
 
+/* engine.c: between two records of a replay no job runs, so memtables that have filled are flushed
+ * by whoever applied to the tree; afterwards no memtable is sealed. */
+MUST_USE enum status engine__flush_replayed(struct engine_tree *tree, struct err *err);
+
 /* identity.c */
 MUST_USE enum status engine__load_identity(struct engine *e, bool *exists, struct err *err);
 MUST_USE enum status engine__create_identity(struct engine *e, struct err *err);

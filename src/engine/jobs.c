@@ -27,9 +27,13 @@ tree_at(struct engine *e, uint32_t index)
 
 /* ------------------------------------------------------------------ the log's release (N1) */
 
+/* An entry is counted in flight, then applied, and its memtable has a floor before it is no longer
+ * counted.  So it is looked for in that order: whichever way it moves meanwhile, it is found. */
 static wal_position
 needed_from(struct engine *e, struct engine_tree *tree, wal_position end)
 {
+    bool in_flight = atomic_load(&tree->in_flight) > 0;
+    wal_position applied = atomic_load(&tree->applied);
     wal_position floor;
 
     lock_take(&e->lock);
@@ -37,7 +41,7 @@ needed_from(struct engine *e, struct engine_tree *tree, wal_position end)
     lock_drop(&e->lock);
     if (floor != NO_FLOOR)
         return floor;
-    return atomic_load(&tree->in_flight) > 0 ? atomic_load(&tree->applied) : end;
+    return in_flight ? applied : end;
 }
 
 /* Entries that are in flight were counted before they were appended; so what is not counted now
@@ -280,6 +284,7 @@ engine__schedule(struct engine *e)
     }
 }
 
+/* The ticker starts the other jobs, and the monitor some: who starts others is asked first. */
 void
 engine__await_jobs(struct engine *e)
 {
@@ -287,10 +292,11 @@ engine__await_jobs(struct engine *e)
 
     gate_enter(e->idle);
     while (busy) {
+        busy = atomic_load(&e->ticker_running);
+        busy = atomic_load(&e->monitor_running) || busy;
         lock_take(&e->lock);
-        busy = e->flush_running || e->compact_running || e->log_running;
+        busy = e->flush_running || e->compact_running || e->log_running || busy;
         lock_drop(&e->lock);
-        busy = busy || atomic_load(&e->monitor_running) || atomic_load(&e->ticker_running);
         if (busy)
             gate_wait(e->idle);
     }

@@ -126,7 +126,8 @@ add_family(struct dkv *db, uint64_t id, const char *name, struct err *err)
     *f = (struct dkv_family){ .db = db, .tree = tree, .lsm = engine_tree_lsm(tree), .id = id };
     snprintf(f->name, sizeof(f->name), "%s", name);
     lock_take(&db->lock);
-    db->families[db->family_count++] = f;
+    db->families[db->family_count] = f;
+    atomic_fetch_add(&db->family_count, 1); /* after: some look without the lock */
     lock_drop(&db->lock);
     return ST_OK;
 }

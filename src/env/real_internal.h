@@ -207,8 +207,6 @@ void stream__discard(struct real_stream *s);
 /* Close every lingering stream of a loop that has returned. */
 void stream__end_lingering(struct real_loop *loop);
 
-void stream__linger_due(uv_timer_t *timer);
-
 /* ------------------------------------------------------------------ real_listener.c */
 
 enum status real__listen(struct env *env, const char *address, uint16_t port, listener_fn *accepted,

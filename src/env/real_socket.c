@@ -255,8 +255,8 @@ linger_input(uv_poll_t *poll, int status, int uv_events)
 }
 
 /* The timer runs for the oldest; all linger equally long, so the list is in order. */
-void
-stream__linger_due(uv_timer_t *timer)
+static void
+linger_due(uv_timer_t *timer)
 {
     struct real_loop *loop = timer->data;
     uint64_t now_ms = uv_now(&loop->uv);
@@ -265,7 +265,7 @@ stream__linger_due(uv_timer_t *timer)
     while ((s = oldest_lingering(loop)) != NULL && s->linger_until_ms <= now_ms)
         stop_lingering(s);
     if (s != NULL)
-        uv_timer_start(timer, stream__linger_due, s->linger_until_ms - now_ms, 0);
+        uv_timer_start(timer, linger_due, s->linger_until_ms - now_ms, 0);
 }
 
 static void
@@ -282,7 +282,7 @@ linger(struct real_stream *s)
     ASSERT(failed == 0);
     s->linger_until_ms = uv_now(&loop->uv) + LINGER_MS;
     if (list_empty(&loop->lingering))
-        uv_timer_start(&loop->linger_timer, stream__linger_due, LINGER_MS, 0);
+        uv_timer_start(&loop->linger_timer, linger_due, LINGER_MS, 0);
     list_push_back(&loop->lingering, &s->link);
     loop->lingering_count++;
     if (loop->lingering_count > LINGER_COUNT_MAX) /* K3 */

@@ -57,7 +57,8 @@ begin_memtable(struct lsm *t)
     return ST_OK;
 }
 
-/* Is the entry here from an attempt that failed midway?  Only asked after one. */
+/* Is the entry here from an attempt that failed midway?  Only asked after one.  It is not if
+ * the memtable was switched since: then the whole unit goes into the new one (T3). */
 static bool
 is_there(const struct memtable *m, const struct entry *e, uint64_t hash)
 {
@@ -145,7 +146,6 @@ leave_active(struct lsm *t)
 {
     lsm__layer_unref(t->active);
     t->active = NULL;
-    t->torn = 0; /* T3: the unit, when it is repeated, goes into a later layer as a whole */
     t->sealed_index = t->mark.index;
     atomic_store_explicit(&t->active_bytes, 0, memory_order_relaxed);
 }
@@ -232,6 +232,7 @@ lsm_clear(struct lsm *t, const struct lsm_mark *mark)
     old = lsm__view_publish(t, v);
     lock_drop(&t->lock);
     leave_active(t);
+    t->torn = 0; /* its part went with the rest */
     lsm__view_retire(t, old);
     return ST_OK;
 }

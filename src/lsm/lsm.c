@@ -98,8 +98,8 @@ lsm_options_default(struct lsm_options *options)
 /* ------------------------------------------------------------------ open and close */
 
 static struct lsm *
-create(const struct lsm_shared *shared, uint64_t tree_id, const char *dir,
-       const struct lsm_options *options)
+new_tree(const struct lsm_shared *shared, uint64_t tree_id, const char *dir,
+         const struct lsm_options *options)
 {
     struct lsm *t = mem_new(struct lsm);
 
@@ -150,18 +150,30 @@ publish_first(struct lsm *t, struct err *err)
     return ST_OK;
 }
 
+static enum status
+check_options(const struct lsm_options *o, const char *dir, struct err *err)
+{
+    if (o->sealed_max == 0 || o->sealed_max > SEALED_LIMIT)
+        return err_raise(err, ST_INVALID, "tree %s: sealed_max %u is not in 1..%d", dir,
+                         o->sealed_max, SEALED_LIMIT);
+    if (o->memtable_bytes == 0 || o->l0_trigger == 0 || o->l0_stall == 0 ||
+        o->level_base_bytes == 0 || o->level_multiplier == 0 || o->table_bytes == 0)
+        return err_raise(err, ST_INVALID, "tree %s: an option that must not be 0 is 0", dir);
+    return ST_OK;
+}
+
 enum status
 lsm_open(struct lsm **out, const struct lsm_shared *shared, uint64_t tree_id, const char *dir,
-         const struct lsm_options *options, bool create_it, struct err *err)
+         const struct lsm_options *options, bool create, struct err *err)
 {
     uint64_t number_max = 0;
     struct lsm *t;
     enum status st;
 
-    if (options->sealed_max == 0 || options->sealed_max > SEALED_LIMIT)
-        return err_raise(err, ST_INVALID, "tree %s: sealed_max %u is not in 1..%d", dir,
-                         options->sealed_max, SEALED_LIMIT);
-    t = create(shared, tree_id, dir, options);
+    st = check_options(options, dir, err);
+    if (st != ST_OK)
+        return st;
+    t = new_tree(shared, tree_id, dir, options);
     if (t == NULL)
         return err_raise(err, ST_NO_MEMORY, "tree %s: no memory to open it", dir);
     st = gate_create(shared->env, &t->gate);
@@ -169,8 +181,8 @@ lsm_open(struct lsm **out, const struct lsm_shared *shared, uint64_t tree_id, co
         st = err_raise(err, st, "tree %s: no gate", dir);
         goto fail;
     }
-    st = manifest_open(&t->manifest, shared->env, dir, tree_id, create_it, &t->sweep,
-                       &t->disk_version, &t->disk_mark, &number_max, err);
+    st = manifest_open(&t->manifest, shared->env, dir, tree_id, create, &t->sweep, &t->disk_version,
+                       &t->disk_mark, &number_max, err);
     if (st != ST_OK)
         goto fail;
 

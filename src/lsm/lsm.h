@@ -69,8 +69,8 @@ struct lsm_mark {
 };
 
 /* Open or create the tree in folder `dir`.  ST_CORRUPT names file and offset
- * (or key range).  ST_NOT_FOUND without `create`.  Tables are opened when first
- * used: an idle tree holds no open file and no arena. */
+ * (or key range).  ST_NOT_FOUND without `create`.  ST_INVALID: an option is 0, or sealed_max above
+ * 32.  Tables are opened when first used: an idle tree holds no open file and no arena. */
 MUST_USE enum status lsm_open(struct lsm **out, const struct lsm_shared *shared, uint64_t tree_id,
                               const char *dir, const struct lsm_options *options, bool create,
                               struct err *err);
@@ -99,11 +99,14 @@ void lsm_advance(struct lsm *t, const struct lsm_mark *mark);
 bool lsm_switch_due(const struct lsm *t);
 
 /* Seal the memtable and begin a new one.  Nothing happens when it is empty and the mark has not
- * moved.  ST_NO_MEMORY: nothing changed. */
+ * moved.  ST_NO_MEMORY; ST_BUSY: 32 wait to be flushed, lsm_stall() was not heeded.  In both cases
+ * nothing changed. */
 MUST_USE enum status lsm_switch(struct lsm *t);
 
 /* Swap in an empty tree, as of `mark` (FLUSHALL, FLUSHDB).  Memory at once; files go
- * with the next lsm_flush(), which is then due.  Live snapshots keep what they saw. */
+ * with the next lsm_flush(), which is then due.  Live snapshots keep what they saw.  A clear
+ * is a write: mark->version is above all before, so that a version number says on which side of it a
+ * snapshot lies.  ST_NO_MEMORY: nothing changed. */
 MUST_USE enum status lsm_clear(struct lsm *t, const struct lsm_mark *mark);
 
 /* The committed time by which compaction judges expiry, Unix ms; never goes back. */
@@ -117,7 +120,8 @@ const char *lsm_stall_name(enum lsm_stall stall);
 /* ------------------------------------------------------------------ reading */
 
 /* A version found; tombstones and expired versions are found too: the caller
- * judges.  `entry.value` borrows; see who keeps it alive. */
+ * judges.  `entry.value` borrows; see who keeps it alive.  What is read: the newest version
+ * not above `snapshot`, which is VERSION_MAX or the version of a live snapshot. */
 struct lsm_found {
     struct entry entry;
     struct cache_handle *pin; /* a block of a table, or NULL */
@@ -189,7 +193,8 @@ double lsm_compact_score(const struct lsm *t);
 MUST_USE enum status lsm_compact(struct lsm *t, struct err *err);
 
 /* Merge all tables into one run at the last level; drops every tombstone,
- * duplicate and expired version that no snapshot needs. */
+ * duplicate and expired version that no snapshot needs.  One at a time with lsm_compact().
+ * Without tables, ST_OK and zeros.  `report` may be NULL; on failure it is untouched. */
 struct lsm_compact_report {
     uint64_t tables_in;
     uint64_t tables_out;

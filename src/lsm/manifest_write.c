@@ -209,7 +209,6 @@ write_temporary(struct manifest *m, const char *path, struct err *err)
     return st;
 }
 
-/* Up to here nothing has its name, so nothing has happened. */
 static void
 remove_temporary(struct manifest *m, const char *path)
 {
@@ -256,10 +255,12 @@ manifest__begin_file(struct manifest *m, const struct version *v, const struct l
         return st;
     st = write_temporary(m, temporary, err);
     if (st != ST_OK) {
-        remove_temporary(m, temporary);
+        remove_temporary(m, temporary); /* nothing has its name, so nothing has happened */
         return st;
     }
     st = env_rename(m->env, temporary, path, err);
+    if (st != ST_OK)
+        remove_temporary(m, temporary);
     if (st == ST_OK)
         st = env_sync_dir(m->env, m->dir, err);
     if (st == ST_OK)

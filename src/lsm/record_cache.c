@@ -265,13 +265,16 @@ reserve(struct record_cache *c, struct shard *s, size_t bytes)
     return true;
 }
 
+/* At the chain's end: the hand meets the oldest first. */
 static void
 link_record(struct record_cache *c, struct shard *s, struct record *r)
 {
-    struct record **bucket = &s->buckets[r->hash & c->bucket_mask];
+    struct record **slot = &s->buckets[r->hash & c->bucket_mask];
 
-    r->next = *bucket; /* C1 */
-    *bucket = r;
+    while (*slot != NULL)
+        slot = &(*slot)->next;
+    r->next = NULL;
+    *slot = r; /* C1 */
 }
 
 /* ------------------------------------------------------------------ from outside */

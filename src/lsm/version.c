@@ -273,7 +273,6 @@ build_level(const struct level *old, const struct version_edit *e, uint32_t leve
     return st;
 }
 
-/* V1 and V2 of a whole level. */
 static bool
 level_is_ordered(const struct level *l, uint32_t level)
 {
@@ -285,6 +284,16 @@ level_is_ordered(const struct level *l, uint32_t level)
             return false;
     }
     return bytes == l->bytes;
+}
+
+bool
+version_is_ordered(const struct version *v)
+{
+    for (uint32_t level = 0; level < LIMIT_LEVELS; level++) {
+        if (!level_is_ordered(&v->levels[level], level))
+            return false;
+    }
+    return true;
 }
 
 enum status
@@ -299,10 +308,8 @@ version_apply(const struct version *v, const struct version_edit *e, struct vers
         return err_raise(err, ST_NO_MEMORY, "no memory for a version");
 
     st = plan_init(&plan, e, err);
-    for (uint32_t level = 0; st == ST_OK && level < LIMIT_LEVELS; level++) {
+    for (uint32_t level = 0; st == ST_OK && level < LIMIT_LEVELS; level++)
         st = build_level(&v->levels[level], e, level, &plan, &after->levels[level], err);
-        VERIFY(st != ST_OK || level_is_ordered(&after->levels[level], level));
-    }
     if (st == ST_OK && plan.removed_found != plan.removed_count)
         st = err_raise(err, ST_CORRUPT,
                        "edit removes %" PRIu32 " tables, of which %" PRIu32 " are there",
@@ -312,6 +319,7 @@ version_apply(const struct version *v, const struct version_edit *e, struct vers
         version_unref(after);
         return st;
     }
+    VERIFY(version_is_ordered(after));
     *out = after;
     return ST_OK;
 }

@@ -124,6 +124,9 @@ MUST_USE enum status version_edit_remove(struct version_edit *e, uint32_t level,
 MUST_USE enum status version_apply(const struct version *v, const struct version_edit *e,
                                    struct version **out, struct err *err);
 
+/* Do V1 and V2 hold, and the levels' bytes?  For checks that may be slow. */
+bool version_is_ordered(const struct version *v);
+
 /* Index of the first file of a level >= 1 whose largest key is >= key; count if none. */
 uint32_t version_find(const struct level *l, struct slice key);
 

@@ -80,7 +80,7 @@ fiber_main(unsigned first, unsigned second)
     struct sim_fiber *f;
     struct sim *w;
 
-    memcpy(&f, halves, sizeof(f));
+    memcpy(&f, halves, sizeof(halves));
     w = f->world;
     ANNOUNCE_ARRIVAL(NULL, &w->scheduler_stack, &w->scheduler_stack_bytes);
     f->run(f);
@@ -114,7 +114,7 @@ prepare(struct sim_fiber *f)
     unsigned halves[2];
     int failed;
 
-    memcpy(halves, &f, sizeof(f));
+    memcpy(halves, &f, sizeof(halves));
     ANNOUNCE_NO_FRAMES(stack_of(f), STACK_BYTES);
     failed = getcontext(&f->context);
     ASSERT(failed == 0);

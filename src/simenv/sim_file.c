@@ -73,16 +73,15 @@ struct reading {
     uint64_t offset;
     void *out;
     size_t size;
-    size_t *got;
+    size_t got;
 };
 
 static enum status
-read_effect(const struct sim_op_run *op, struct sim_file *f, const struct reading *r,
-            struct err *err)
+read_effect(const struct sim_op_run *op, struct sim_file *f, struct reading *r, struct err *err)
 {
     if (op->fail != ST_OK)
         return raise_file(op, 0, f, "read", err);
-    *r->got = sim__inode_read(f->inode, r->offset, r->out, r->size);
+    r->got = sim__inode_read(f->inode, r->offset, r->out, r->size);
     return ST_OK;
 }
 
@@ -90,15 +89,17 @@ static enum status
 read_file(struct file *base, uint64_t offset, void *out, size_t size, size_t *got, struct err *err)
 {
     struct sim_file *f = file_of(base);
-    struct reading r = { offset, out, size, got };
+    struct reading r = { offset, out, size, 0 };
     struct sim_op_run op = sim__op_begin(f->node, SIM_READ);
+    enum status st = sim__op_end(&op, read_effect(&op, f, &r, err));
 
-    return sim__op_end(&op, read_effect(&op, f, &r, err));
+    if (st == ST_OK)
+        *got = r.got;
+    return st;
 }
 
 static enum status
-try_read_effect(const struct sim_op_run *op, struct sim_file *f, const struct reading *r,
-                struct err *err)
+try_read_effect(const struct sim_op_run *op, struct sim_file *f, struct reading *r, struct err *err)
 {
     if (op->fail == ST_OK && prng_chance(prng_of(f), f->node->cold_percent, 100))
         return err_raise(err, ST_WOULD_BLOCK, "read %s: not in the page cache", f->base.path);
@@ -110,10 +111,13 @@ try_read_file(struct file *base, uint64_t offset, void *out, size_t size, size_t
               struct err *err)
 {
     struct sim_file *f = file_of(base);
-    struct reading r = { offset, out, size, got };
+    struct reading r = { offset, out, size, 0 };
     struct sim_op_run op = sim__op_begin_try(f->node, SIM_READ);
+    enum status st = sim__op_end(&op, try_read_effect(&op, f, &r, err));
 
-    return sim__op_end(&op, try_read_effect(&op, f, &r, err));
+    if (st == ST_OK)
+        *got = r.got;
+    return st;
 }
 
 static enum status

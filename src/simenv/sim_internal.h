@@ -1,13 +1,13 @@
 /*
  * simenv/sim_internal.h — what the files of the simulated world share.
  *
- *      sim.c         the world: event queue, running      sim_node.c    boot, crash, kill, end
- *      sim_fiber.c   stacks and switching between them    sim_fault.c   when calls fail, and how long
- *      sim_announce.h   fibers, to the sanitizers         sim_outside.c the disk from outside
- *      sim_file.c    files, with faults                   sim_name.c    names of files, with faults
- *      sim_loop.c    loops, tasks, timers                 sim_jobs.c    lanes
- *      sim_pipe.c    bytes on their way                   sim_gate.c    gates
- *      sim_net.c     listeners and streams                sim_client.c  clients that are no nodes
+ *      sim.c       the world: event queue, running     sim_node.c     boot, crash, kill, end
+ *      sim_fiber.c stacks and switching between them   sim_announce.h fibers, to the sanitizers
+ *      sim_fault.c when calls fail, how long they take sim_outside.c  the disk from outside
+ *      sim_file.c  files, with faults                  sim_name.c     names of files, likewise
+ *      sim_loop.c  loops, tasks, timers                sim_jobs.c     lanes
+ *      sim_pipe.c  bytes on their way                  sim_gate.c     gates
+ *      sim_net.c   listeners and streams               sim_client.c   clients that are no nodes
  *
  * The disk is a thing of its own, which knows no nodes: sim_disk.h.
  *

@@ -15,14 +15,32 @@
  * scheduler may run something else, let time pass, or crash the node.  Which,
  * is drawn from the seed: the same seed gives the same run, event by event.
  *
+ * Reactors may be overtaken in their calls to env, too, by jobs and by other
+ * loops; but when a call of the test returns, no round of a loop is half-way.
+ * Code that breaks a rule of env/env.h (a reactor that blocks, a stream used on
+ * another loop) fails an ASSERT.
+ *
+ * A test may also call env itself, as start-up code outside of any fiber: such
+ * a call has its faults and its effect at once, takes no time, and nothing else
+ * happens meanwhile; it cannot wait (gate_wait), and cannot be crashed in its
+ * middle.  Everything else goes through sim_call() and sim_on_loop().
+ *
  * While a node's code runs, its heap (base/mem.h) is the current one; a crash
  * drops it whole.  Whatever a test holds of that node's memory is then dead.
+ * Handles (files, gates, timers ...) are the world's, but making one counts as
+ * an allocation of the node, and fails with it.
  *
  * THE DISK keeps, per file, the bytes that were synced and the bytes that were
  * not, in sectors of SIM_SECTOR bytes; and per folder the names that were
  * synced and those that were not.  A crash keeps, by the seed, any subset of
  * the unsynced sectors and name changes, in any order, and may tear nothing
- * smaller than a sector.  A size change is kept or lost with its sectors.
+ * smaller than a sector.  A size change is kept or lost with its sectors.  Of a
+ * sector that was written several times since the last sync, any version may be
+ * the one that is kept.  A rename is one change of two names; changes of the
+ * same name keep their order, so what survives has a past that makes sense.
+ *
+ * Paths are taken from the root, with or without a leading slash; ".." is
+ * refused.  The root is there from the start.
  */
 #ifndef SIMENV_SIMENV_H
 #define SIMENV_SIMENV_H
@@ -49,16 +67,18 @@ uint64_t sim_trace_hash(const struct sim *w);
 /* ------------------------------------------------------------------ nodes */
 
 /* A new process on node `id` (1..SIM_NODES_MAX) with `loop_count` loops (0 is
- * allowed).  The node may not be running. */
+ * allowed), an empty heap and nothing counted.  The node may not be running. */
 struct env *sim_boot(struct sim *w, uint32_t id, uint32_t loop_count);
 struct loop *sim_loop(struct sim *w, uint32_t id, uint32_t index);
 struct mem_heap *sim_heap(struct sim *w, uint32_t id);
 bool sim_running(const struct sim *w, uint32_t id);
 
-/* Power cut: see above. */
+/* Power cut: see above.  Of a machine on which nothing runs, too: what the last process left in
+ * the page cache is at stake. */
 void sim_crash(struct sim *w, uint32_t id);
 
-/* SIGKILL: as a crash, but what was written reaches the disk unharmed, synced or not. */
+/* SIGKILL: as a crash, but what was written stays in the page cache unharmed, synced or not; a
+ * later power cut may still take what was not. */
 void sim_kill(struct sim *w, uint32_t id);
 
 /* A clean end: the process has closed everything.  Fails the test (ASSERT) when
@@ -67,10 +87,11 @@ void sim_kill(struct sim *w, uint32_t id);
 void sim_end(struct sim *w, uint32_t id);
 
 /* Run `fn(ctx)` as job code of the node, and the world beside it, until it
- * returns.  False when the node crashed inside it (then `fn` never finishes). */
+ * returns.  False when the node crashed inside it (then `fn` never finishes).
+ * Fails the test (ASSERT) when it waits for something that can no longer come. */
 MUST_USE bool sim_call(struct sim *w, uint32_t id, void (*fn)(void *ctx), void *ctx);
 
-/* Run `fn(ctx)` as reactor code on a loop, now. */
+/* Run `fn(ctx)` as reactor code on a loop, now: a round of its own, with `after`. */
 void sim_on_loop(struct sim *w, uint32_t id, uint32_t loop_index, void (*fn)(void *ctx), void *ctx);
 
 /* ------------------------------------------------------------------ time */
@@ -113,12 +134,13 @@ enum sim_op {
  * ST_NO_SPACE); with `for_good`, so do all later ones.  A failing write may
  * have written any part; a failed sync leaves its bytes in the page cache but
  * forgets that they are dirty, so that only a rewrite can make them durable, as
- * Linux does.  nth 0 switches it off. */
+ * Linux does; a failed sync of a folder does the same to its changes of names.
+ * It belongs to the machine: a reboot does not end it.  nth 0 switches it off. */
 void sim_fail(struct sim *w, uint32_t id, unsigned ops, uint64_t nth, bool for_good,
               enum status st);
 
 /* Crash the node at the `nth` env call that matches, before (false) or after
- * (true) its effect.  nth 0 switches it off. */
+ * (true) its effect; once.  The call must be made in a fiber.  nth 0 switches it off. */
 void sim_crash_at(struct sim *w, uint32_t id, unsigned ops, uint64_t nth, bool after);
 
 /* Matching calls that the node has made since it was booted. */
@@ -128,7 +150,8 @@ uint64_t sim_op_count(const struct sim *w, uint32_t id, unsigned ops);
  * without effect.  NULL switches it off.  For tests of the tests. */
 void sim_ignore_sync(struct sim *w, uint32_t id, const char *part);
 
-/* Bytes that the node's disk can hold; the default is 1 TB. */
+/* Bytes that the node's disk can hold, in blocks of 4096 that holes do not take; the default is
+ * 1 TB.  A disk without a free block refuses new files and folders, too. */
 void sim_set_capacity(struct sim *w, uint32_t id, uint64_t bytes);
 
 /* Every read, write and sync takes this long, plus up to as much again; default 50 us, 0 for
@@ -140,7 +163,9 @@ void sim_set_cold_percent(struct sim *w, uint32_t id, uint32_t percent);
 
 /* ------------------------------------------------------------------ the disk from outside */
 
-/* Work on what the node would see now; for running or stopped nodes. */
+/* Work on what the node would see now; for running or stopped nodes.  Changes are durable at once,
+ * and sim_disk_write() makes the folders that are missing.  False: there is no such file, or it
+ * cannot be. */
 MUST_USE bool sim_disk_read(struct sim *w, uint32_t id, const char *path, struct buf *out);
 MUST_USE bool sim_disk_write(struct sim *w, uint32_t id, const char *path, struct slice bytes);
 MUST_USE bool sim_disk_remove(struct sim *w, uint32_t id, const char *path);
@@ -150,11 +175,13 @@ MUST_USE bool sim_disk_truncate(struct sim *w, uint32_t id, const char *path, ui
 MUST_USE bool sim_disk_flip(struct sim *w, uint32_t id, const char *path, uint64_t offset,
                             unsigned bit);
 
-/* Every regular file, in byte order of paths. */
+/* Every regular file, in byte order of paths ("d/a", without a leading slash); `fn` may change
+ * the disk. */
 void sim_disk_each(struct sim *w, uint32_t id,
                    void (*fn)(void *ctx, const char *path, uint64_t size), void *ctx);
 
-/* A copy of a stopped node's disk, to be put back as often as wanted. */
+/* A copy of what a stopped node's disk shows, to be put back as often as wanted; put back, all of
+ * it is durable. */
 struct sim_disk_image;
 struct sim_disk_image *sim_disk_save(struct sim *w, uint32_t id);
 void sim_disk_load(struct sim *w, uint32_t id, const struct sim_disk_image *image);
@@ -163,7 +190,8 @@ void sim_disk_image_free(struct sim_disk_image *image);
 /* ------------------------------------------------------------------ the network from outside */
 
 /* A client that is not a node: connect to a node's listener.  NULL when nobody
- * listens there.  Bytes arrive after a seeded delay, in seeded pieces. */
+ * listens there.  Bytes arrive after a seeded delay, in seeded pieces.  When
+ * the node crashes, some of what it had sent may still arrive, then an end. */
 struct sim_client;
 struct sim_client *sim_connect(struct sim *w, uint32_t id, uint16_t port);
 void sim_client_send(struct sim_client *c, struct slice bytes);
@@ -176,6 +204,8 @@ bool sim_client_closed(const struct sim_client *c); /* by the other side */
 /* How many bytes the client's side will buffer before the node's writes would block; the
  * default is 64 KiB.  Received bytes count until they are consumed: a slow reader. */
 void sim_client_set_window(struct sim_client *c, size_t bytes);
+
+/* What was sent before is still delivered.  Ends the client's life; NULL is allowed. */
 void sim_client_close(struct sim_client *c);
 
 #endif

@@ -20,11 +20,23 @@
 
 #include "sst/block_bits.h"
 
-enum { TAIL_BYTES = 12, RESTART_BYTES = 4 };
+enum { RESTART_BYTES = 8, TAIL_BYTES = 16, PREFETCH_BYTES = 512, LINE_BYTES = 64 };
+
+/* Entries, restarts and tail of an ordinary block are its last half kilobyte. */
+void
+sst__block_prefetch(struct slice bytes)
+{
+    const uint8_t *limit = bytes.data + bytes.size;
+    const uint8_t *at = bytes.size < PREFETCH_BYTES ? bytes.data : limit - PREFETCH_BYTES;
+
+    for (; at < limit; at += LINE_BYTES)
+        __builtin_prefetch(at);
+}
 
 enum status
 sst__block_parse(struct slice bytes, struct sst_block *out)
 {
+    uint32_t entries_offset;
     const uint8_t *tail;
     struct sst_block b;
 
@@ -33,104 +45,155 @@ sst__block_parse(struct slice bytes, struct sst_block *out)
     tail = bytes.data + bytes.size - TAIL_BYTES;
     b.data = bytes.data;
     b.base = get_u64le(tail);
-    b.restart_count = get_u32le(tail + 8);
-    if (b.restart_count == 0 || b.base > VERSION_MAX)
-        return ST_CORRUPT;
-    if (b.restart_count > (bytes.size - TAIL_BYTES) / RESTART_BYTES)
+    entries_offset = get_u32le(tail + 8);
+    b.restart_count = get_u32le(tail + 12);
+    if (b.restart_count == 0 || b.base > VERSION_MAX ||
+        b.restart_count > (bytes.size - TAIL_BYTES) / RESTART_BYTES)
         return ST_CORRUPT;
     b.restarts = tail - (size_t)b.restart_count * RESTART_BYTES;
-    if (get_u32le(b.restarts) != 0)
+    if (entries_offset > b.restarts - b.data || get_u64le(b.restarts) != 0)
         return ST_CORRUPT;
+    b.entries = b.data + entries_offset;
     *out = b;
     return ST_OK;
 }
 
-/* The three lengths of an entry's header; one past them, or NULL. */
+/* What stands before an entry's key, checked to lie within the block with all that it announces. */
+struct header {
+    uint32_t version_bytes;
+    bool expires;
+    enum entry_type type;
+    uint32_t shared;
+    uint32_t unshared;
+    uint32_t value_size;
+    const uint8_t *version;
+    const uint8_t *key;
+};
+
+/* Tag and lengths when each takes one byte; one past them, or NULL when they do not. */
 static inline const uint8_t *
-decode_lengths(const uint8_t *at, const uint8_t *limit, uint64_t lengths[3])
+read_short(const uint8_t *at, const uint8_t *limit, uint8_t *tag, struct header *h)
 {
-    if (limit - at >= 3 && ((at[0] | at[1] | at[2]) & 0x80) == 0) {
-        lengths[0] = at[0];
-        lengths[1] = at[1];
-        lengths[2] = at[2];
-        return at + 3;
-    }
+    uint32_t word;
+
+    if (limit - at < 4)
+        return NULL;
+    word = get_u32le(at);
+    if ((word & 0x80808000) != 0)
+        return NULL;
+    *tag = (uint8_t)word;
+    h->shared = word >> 8 & 0xff;
+    h->unshared = word >> 16 & 0xff;
+    h->value_size = word >> 24;
+    return at + 4;
+}
+
+/* The same at any length; NULL when it is malformed. */
+static const uint8_t *
+read_long(const uint8_t *at, const uint8_t *limit, uint8_t *tag, struct header *h)
+{
+    uint64_t lengths[3];
+
+    if (at >= limit)
+        return NULL;
+    *tag = *at++;
     for (int i = 0; i < 3; i++) {
         at = get_varint(at, limit, &lengths[i]);
         if (at == NULL || lengths[i] > UINT32_MAX)
             return NULL;
     }
+    h->shared = (uint32_t)lengths[0];
+    h->unshared = (uint32_t)lengths[1];
+    h->value_size = (uint32_t)lengths[2];
     return at;
 }
 
-/* `size` bytes, at most 7, least significant first. */
-static inline uint64_t
-load_bytes(const uint8_t *at, const uint8_t *limit, uint32_t size)
+static inline bool
+read_header(const struct sst_block *b, const struct sst_cursor *c, struct header *h)
+{
+    uint8_t tag = 0;
+    const uint8_t *at = read_short(c->entry, b->restarts, &tag, h);
+
+    if (at == NULL)
+        at = read_long(c->entry, b->restarts, &tag, h);
+    if (at == NULL || (tag & TAG_RESERVED) != 0 || (tag & TAG_TYPE_MASK) >= ENTRY_TYPE_COUNT)
+        return false;
+    h->type = (enum entry_type)(tag & TAG_TYPE_MASK);
+    h->expires = (tag & TAG_EXPIRY) != 0;
+    h->version_bytes = tag >> TAG_VERSION_SHIFT & TAG_VERSION_MASK;
+    h->version = at;
+    h->key = at + h->version_bytes + (h->expires ? 8 : 0);
+    if ((uint64_t)h->unshared + (uint64_t)(h->key - at) > (uint64_t)(b->restarts - at) ||
+        h->value_size > b->entries - c->value)
+        return false;
+    return (uint64_t)h->shared + h->unshared <= LIMIT_STORED_KEY_BYTES &&
+           (h->type != ENTRY_TOMBSTONE || h->value_size == 0);
+}
+
+/* The version, which the header says lies there. */
+static inline version_t
+read_version(const struct sst_block *b, const struct header *h)
 {
     uint64_t v = 0;
 
-    if (limit - at >= 8)
-        return get_u64le(at) & ((UINT64_C(1) << (8 * size)) - 1);
-    for (uint32_t i = 0; i < size; i++)
-        v |= (uint64_t)at[i] << (8 * i);
-    return v;
+    for (uint32_t i = 0; i < h->version_bytes; i++)
+        v |= (uint64_t)h->version[i] << (8 * i);
+    return unzigzag(v, b->base);
 }
 
-const uint8_t *
-sst__block_decode(const struct sst_block *b, const uint8_t *at, struct sst_item *out)
+/* The whole entry, whose header was read at the cursor. */
+static bool
+read_item(const struct sst_block *b, const struct sst_cursor *c, const struct header *h,
+          struct sst_item *out)
 {
-    const uint8_t *limit = b->restarts;
-    uint32_t version_bytes;
-    uint64_t lengths[3];
-    uint8_t tag;
-
-    if (at >= limit)
-        return NULL;
-    tag = *at++;
-    at = decode_lengths(at, limit, lengths);
-    if (at == NULL || (tag & TAG_RESERVED) != 0 || (tag & TAG_TYPE_MASK) >= ENTRY_TYPE_COUNT)
-        return NULL;
-    version_bytes = tag >> TAG_VERSION_SHIFT & TAG_VERSION_MASK;
-    out->type = (enum entry_type)(tag & TAG_TYPE_MASK);
-    out->has_expiry = (tag & TAG_EXPIRY) != 0;
-    if (lengths[1] + lengths[2] + version_bytes + (out->has_expiry ? 8u : 0u) >
-        (uint64_t)(limit - at))
-        return NULL;
-    if (lengths[0] + lengths[1] > LIMIT_STORED_KEY_BYTES ||
-        (out->type == ENTRY_TOMBSTONE && lengths[2] > 0))
-        return NULL;
-
-    out->version = unzigzag(load_bytes(at, limit, version_bytes), b->base);
-    at += version_bytes;
-    out->expiry_ms = out->has_expiry ? get_u64le(at) : 0;
-    at += out->has_expiry ? 8 : 0;
-    out->shared = (uint32_t)lengths[0];
-    out->suffix = slice_of(at, lengths[1]);
-    out->value = slice_of(at + lengths[1], lengths[2]);
-    return out->version > VERSION_MAX ? NULL : at + lengths[1] + lengths[2];
+    out->version = read_version(b, h);
+    out->type = h->type;
+    out->expiry_ms = h->expires ? get_u64le(h->version + h->version_bytes) : 0;
+    out->shared = h->shared;
+    out->suffix = slice_of(h->key, h->unshared);
+    out->value = slice_of(c->value, h->value_size);
+    return out->version <= VERSION_MAX;
 }
 
-/* Where a run begins; one past its entries for `restart_count`.  NULL when it lies outside. */
-static const uint8_t *
-run_begin(const struct sst_block *b, uint32_t run)
+static inline void
+advance(struct sst_cursor *c, const struct header *h)
 {
-    uint32_t offset;
-
-    if (run == b->restart_count)
-        return b->restarts;
-    offset = get_u32le(b->restarts + (size_t)run * RESTART_BYTES);
-    return offset < b->restarts - b->data ? b->data + offset : NULL;
+    c->entry = h->key + h->unshared;
+    c->value += h->value_size;
 }
 
-const uint8_t *
-sst__block_restart(const struct sst_block *b, uint32_t restart, struct sst_item *out)
+bool
+sst__block_decode(const struct sst_block *b, struct sst_cursor *c, struct sst_item *out)
 {
-    const uint8_t *at = run_begin(b, restart);
+    struct header h;
+
+    if (!read_header(b, c, &h) || !read_item(b, c, &h, out))
+        return false;
+    advance(c, &h);
+    return true;
+}
+
+bool
+sst__block_restart(const struct sst_block *b, uint32_t restart, struct sst_cursor *c)
+{
+    const uint8_t *at = b->restarts + (size_t)restart * RESTART_BYTES;
+    uint32_t entry_offset = get_u32le(at);
+    uint32_t value_offset = get_u32le(at + 4);
 
     ASSERT(restart < b->restart_count);
-    if (at == NULL || sst__block_decode(b, at, out) == NULL || out->shared != 0)
-        return NULL;
-    return at;
+    if (entry_offset >= b->restarts - b->entries || value_offset > b->entries - b->data)
+        return false;
+    c->entry = b->entries + entry_offset;
+    c->value = b->data + value_offset;
+    return true;
+}
+
+bool
+sst__block_restart_item(const struct sst_block *b, uint32_t restart, struct sst_item *out)
+{
+    struct sst_cursor c;
+
+    return sst__block_restart(b, restart, &c) && sst__block_decode(b, &c, out) && out->shared == 0;
 }
 
 enum status
@@ -141,7 +204,7 @@ sst__block_search(const struct sst_block *b, uint32_t begin, uint32_t limit, str
         uint32_t middle = begin + (limit - begin) / 2;
         struct sst_item item;
 
-        if (sst__block_restart(b, middle, &item) == NULL)
+        if (!sst__block_restart_item(b, middle, &item))
             return ST_CORRUPT;
         if (entry_compare(item.suffix, item.version, key, version) < 0)
             begin = middle + 1;
@@ -170,52 +233,79 @@ compare_rest(struct slice suffix, struct slice key, size_t *matched)
 }
 
 static inline enum order
-place_item(const struct sst_item *item, struct slice key, size_t *matched)
+place(const struct header *h, struct slice key, size_t *matched)
 {
-    if (item->shared > *matched)
+    if (h->shared > *matched)
         return BEFORE;
-    if (item->shared < *matched)
+    if (h->shared < *matched)
         return AFTER;
-    return compare_rest(item->suffix, key, matched);
+    return compare_rest(slice_of(h->key, h->unshared), key, matched);
 }
 
-enum status
-sst__block_find_in_run(const struct sst_block *b, uint32_t run, struct slice key, version_t version,
-                       struct sst_item *out, bool *same_key)
+/* Where the entries of a run end; NULL when that is malformed. */
+static const uint8_t *
+run_limit(const struct sst_block *b, uint32_t run)
 {
-    const uint8_t *at = sst__block_restart(b, run, out);
-    const uint8_t *limit = run_begin(b, run + 1);
-    size_t matched = 0;
+    struct sst_cursor next;
 
-    if (at == NULL || limit == NULL)
-        return ST_CORRUPT;
-    while (at < limit) {
-        enum order order;
-
-        at = sst__block_decode(b, at, out);
-        if (at == NULL)
-            return ST_CORRUPT;
-        order = place_item(out, key, &matched);
-        *same_key = order == SAME_KEY;
-        if (order == AFTER || (order == SAME_KEY && out->version <= version))
-            return ST_OK;
-    }
     if (run + 1 == b->restart_count)
-        return ST_NOT_FOUND;
-    if (sst__block_restart(b, run + 1, out) == NULL) /* not before, or the search had led there */
+        return b->restarts;
+    return sst__block_restart(b, run + 1, &next) ? next.entry : NULL;
+}
+
+/* The entry at a restart point, which is not before what is looked for. */
+static enum status
+hit_restart(const struct sst_block *b, uint32_t run, struct slice key, struct sst_hit *out)
+{
+    out->run = run;
+    if (!sst__block_restart(b, run, &out->at))
         return ST_CORRUPT;
-    *same_key = slice_equal(out->suffix, key);
+    out->next = out->at;
+    if (!sst__block_decode(b, &out->next, &out->item) || out->item.shared != 0)
+        return ST_CORRUPT;
+    out->same_key = slice_equal(out->item.suffix, key);
     return ST_OK;
 }
 
 enum status
-sst__block_find(const struct sst_block *b, struct slice key, version_t version,
-                struct sst_item *out, bool *same_key)
+sst__block_find_in_run(const struct sst_block *b, uint32_t run, struct slice key, version_t version,
+                       struct sst_hit *out)
+{
+    const uint8_t *limit = run_limit(b, run);
+    size_t matched = 0;
+    struct sst_cursor c;
+
+    if (limit == NULL || !sst__block_restart(b, run, &c))
+        return ST_CORRUPT;
+    while (c.entry < limit) {
+        struct header h;
+        enum order order;
+
+        if (!read_header(b, &c, &h))
+            return ST_CORRUPT;
+        order = place(&h, key, &matched);
+        if (order == AFTER || (order == SAME_KEY && read_version(b, &h) <= version)) {
+            out->run = run;
+            out->same_key = order == SAME_KEY;
+            out->at = c;
+            out->next = c;
+            advance(&out->next, &h);
+            return read_item(b, &c, &h, &out->item) ? ST_OK : ST_CORRUPT;
+        }
+        advance(&c, &h);
+    }
+    if (run + 1 == b->restart_count)
+        return ST_NOT_FOUND;
+    return hit_restart(b, run + 1, key, out); /* not before, or the search had led there */
+}
+
+enum status
+sst__block_find(const struct sst_block *b, struct slice key, version_t version, struct sst_hit *out)
 {
     uint32_t first;
     enum status st = sst__block_search(b, 0, b->restart_count, key, version, &first);
 
     if (st != ST_OK)
         return st;
-    return sst__block_find_in_run(b, first == 0 ? 0 : first - 1, key, version, out, same_key);
+    return sst__block_find_in_run(b, first == 0 ? 0 : first - 1, key, version, out);
 }

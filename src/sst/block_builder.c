@@ -5,14 +5,15 @@
 #include "sst/block.h"
 #include "sst/block_bits.h"
 
-enum { ENTRY_HEADER_MAX = 1 + 3 * 5 + 7 + 8, TAIL_BYTES = 12 };
+enum { ENTRY_HEADER_MAX = 1 + 3 * 5 + 7 + 8, RESTART_BYTES = 8, TAIL_BYTES = 16 };
 
 void
 sst__block_builder_init(struct sst_block_builder *b, uint32_t restart_interval, size_t bytes_max)
 {
     ASSERT(restart_interval > 0);
     *b = (struct sst_block_builder){ .restart_interval = restart_interval };
-    b->bytes = buf_empty(bytes_max);
+    b->values = buf_empty(bytes_max);
+    b->entries = buf_empty(bytes_max);
     b->restarts = buf_empty(bytes_max);
     b->key = buf_empty(SIZE_MAX);
 }
@@ -20,7 +21,8 @@ sst__block_builder_init(struct sst_block_builder *b, uint32_t restart_interval, 
 void
 sst__block_builder_release(struct sst_block_builder *b)
 {
-    buf_release(&b->bytes);
+    buf_release(&b->values);
+    buf_release(&b->entries);
     buf_release(&b->restarts);
     buf_release(&b->key);
 }
@@ -45,12 +47,41 @@ put_header(const struct sst_block_builder *b, const struct entry *e, size_t shar
     return at;
 }
 
-static uint8_t *
-put_bytes(uint8_t *at, const uint8_t *bytes, size_t size)
+/* Room for one more entry of every kind, so that nothing fails half-way. */
+static enum status
+reserve(struct sst_block_builder *b, const struct entry *e, size_t unshared)
 {
-    if (size > 0)
-        memcpy(at, bytes, size);
-    return at + size;
+    size_t key_room = e->key.size > b->key.size ? e->key.size - b->key.size : 0;
+    enum status st = buf_reserve(&b->values, e->value.size);
+
+    if (st == ST_OK)
+        st = buf_reserve(&b->entries, ENTRY_HEADER_MAX + unshared);
+    if (st == ST_OK)
+        st = buf_reserve(&b->restarts, RESTART_BYTES);
+    if (st == ST_OK)
+        st = buf_reserve(&b->key, key_room);
+    return st;
+}
+
+/* Append where there is room. */
+static void
+append(struct buf *b, struct slice bytes)
+{
+    ASSERT(bytes.size <= b->capacity - b->size);
+    if (bytes.size > 0)
+        memcpy(b->data + b->size, bytes.data, bytes.size);
+    b->size += bytes.size;
+}
+
+static void
+add_restart(struct sst_block_builder *b)
+{
+    uint8_t restart[RESTART_BYTES];
+
+    put_u32le(restart, (uint32_t)b->entries.size);
+    put_u32le(restart + 4, (uint32_t)b->values.size);
+    append(&b->restarts, slice_of(restart, sizeof(restart)));
+    b->run_count = 0;
 }
 
 enum status
@@ -58,30 +89,25 @@ sst__block_add(struct sst_block_builder *b, const struct entry *e)
 {
     bool restart = b->entry_count == 0 || b->run_count == b->restart_interval;
     size_t shared = restart ? 0 : common_prefix(buf_slice(&b->key), e->key);
-    size_t key_room = e->key.size > b->key.size ? e->key.size - b->key.size : 0;
-    enum status st;
+    enum status st = reserve(b, e, e->key.size - shared);
     uint8_t *at;
 
     ASSERT(b->entry_count == 0 ||
            entry_compare(buf_slice(&b->key), b->version, e->key, e->version) < 0);
-    st = buf_reserve(&b->bytes, ENTRY_HEADER_MAX + e->key.size - shared + e->value.size);
-    if (st == ST_OK)
-        st = buf_reserve(&b->key, key_room);
-    if (st == ST_OK && restart)
-        st = append_u32(&b->restarts, (uint32_t)b->bytes.size);
     if (st != ST_OK)
         return st;
-
     if (b->entry_count == 0)
         b->base = e->version;
-    at = put_header(b, e, shared, b->bytes.data + b->bytes.size);
-    at = put_bytes(at, e->key.data + shared, e->key.size - shared);
-    at = put_bytes(at, e->value.data, e->value.size);
-    b->bytes.size = (size_t)(at - b->bytes.data);
-
-    b->key.size = (size_t)(put_bytes(b->key.data, e->key.data, e->key.size) - b->key.data);
+    if (restart)
+        add_restart(b);
+    at = put_header(b, e, shared, b->entries.data + b->entries.size);
+    b->entries.size = (size_t)(at - b->entries.data);
+    append(&b->entries, slice_of(e->key.data + shared, e->key.size - shared));
+    append(&b->values, e->value);
+    b->key.size = 0;
+    append(&b->key, e->key);
     b->version = e->version;
-    b->run_count = restart ? 1 : b->run_count + 1;
+    b->run_count++;
     b->entry_count++;
     return ST_OK;
 }
@@ -89,34 +115,34 @@ sst__block_add(struct sst_block_builder *b, const struct entry *e)
 size_t
 sst__block_bytes(const struct sst_block_builder *b)
 {
-    return b->bytes.size + b->restarts.size + TAIL_BYTES;
+    return b->values.size + b->entries.size + b->restarts.size + TAIL_BYTES;
 }
 
 enum status
 sst__block_finish(struct sst_block_builder *b, struct slice *out)
 {
-    size_t entries_end = b->bytes.size;
-    enum status st = buf_reserve(&b->bytes, b->restarts.size + TAIL_BYTES);
+    uint32_t entries_offset = (uint32_t)b->values.size;
+    enum status st = buf_reserve(&b->values, b->entries.size + b->restarts.size + TAIL_BYTES);
+    uint8_t tail[TAIL_BYTES];
 
     ASSERT(b->entry_count > 0);
-    if (st == ST_OK)
-        st = buf_append(&b->bytes, buf_slice(&b->restarts));
-    if (st == ST_OK)
-        st = append_u64(&b->bytes, b->base);
-    if (st == ST_OK)
-        st = append_u32(&b->bytes, (uint32_t)(b->restarts.size / 4));
-    if (st != ST_OK) {
-        b->bytes.size = entries_end;
+    if (st != ST_OK)
         return st;
-    }
-    *out = buf_slice(&b->bytes);
+    put_u64le(tail, b->base);
+    put_u32le(tail + 8, entries_offset);
+    put_u32le(tail + 12, (uint32_t)(b->restarts.size / RESTART_BYTES));
+    append(&b->values, buf_slice(&b->entries));
+    append(&b->values, buf_slice(&b->restarts));
+    append(&b->values, slice_of(tail, sizeof(tail)));
+    *out = buf_slice(&b->values);
     return ST_OK;
 }
 
 void
 sst__block_reset(struct sst_block_builder *b)
 {
-    b->bytes.size = 0;
+    b->values.size = 0;
+    b->entries.size = 0;
     b->restarts.size = 0;
     b->key.size = 0;
     b->run_count = 0;

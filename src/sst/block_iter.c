@@ -1,6 +1,5 @@
 /* Walking blocks; the format is in block.h. */
 #include "base/assert.h"
-#include "base/coding.h"
 #include "base/limits.h"
 
 #include "sst/block.h"
@@ -60,14 +59,14 @@ assemble(struct sst_block_iter *it)
     return ST_OK;
 }
 
-/* Stand on the entry at `at`, which follows the one stood on, or starts a run. */
+/* Stand on the entry that `next` points to, which follows the one stood on or starts a run. */
 static enum status
-stand_on(struct sst_block_iter *it, const uint8_t *at)
+step(struct sst_block_iter *it)
 {
+    const uint8_t *at = it->next.entry;
     enum status st;
 
-    it->next = sst__block_decode(&it->block, at, &it->item);
-    if (it->next == NULL)
+    if (!sst__block_decode(&it->block, &it->next, &it->item))
         return leave(it, ST_CORRUPT);
     st = assemble(it);
     if (st != ST_OK)
@@ -79,21 +78,21 @@ stand_on(struct sst_block_iter *it, const uint8_t *at)
 static enum status
 start_run(struct sst_block_iter *it, uint32_t run)
 {
-    const uint8_t *at = sst__block_restart(&it->block, run, &it->item);
-
-    if (at == NULL)
+    if (!sst__block_restart(&it->block, run, &it->next))
         return leave(it, ST_CORRUPT);
     it->run = run;
-    return stand_on(it, at);
+    it->key.size = 0; /* nothing to share with */
+    return step(it);
 }
 
-/* Does a later run begin at `at`? */
+/* Does the run after this one begin at `at`? */
 static bool
 starts_next_run(const struct sst_block_iter *it, const uint8_t *at)
 {
-    const uint8_t *restart = it->block.restarts + ((size_t)it->run + 1) * 4;
+    struct sst_cursor restart;
 
-    return it->run + 1 < it->block.restart_count && it->block.data + get_u32le(restart) == at;
+    return it->run + 1 < it->block.restart_count &&
+           sst__block_restart(&it->block, it->run + 1, &restart) && restart.entry == at;
 }
 
 enum status
@@ -106,11 +105,11 @@ enum status
 sst__block_iter_next(struct sst_block_iter *it)
 {
     ASSERT(it->at != NULL);
-    if (it->next == it->block.restarts)
+    if (it->next.entry == it->block.restarts)
         return leave(it, ST_NOT_FOUND);
-    if (starts_next_run(it, it->next))
+    if (starts_next_run(it, it->next.entry))
         it->run++;
-    return stand_on(it, it->next);
+    return step(it);
 }
 
 enum status
@@ -118,7 +117,7 @@ sst__block_iter_last(struct sst_block_iter *it)
 {
     enum status st = start_run(it, it->block.restart_count - 1);
 
-    while (st == ST_OK && it->next != it->block.restarts)
+    while (st == ST_OK && it->next.entry != it->block.restarts)
         st = sst__block_iter_next(it);
     return st;
 }
@@ -127,34 +126,53 @@ enum status
 sst__block_iter_prev(struct sst_block_iter *it)
 {
     const uint8_t *from = it->at;
-    const struct sst_block *b = &it->block;
+    struct sst_cursor run;
     enum status st;
 
     ASSERT(from != NULL);
-    if (from == b->data)
+    if (from == it->block.entries)
         return leave(it, ST_NOT_FOUND);
-    if (b->data + get_u32le(b->restarts + (size_t)it->run * 4) == from) {
+    if (!sst__block_restart(&it->block, it->run, &run))
+        return leave(it, ST_CORRUPT);
+    if (run.entry == from) {
         if (it->run == 0)
             return leave(it, ST_CORRUPT);
         it->run--;
     }
     st = start_run(it, it->run);
-    while (st == ST_OK && it->next < from)
-        st = stand_on(it, it->next);
-    if (st == ST_OK && it->next != from)
+    while (st == ST_OK && it->next.entry < from)
+        st = step(it);
+    if (st == ST_OK && it->next.entry != from)
         return leave(it, ST_CORRUPT);
     return st;
+}
+
+/* Put together the key of a hit: what it shares, it shares with the key that was looked for. */
+static enum status
+take_hit(struct sst_block_iter *it, const struct sst_hit *hit, struct slice key)
+{
+    ASSERT(hit->item.shared <= key.size);
+    it->item = hit->item;
+    it->next = hit->next;
+    it->run = hit->run;
+    it->key = slice_of(key.data, hit->item.shared);
+    return assemble(it);
 }
 
 enum status
 sst__block_iter_seek_run(struct sst_block_iter *it, uint32_t run, struct slice key,
                          version_t version)
 {
-    enum status st = start_run(it, run);
+    struct sst_hit hit;
+    enum status st = sst__block_find_in_run(&it->block, run, key, version, &hit);
 
-    while (st == ST_OK && entry_compare(it->key, it->item.version, key, version) < 0)
-        st = sst__block_iter_next(it);
-    return st;
+    ASSERT(key.data == NULL || key.data != it->room.data);
+    if (st == ST_OK)
+        st = take_hit(it, &hit, key);
+    if (st != ST_OK)
+        return leave(it, st);
+    it->at = hit.at.entry;
+    return ST_OK;
 }
 
 enum status

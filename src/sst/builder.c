@@ -282,7 +282,7 @@ table_builder_entry_count(const struct table_builder *b)
 uint64_t
 table_builder_file_bytes(const struct table_builder *b)
 {
-    return b->written + b->out.size + b->data.bytes.size + b->index.bytes.size;
+    return b->written + b->out.size + sst__block_bytes(&b->data) + sst__block_bytes(&b->index);
 }
 
 /* ------------------------------------------------------------------ finishing */

@@ -131,15 +131,15 @@ load_prefixes(struct sst_index *x)
     struct sst_item first;
     struct sst_item item;
 
-    if (sst__block_restart(&x->block, 0, &first) == NULL ||
-        sst__block_restart(&x->block, count - 1, &item) == NULL)
+    if (!sst__block_restart_item(&x->block, 0, &first) ||
+        !sst__block_restart_item(&x->block, count - 1, &item))
         return ST_CORRUPT;
     x->common = slice_of(first.suffix.data, common_prefix(first.suffix, item.suffix));
     x->prefixes = mem_new_array(uint64_t, count);
     if (x->prefixes == NULL)
         return ST_NO_MEMORY;
     for (uint32_t i = 0; i < count; i++) {
-        if (sst__block_restart(&x->block, i, &item) == NULL ||
+        if (!sst__block_restart_item(&x->block, i, &item) ||
             !slice_starts_with(item.suffix, x->common))
             return ST_CORRUPT;
         x->prefixes[i] = prefix_after(item.suffix, x->common.size);
@@ -219,14 +219,13 @@ enum status
 sst__index_find(const struct sst_index *x, struct slice key, version_t version,
                 struct sst_handle *out)
 {
-    struct sst_item item;
-    bool same_key;
+    struct sst_hit hit;
     uint32_t run;
     enum status st = choose_run(x, key, version, &run);
 
     if (st == ST_OK)
-        st = sst__block_find_in_run(&x->block, run, key, version, &item, &same_key);
-    return st == ST_OK ? sst__index_handle(item.value, out) : st;
+        st = sst__block_find_in_run(&x->block, run, key, version, &hit);
+    return st == ST_OK ? sst__index_handle(hit.item.value, out) : st;
 }
 
 enum status

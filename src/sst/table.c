@@ -311,25 +311,26 @@ table_may_contain(const struct table *t, uint64_t hash)
 
 /* Look into the one block that can hold the answer. */
 static enum status
-find_in_block(const struct table *t, uint64_t offset, struct cache_handle *pin, struct slice key,
+find_in_block(const struct table *t, uint64_t offset, struct slice bytes, struct slice key,
               version_t snapshot, struct entry *out, struct err *err)
 {
     struct sst_block block;
-    struct sst_item item;
-    bool same_key = false;
-    enum status st = sst__block_parse(cache_block(pin), &block);
+    struct sst_hit hit;
+    enum status st;
 
+    sst__block_prefetch(bytes);
+    st = sst__block_parse(bytes, &block);
     if (st == ST_OK)
-        st = sst__block_find(&block, key, snapshot, &item, &same_key);
+        st = sst__block_find(&block, key, snapshot, &hit);
     if (st == ST_CORRUPT)
         return sst__bad_block(t, offset, st, err);
-    if (st != ST_OK || !same_key)
+    if (st != ST_OK || !hit.same_key)
         return ST_NOT_FOUND; /* past its end, the next block starts beyond the separator */
     *out = (struct entry){ .key = key,
-                           .value = item.value,
-                           .version = item.version,
-                           .expiry_ms = item.expiry_ms,
-                           .type = item.type };
+                           .value = hit.item.value,
+                           .version = hit.item.version,
+                           .expiry_ms = hit.item.expiry_ms,
+                           .type = hit.item.type };
     return ST_OK;
 }
 
@@ -348,7 +349,7 @@ table_get(struct table *t, struct slice key, version_t snapshot, enum table_mode
     st = sst__cached_block(t, &handle, mode, &pin, err);
     if (st != ST_OK)
         return st;
-    st = find_in_block(t, handle.offset, pin, key, snapshot, &found->entry, err);
+    st = find_in_block(t, handle.offset, cache_block(pin), key, snapshot, &found->entry, err);
     if (st != ST_OK) {
         cache_release(pin);
         return st;

@@ -118,8 +118,9 @@ MUST_USE enum status table_iter_create(struct table *t, const struct table_iter_
                                        struct table_iter **out);
 void table_iter_destroy(struct table_iter *it); /* NULL is allowed */
 
-/* Each move gives ST_OK (valid), ST_NOT_FOUND (past the end), or a failure;
- * after ST_WOULD_BLOCK the same seek may be repeated. */
+/* Each move gives ST_OK (valid), ST_NOT_FOUND (past the end), or a failure; after anything but
+ * ST_OK the iterator stands on nothing, and only a seek, first or last leads back.  After
+ * ST_WOULD_BLOCK the same seek may be repeated.  `key` is not borrowed from the iterator itself. */
 MUST_USE enum status table_iter_seek(struct table_iter *it, struct slice key, version_t version,
                                      struct err *err); /* first at or after */
 MUST_USE enum status table_iter_seek_before(struct table_iter *it, struct slice key,

@@ -75,9 +75,13 @@ offsets_to_pointers(struct request *r)
     }
 }
 
+/* No snapshot holds `version`: a memtable that became a table meanwhile may have dropped what was
+ * visible at it.  Then a job reads, with a snapshot. */
 static enum status
-read_many(struct tablet *t, struct request *r, version_t version, uint64_t now_ms)
+read_many(struct tablet *t, struct request *r, uint64_t now_ms)
 {
+    uint64_t flushed = lsm_flushed(t->lsm).index;
+    version_t version = lsm_visible(t->lsm);
     struct lsm_found found;
     enum status st = ST_OK;
 
@@ -90,6 +94,8 @@ read_many(struct tablet *t, struct request *r, version_t version, uint64_t now_m
         st = keep_copy(r, &r->results[i]);
         lsm_found_release(&found);
     }
+    if (lsm_flushed(t->lsm).index != flushed)
+        return ST_WOULD_BLOCK;
     if (st == ST_OK)
         offsets_to_pointers(r);
     return st;
@@ -161,7 +167,7 @@ read_in_place(struct tablet *t, struct tablet_reader *reader, struct request *r,
     enum status st;
 
     epoch_enter(reader->epoch, &reader->slot);
-    st = read_one(t, &r->ops[0], lsm_visible(t->lsm), now_ms, &found, &r->results[0], &r->err);
+    st = read_one(t, &r->ops[0], VERSION_MAX, now_ms, &found, &r->results[0], &r->err);
     if (st == ST_OK) {
         (void)answer(r, ST_OK);
         lsm_found_release(&found);
@@ -190,7 +196,7 @@ tablet_read(struct tablet *t, struct tablet_reader *reader, struct request *r)
             return true;
     } else {
         epoch_enter(reader->epoch, &reader->slot);
-        st = read_many(t, r, lsm_visible(t->lsm), now_ms);
+        st = read_many(t, r, now_ms);
         epoch_leave(reader->epoch, &reader->slot);
     }
     if (st == ST_WOULD_BLOCK) {

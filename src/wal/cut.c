@@ -150,7 +150,8 @@ move_rest(struct walk *k, const char *aside, const struct wal_damage *damage, st
     return ST_OK;
 }
 
-/* Start a folder for the evidence, with CHAIN in it. */
+/* Start a folder for the evidence, with CHAIN in it.  This also makes the name of CHAIN durable,
+ * before anything is moved (W6). */
 static enum status
 begin_aside(const struct place *p, char aside[ASIDE_NAME_BYTES], struct err *err)
 {
@@ -170,22 +171,6 @@ end_aside(const struct place *p, const char *aside, struct err *err)
     return st == ST_OK ? env_sync_dir(p->env, p->dir, err) : st;
 }
 
-/* As wal_open() does, and for the same reason: see recover.c. */
-static enum status
-renew_chain(const struct place *p, struct err *err)
-{
-    struct chain chain = { 0 };
-    struct chain_found found;
-    enum status st = wal__chain_read(p, &chain, &found, err);
-
-    if (st == ST_OK && found.parse != PARSE_OK)
-        st = err_raise(err, ST_CORRUPT, "log %s: CHAIN does not check out", p->dir);
-    if (st == ST_OK)
-        st = wal__chain_replace(p, &chain, err);
-    wal__chain_release(&chain);
-    return st;
-}
-
 /* Damage in a segment: see what stays, and put the rest aside. */
 static enum status
 put_rest_aside(struct walk *k, const struct wal_damage *damage, struct err *err)
@@ -195,8 +180,6 @@ put_rest_aside(struct walk *k, const struct wal_damage *damage, struct err *err)
 
     k->cut = damage;
     st = wal__walk(k, err);
-    if (st == ST_OK)
-        st = renew_chain(k->place, err);
     if (st == ST_OK)
         st = begin_aside(k->place, aside, err);
     if (st == ST_OK)

@@ -366,7 +366,7 @@ resume_stream(struct wal *w, struct walk *k, struct err *err)
     struct heads none = w->heads;
     enum status st = gather_spares(w, k, err);
 
-    if (st == ST_OK && !k->was_cut) /* wal_cut() has done so */
+    if (st == ST_OK && !k->was_cut) /* wal_cut() has seen to that */
         st = wal__chain_write(&w->place, &k->segments, err);
     if (st != ST_OK)
         return st;

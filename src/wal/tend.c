@@ -110,18 +110,19 @@ release_segments(struct wal *w, struct err *err)
 
 /* ------------------------------------------------------------------ spares */
 
-/* The size of the next segment to prepare; 0 when there are enough. */
+/* The size of the next segment to prepare; 0 when there are enough.  One of a special size comes
+ * last: on a full disk, one large record shall not keep the small ones waiting. */
 static uint64_t
 wanted(struct wal *w)
 {
     uint64_t bytes = 0;
 
     lock_take(w->lock);
-    if (w->wanted_bytes > 0)
+    if (w->ready_count < w->spare_count)
+        bytes = w->segment_bytes;
+    else if (w->wanted_bytes > 0)
         bytes =
             (w->wanted_bytes + SEGMENT_HEADER_BYTES - 1) & ~(uint64_t)(SEGMENT_HEADER_BYTES - 1);
-    else if (w->ready_count < w->spare_count)
-        bytes = w->segment_bytes;
     lock_drop(w->lock);
     return bytes;
 }
@@ -203,6 +204,15 @@ remove_freed(struct wal *w, struct err *err)
     }
 }
 
+/* Whoever wanted a special size will say so again. */
+static void
+forget_wanted(struct wal *w)
+{
+    lock_take(w->lock);
+    w->wanted_bytes = 0;
+    lock_drop(w->lock);
+}
+
 static enum status
 make_spares(struct wal *w, struct err *err)
 {
@@ -212,8 +222,10 @@ make_spares(struct wal *w, struct err *err)
         struct segment *s;
         enum status st = wal__segment_make(&w->place, w->next_sequence++, bytes, &s, err);
 
-        if (st != ST_OK)
+        if (st != ST_OK) {
+            forget_wanted(w);
             return st;
+        }
         add_ready(w, s);
     }
     return ST_OK;

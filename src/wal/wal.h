@@ -54,8 +54,9 @@ struct wal_record {
 };
 
 /* Called for each intact record, oldest first.  `record` is borrowed: it dies when the call
- * returns.  `at` is a position not beyond the record's own.  Anything but
- * ST_OK ends the replay, and wal_open() fails with that status. */
+ * returns.  `at` is a position not beyond the record's own, good for wal_release().  A hard state
+ * may come several times; the last one counts.  Anything but ST_OK ends the replay, and wal_open()
+ * fails with that status. */
 typedef enum status wal_replay_fn(void *ctx, const struct wal_record *record, wal_position at,
                                   struct err *err);
 
@@ -90,7 +91,9 @@ struct wal_recovery {
  * ST_CORRUPT: damage that no crash can explain (P5), or a segment is missing;
  * the text names file and offset; the files are left as they were.
  * ST_NOT_FOUND: there is no stream, and `create` was not asked for.
- * ST_INVALID: a format newer than ours, or another stream's folder. */
+ * ST_INVALID: a format newer than ours, another stream's folder, or senseless options.
+ * ST_NO_SPACE: there is no room for a fresh segment, nor a spare one.
+ * ST_IO, ST_NO_MEMORY: it may be tried again. */
 MUST_USE enum status wal_open(struct wal **out, struct env *env, const struct wal_options *options,
                               struct wal_recovery *report, struct err *err);
 
@@ -98,10 +101,11 @@ MUST_USE enum status wal_open(struct wal **out, struct env *env, const struct wa
  * blocks on the disk.  A WAL_HEAD record is also remembered, and repeated at
  * the start of each later segment.
  *
- * ST_BUSY: the gathered bytes are at their maximum, or the next segment is not
- * ready: again after a wal_flush() or a wal_tend().  ST_NO_SPACE: the next segment cannot
- * be allocated; again after a successful wal_tend().  ST_TOO_BIG.  ST_IO, ST_NO_SPACE after a
- * failure that was final.  In all cases nothing has changed. */
+ * ST_BUSY: the gathered bytes are at their maximum (which one record alone may
+ * exceed), or the next segment is not ready: again after a wal_flush() or a
+ * wal_tend().  ST_NO_SPACE: the next segment cannot be allocated; again after a
+ * successful wal_tend().  ST_TOO_BIG.  ST_NO_MEMORY.  ST_IO, ST_NO_SPACE after a
+ * failure that was final (see wal_health()).  In all cases nothing has changed. */
 MUST_USE enum status wal_append(struct wal *w, const struct wal_record *record, wal_position *end,
                                 struct err *err);
 
@@ -122,8 +126,8 @@ wal_position wal_durable(const struct wal *w);
 enum status wal_health(const struct wal *w);
 
 /* Has the stream become durable to its end without a watermark record that
- * says so?  Then wal_mark() appends one (flush with sync afterwards).  To be
- * called when the stream goes idle. */
+ * says so?  Then wal_mark() appends one (flush with sync afterwards); otherwise
+ * it does nothing.  To be called when the stream goes idle. */
 bool wal_wants_mark(const struct wal *w);
 MUST_USE enum status wal_mark(struct wal *w, struct err *err);
 
@@ -176,7 +180,11 @@ MUST_USE enum status wal_verify(struct env *env, const struct wal_options *optio
                                 struct wal_damage *damage, struct err *err);
 
 /* Keep everything before the damage that wal_verify() found, and move the rest aside, into
- * "<dir>/aside-<n>/".  The operator's decision (P5).  ST_OK: the stream opens. */
+ * "<dir>/aside-<n>/".  The operator's decision (P5).  ST_OK: the stream opens.
+ *
+ * CHAIN has two copies of everything: as long as one is intact, nothing is lost, and it is mended.
+ * ST_CORRUPT then says that there is more damage, to be cut in turn.  ST_INVALID: there is no such
+ * place. */
 MUST_USE enum status wal_cut(struct env *env, const struct wal_options *options,
                              const struct wal_damage *damage, struct err *err);
 

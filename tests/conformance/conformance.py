@@ -79,7 +79,8 @@ def with_python(port):
 
 def with_redis_cli(port):
     def cli(*words, text=None):
-        return subprocess.run(["redis-cli", "-p", str(port), *words], input=text, check=True,
+        return subprocess.run(["redis-cli", "-p", str(port), *words], check=True, timeout=30,
+                              input=None if text is None else text.encode(),
                               stdout=subprocess.PIPE).stdout.decode().strip()
     check(cli("SET", "user:1", "Alice"), "OK", "SET")
     check(cli("GET", "user:1"), "Alice", "GET")
@@ -99,7 +100,7 @@ def with_redis_cli(port):
 
 
 def with_node(script, port):
-    folder = os.path.join(os.environ.get("DISTKV_NODE_DIR") or os.path.join(HERE, "node"))
+    folder = os.path.join(os.environ.get("TEST_NODE_DIR") or os.path.join(HERE, "node"))
     subprocess.run(["node", os.path.join(HERE, "node", script), str(port)], check=True, cwd=folder)
 
 

@@ -127,5 +127,5 @@ class Client:
 
 def temporary_folder(prefix):
     import tempfile
-    base = os.environ.get("DISTKV_TEST_DIR") or tempfile.gettempdir()
+    base = os.environ.get("TEST_DIR") or tempfile.gettempdir()
     return tempfile.mkdtemp(prefix=prefix, dir=base)

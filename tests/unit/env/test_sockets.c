@@ -252,7 +252,8 @@ TEST(a_writer_that_waits_for_room_hears_of_a_reset)
 
 /* ------------------------------------------------------------------ partial writes */
 
-enum { PARTS = 300, STREAMED_BYTES = 8 << 20 };
+/* Far more than the system's buffers take, which grow to some megabytes each. */
+enum { PARTS = 300, STREAMED_BYTES = 24 << 20 };
 
 /* Sends bytes that follow from their position, in many small parts of uneven size. */
 struct source {
@@ -260,7 +261,7 @@ struct source {
     struct stream *stream;
     uint8_t *bytes;
     size_t sent;
-    uint32_t stalls;
+    _Atomic uint32_t stalls;
 };
 
 static size_t
@@ -291,7 +292,7 @@ stream_on(void *ctx, unsigned events)
         enum status st = stream_write(s->stream, parts, count, &written);
 
         if (st == ST_WOULD_BLOCK) {
-            s->stalls++;
+            atomic_fetch_add(&s->stalls, 1);
             stream_watch(s->stream, STREAM_WRITABLE, stream_on, s);
             return;
         }
@@ -326,18 +327,14 @@ TEST(a_write_that_found_no_room_goes_on_when_there_is_some)
         s.bytes[i] = (uint8_t)(i * 13 + i / 511);
     echo_start_with(&e, 2, start_streaming, &s);
     fd = client_connect(e.listener);
-    pause_ms(50); /* let it run into the full buffer */
+    WAIT_FOR(atomic_load(&s.stalls) > 0); /* it ran into the full buffer */
     EXPECT_U64(client_receive(fd, received, STREAMED_BYTES + 1), STREAMED_BYTES);
     EXPECT(memcmp(received, s.bytes, STREAMED_BYTES) == 0);
     close(fd);
     echo_end(&e);
-    EXPECT(s.stalls > 0);
     mem_free(received);
     mem_free(s.bytes);
 }
-
-/* Far more than the system's buffers take, which grow to some megabytes each. */
-enum { SLOW_BYTES = 24 << 20 };
 
 struct sender {
     int fd;
@@ -350,8 +347,8 @@ send_all(void *ctx)
     struct sender *s = ctx;
     size_t done = 0;
 
-    while (done < SLOW_BYTES) {
-        ssize_t n = send(s->fd, s->bytes + done, SLOW_BYTES - done, MSG_NOSIGNAL);
+    while (done < STREAMED_BYTES) {
+        ssize_t n = send(s->fd, s->bytes + done, STREAMED_BYTES - done, MSG_NOSIGNAL);
 
         MUST(n > 0);
         done += (size_t)n;
@@ -362,19 +359,19 @@ send_all(void *ctx)
 TEST(an_echo_server_that_is_read_slowly_loses_nothing)
 {
     struct echo e;
-    uint8_t *bytes = mem_alloc(SLOW_BYTES), *back = mem_alloc(SLOW_BYTES);
+    uint8_t *bytes = mem_alloc(STREAMED_BYTES), *back = mem_alloc(STREAMED_BYTES);
     struct sender sender = { .bytes = bytes };
     pthread_t thread;
 
     EXPECT(bytes != NULL && back != NULL);
-    for (size_t i = 0; i < SLOW_BYTES; i++)
+    for (size_t i = 0; i < STREAMED_BYTES; i++)
         bytes[i] = (uint8_t)(i * 7 + i / 300);
     echo_start(&e, 1);
     sender.fd = client_connect(e.listener);
     EXPECT(pthread_create(&thread, NULL, send_all, &sender) == 0);
     WAIT_FOR(atomic_load(&e.blocked) > 0); /* we do not read yet */
-    EXPECT_U64(client_receive(sender.fd, back, SLOW_BYTES), SLOW_BYTES);
-    EXPECT(memcmp(bytes, back, SLOW_BYTES) == 0);
+    EXPECT_U64(client_receive(sender.fd, back, STREAMED_BYTES), STREAMED_BYTES);
+    EXPECT(memcmp(bytes, back, STREAMED_BYTES) == 0);
     pthread_join(thread, NULL);
     close(sender.fd);
     echo_end(&e);

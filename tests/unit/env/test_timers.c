@@ -104,7 +104,7 @@ destroy_alarms(void *ctx)
 
 TEST(timers_fire_once_in_the_order_of_their_times_and_never_early)
 {
-    static const uint32_t delays_ms[TIMERS] = { 60, 20, 40, 0, 21 };
+    static const uint32_t delays_ms[TIMERS] = { 240, 80, 160, 0, 81 };
     struct alarms all = { 0 };
     struct world w;
 

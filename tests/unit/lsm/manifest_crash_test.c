@@ -134,6 +134,7 @@ TEST(any_call_may_fail_once_and_the_tree_goes_on)
             if (!r.finished)
                 print_error("%s: %s\n", name_case("fault", seed, n), r.err.text);
             EXPECT(r.finished);
+            EXPECT_U64(run_count_files(&r, ".tmp"), 0);
             end_process(&r, i < 2 ? END_OF_PROCESS : POWER_CUT);
             run_judge(&r, name_case("fault", seed, n));
             run_destroy(&r);
@@ -184,31 +185,132 @@ TEST(a_full_disk_stops_nothing_for_good)
     EXPECT(full > 3);
 }
 
+/* Fail the `n`-th allocation.  False: there was no such one. */
+static bool
+run_without_memory(struct run *r, uint64_t n, bool once)
+{
+    struct mem_heap *heap;
+
+    run_init(r, n);
+    r->once = once;
+    run_boot(r);
+    heap = sim_heap(r->w, SCRIPT_NODE);
+    heap->fail_at = heap->allocation + n;
+    EXPECT(run_script(r));
+    n = heap->fail_at;
+    heap->fail_at = 0;
+    return heap->allocation >= n;
+}
+
 TEST(any_allocation_may_fail_and_the_tree_goes_on)
 {
     bool failed = true;
     uint64_t n;
 
-    for (n = 1; failed && n < 20 * CALLS_MAX; n += 1 + n / 200) {
+    for (n = 1; failed && n < CALLS_MAX; n++) {
         struct run r;
 
-        run_init(&r, n);
-        run_boot(&r);
-        sim_heap(r.w, SCRIPT_NODE)->fail_at = sim_heap(r.w, SCRIPT_NODE)->allocation + n;
-        EXPECT(run_script(&r));
-        failed = sim_heap(r.w, SCRIPT_NODE)->allocation >= sim_heap(r.w, SCRIPT_NODE)->fail_at;
-        sim_heap(r.w, SCRIPT_NODE)->fail_at = 0;
+        failed = run_without_memory(&r, n, false);
         EXPECT(r.finished);
         sim_end(r.w, SCRIPT_NODE);
         run_judge(&r, name_case("no memory", n, n));
         run_destroy(&r);
     }
-    EXPECT(n > 200);
+    EXPECT(n > 100 && n < CALLS_MAX);
+}
+
+/* A tree deletes the tables of such an edit, so it must be certain that nothing names them. */
+TEST(where_the_status_is_no_memory_nothing_was_written)
+{
+    bool failed = true;
+    int certain = 0;
+
+    for (uint64_t n = 1; failed && n < CALLS_MAX; n++) {
+        struct run r;
+
+        failed = run_without_memory(&r, n, true);
+        EXPECT(r.finished == !failed || r.acked == SCRIPT_STEPS || r.st != ST_OK);
+        if (!r.finished && r.st == ST_NO_MEMORY && r.opened) {
+            r.attempted = r.acked;
+            r.names_doubtful = true;
+            certain++;
+        }
+        sim_end(r.w, SCRIPT_NODE);
+        run_judge(&r, name_case("no memory", n, n));
+        run_destroy(&r);
+    }
+    EXPECT(certain > 20);
+}
+
+/* ------------------------------------------------------------------ what is told, stays */
+
+/* After the end of a process whose disk has failed, the page cache may show what the disk does
+ * not have. */
+TEST(what_opening_has_told_survives_a_power_cut)
+{
+    uint64_t seed = test_seed(6);
+    bool failed = true;
+
+    for (uint64_t n = 1; failed && n < CALLS_MAX; n++) {
+        struct script_state told, found;
+        struct run r;
+
+        failed = run_with_fault(&r, mix(seed, n, 0), n, true, ST_IO);
+        sim_end(r.w, SCRIPT_NODE);
+        run_boot(&r);
+        EXPECT(run_look(&r, true, &told));
+        EXPECT_OK(r.st);
+        sim_crash(r.w, SCRIPT_NODE);
+        run_boot(&r);
+        EXPECT(run_look(&r, false, &found));
+        EXPECT_OK(r.st);
+        EXPECT_STR(found.text, told.text);
+        sim_end(r.w, SCRIPT_NODE);
+        run_destroy(&r);
+    }
+}
+
+/* Two edits, the first of a size that puts the next record anywhere relative to a sector; at the
+ * second, the power is cut or a sync fails, and then there is a third. */
+struct placed {
+    struct run *r;
+    size_t key_bytes;
+    bool sync_fails;
+    uint64_t told; /* index of the last edit that was told */
+};
+
+static enum status
+record_mark(struct run *r, uint64_t index, struct version_edit *e, struct placed *p)
+{
+    enum status st;
+
+    e->mark_set = true;
+    e->mark.index = index;
+    st = manifest_record(r->manifest, e, r->version, &e->mark, &r->err);
+    if (st == ST_OK)
+        p->told = index;
+    version_edit_release(e);
+    return st;
+}
+
+/* The longer edit removes nothing and adds nothing: it has many terms of no table.  What makes it
+ * long is a mark of large numbers. */
+static void
+placed_main(void *ctx)
+{
+    struct placed *p = ctx;
+    struct run *r = p->r;
+    struct version_edit e;
+
+    file_sweep_init(&r->sweep);
+    r->st = manifest_open(&r->manifest, r->env, SCRIPT_DIR, SCRIPT_TREE, true, &r->sweep,
+                          &r->version, &r->mark, &r->number_max, &r->err);
+    (void)e;
 }
 
 /* ------------------------------------------------------------------ tests of the tests */
 
-enum { CALLS_AFTER = 14, SKIP_SEEDS = 24, SYNCS = 60 };
+enum { CALLS_AFTER = 14, SEEDS_FOLDER = 150, SEEDS_FILE = 12, SYNCS = 60 };
 
 /* The script without its `skip`-th sync, which is call `at`, cut somewhere soon after it.  What
  * do the promises say to that? */
@@ -230,11 +332,12 @@ is_missed(uint64_t seed, int skip, uint64_t at)
     return false;
 }
 
+/* What a folder's sync prevents takes a rename that is lost and a removal that is not: seldom. */
 static bool
-is_missed_sometimes(uint64_t seed, int skip, uint64_t at)
+is_missed_sometimes(uint64_t seed, int skip, uint64_t at, bool folder)
 {
-    for (uint64_t s = 0; s < SKIP_SEEDS; s++) {
-        if (is_missed(seed + s, skip, at))
+    for (uint64_t s = 0; s < (folder ? SEEDS_FOLDER : SEEDS_FILE); s++) {
+        if (is_missed(mix(seed, s, 0), skip, at))
             return true;
     }
     return false;
@@ -261,7 +364,9 @@ TEST(every_sync_is_needed)
     run_destroy(&r);
 
     for (int i = 1; i <= count; i++) {
-        if (strstr(paths[i], ".sst") != NULL || is_missed_sometimes(seed, i, calls[i]))
+        bool folder = strstr(paths[i], "MANIFEST-") == NULL;
+
+        if (strstr(paths[i], ".sst") != NULL || is_missed_sometimes(seed, i, calls[i], folder))
             continue;
         print_message("not missed: sync %d, of %s\n", i, paths[i]);
         spare++;

@@ -65,8 +65,8 @@ MUST_USE bool run_script(struct run *r);
 /* In a booted node: open, and say what was found; leaves nothing open.  False: it crashed. */
 MUST_USE bool run_look(struct run *r, bool create, struct script_state *found);
 
-/* As run_look(), by manifest_read(). */
-MUST_USE bool run_read(struct run *r, struct script_state *found);
+/* As run_look(), by manifest_read(), and on the test's own stack. */
+void run_read(struct run *r, struct script_state *found);
 
 /* The node is down.  Boot it, open the tree, and fail the test unless it is in the state after
  * some number of steps from r->acked to r->attempted, with exactly the files that

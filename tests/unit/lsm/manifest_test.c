@@ -25,7 +25,7 @@ TEST(a_tree_is_created_only_on_request)
     run_boot(&r);
     EXPECT(run_look(&r, false, &found));
     EXPECT_ST(r.st, ST_NOT_FOUND);
-    EXPECT(run_read(&r, &found));
+    run_read(&r, &found);
     EXPECT_ST(r.st, ST_NOT_FOUND);
 
     EXPECT(run_look(&r, true, &found));
@@ -46,7 +46,7 @@ TEST(every_step_of_the_script_is_found_again)
 
         run_build(&r, 1, steps);
         run_boot(&r);
-        EXPECT(run_read(&r, &found));
+        run_read(&r, &found);
         EXPECT_OK(r.st);
         expect_state(&found, steps);
         EXPECT(run_look(&r, false, &found));
@@ -69,6 +69,13 @@ TEST(the_highest_table_number_ever_seen_is_remembered)
     EXPECT(sim_disk_write(r.w, SCRIPT_NODE, SCRIPT_DIR "/0000000000000abc.sst", slice_str("?")));
     EXPECT(run_look(&r, false, &found));
     EXPECT_U64(r.number_max, 0xabc);
+    sim_end(r.w, SCRIPT_NODE);
+    run_destroy(&r);
+
+    run_build(&r, 1, 6); /* has taken over; table 7 came and went before that */
+    run_boot(&r);
+    EXPECT(run_look(&r, false, &found));
+    EXPECT_U64(r.number_max, 7);
     sim_end(r.w, SCRIPT_NODE);
     run_destroy(&r);
 }
@@ -281,7 +288,7 @@ TEST(a_newer_format_is_refused)
     run_boot(&r);
     EXPECT(run_look(&r, false, &found));
     EXPECT_ST(r.st, ST_INVALID);
-    EXPECT(run_read(&r, &found));
+    run_read(&r, &found);
     EXPECT_ST(r.st, ST_INVALID);
     sim_end(r.w, SCRIPT_NODE);
     buf_release(&bytes);

@@ -50,7 +50,7 @@ TEST(a_tree_is_made_only_when_that_is_asked_for)
     fix_close(&f);
 }
 
-TEST(a_tree_refuses_more_sealed_memtables_than_it_has_room_for)
+TEST(a_tree_refuses_options_that_make_no_sense)
 {
     struct fix f;
 
@@ -59,6 +59,9 @@ TEST(a_tree_refuses_more_sealed_memtables_than_it_has_room_for)
     f.options.sealed_max = 33;
     EXPECT_ST(lsm_open(&f.tree, &f.shared, TREE_ID, "tree", &f.options, true, &f.err), ST_INVALID);
     f.options.sealed_max = 0;
+    EXPECT_ST(lsm_open(&f.tree, &f.shared, TREE_ID, "tree", &f.options, true, &f.err), ST_INVALID);
+    f.options.sealed_max = 2;
+    f.options.l0_trigger = 0;
     EXPECT_ST(lsm_open(&f.tree, &f.shared, TREE_ID, "tree", &f.options, true, &f.err), ST_INVALID);
     fix_close(&f);
 }
@@ -131,8 +134,10 @@ TEST(a_unit_that_fails_midway_is_invisible_and_may_be_repeated)
             EXPECT_ST(st, ST_NO_MEMORY);
             f.model.count--;
             fix_check(&f);
-            if (nth % 2 == 0)
+            if (nth % 3 == 0)
                 fix_flush(&f); /* the torn part stays behind */
+            if (nth % 3 == 1)
+                EXPECT_OK(lsm_switch(f.tree)); /* and may be seen beside the whole */
             f.model.count++;
             fix_check_key(&f, 0, u->mark.version - 1);
             EXPECT_OK(fix_try_apply(&f, u));
@@ -524,8 +529,7 @@ TEST(a_file_that_cannot_be_deleted_is_tried_again)
 }
 
 TEST_MAIN(RUN(a_tree_is_made_only_when_that_is_asked_for),
-          RUN(a_tree_refuses_more_sealed_memtables_than_it_has_room_for),
-          RUN(an_idle_tree_holds_no_memtable),
+          RUN(a_tree_refuses_options_that_make_no_sense), RUN(an_idle_tree_holds_no_memtable),
           RUN(what_was_applied_is_read_back_from_memory_and_from_tables),
           RUN(a_unit_that_fails_midway_is_invisible_and_may_be_repeated),
           RUN(a_position_without_entries_moves_the_mark_only), RUN(a_switch_of_nothing_is_nothing),

@@ -248,6 +248,63 @@ TEST(tables_are_cut_near_their_aimed_size)
     fix_close(&f);
 }
 
+/* An output that overlapped all of L2 would be dear to compact later. */
+TEST(an_output_overlaps_only_so_much_of_the_level_below)
+{
+    struct fix f;
+
+    fix_init(&f, 7);
+    f.options.tables.compression = TABLE_PLAIN;
+    f.options.last_level_compression = TABLE_PLAIN;
+    f.options.level_base_bytes = 1; /* L1 gives everything to L2 */
+    f.options.level_multiplier = 1000000000;
+    fix_open(&f);
+    for (uint32_t key = 0; key < MODEL_KEYS; key++)
+        fix_put(&f, key, 2500);
+    fix_flush(&f);
+    fix_put(&f, 0, 2500);
+    fix_flush(&f);
+    fix_put(&f, 0, 2500);
+    fix_flush(&f);
+    fix_compact(&f);
+    EXPECT(fix_stats(&f).bytes[2] > 15 * f.options.table_bytes);
+    for (uint32_t round = 0; round < f.options.l0_trigger; round++) {
+        for (uint32_t key = round; key < MODEL_KEYS; key += 8)
+            fix_put(&f, key, 0);
+        fix_flush(&f);
+    }
+    EXPECT_OK(lsm_compact(f.tree, &f.err));
+    EXPECT_U64(fix_stats(&f).tables[1], 2);
+    fix_check(&f);
+    fix_close(&f);
+}
+
+TEST(a_table_that_overlaps_nothing_is_moved_without_being_read)
+{
+    struct fix f;
+    uint64_t written;
+
+    fix_init(&f, 7);
+    f.options.l0_trigger = 1;
+    fix_open(&f);
+    fix_put(&f, 1, 100);
+    fix_flush(&f);
+    written = fix_stats(&f).bytes_written;
+    sim_fail(f.world, NODE, SIM_SYNC, 1, false, ST_IO); /* T7: not in limbo, it is in the version */
+    EXPECT_ST(lsm_compact(f.tree, &f.err), ST_IO);
+    fix_check(&f);
+    EXPECT_OK(lsm_compact(f.tree, &f.err));
+    EXPECT_U64(fix_stats(&f).tables[0], 0);
+    EXPECT_U64(fix_stats(&f).tables[1], 1);
+    EXPECT_U64(fix_stats(&f).bytes_written, written);
+    EXPECT_U64(fix_stats(&f).bytes_reclaimed, 0);
+    EXPECT(!lsm_sweep_due(f.tree));
+    fix_check(&f);
+    fix_reopen(&f);
+    fix_check(&f);
+    fix_close(&f);
+}
+
 /* ------------------------------------------------------------------ failures */
 
 /* T10. */
@@ -342,6 +399,8 @@ TEST_MAIN(RUN(compaction_moves_data_down_and_keeps_it),
           RUN(an_expired_version_hides_what_is_older_until_that_is_gone),
           RUN(an_expired_version_becomes_a_tombstone_while_a_snapshot_needs_what_it_hides),
           RUN(tables_are_cut_near_their_aimed_size),
+          RUN(an_output_overlaps_only_so_much_of_the_level_below),
+          RUN(a_table_that_overlaps_nothing_is_moved_without_being_read),
           RUN(a_damaged_input_ends_the_compaction_and_stays),
           RUN(a_missing_table_is_damage_and_not_an_absent_key),
           RUN(tables_of_an_unknown_outcome_stay_until_a_later_edit_is_durable))

@@ -7,7 +7,7 @@
  */
 #include "unit/lsm/tree_fixture.h"
 
-enum { KEYS = 24 };
+enum { KEYS = 18 };
 
 struct script {
     struct fix f;
@@ -36,7 +36,7 @@ write_keys(struct script *s, uint32_t begin, uint32_t step, bool live)
 
         for (uint32_t i = 0; i < 3 && key + i * step < KEYS; i++) {
             if (live)
-                model_write(u, key + i * step, 300, key == 6 ? s->f.model.now_ms + 5 : 0);
+                model_write(u, key + i * step, 250, key == 6 ? s->f.model.now_ms + 5 : 0);
             else
                 model_delete(u, key + i * step);
         }
@@ -176,9 +176,9 @@ static enum status
 run(struct script *s)
 {
     static enum status (*const steps[])(struct script * s) = {
-        start,      write_first, snapshot_and_flush, write_deletes, compact,  read_all, reopen,
-        write_last, flush,       compact_all,        sweep,         read_all, clear,    write_last,
-        flush,      sweep,       read_all,
+        start,    write_first, snapshot_and_flush, write_deletes, compact,     read_all,
+        reopen,   write_last,  read_all,           flush,         compact_all, sweep,
+        read_all, clear,       write_last,         flush,         sweep,       read_all,
     };
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

@@ -234,8 +234,66 @@ TEST(a_running_job_stops_soon_when_it_is_told_to)
     fix_close(&f);
 }
 
+/* A reactor that is inside the epoch while a job closes the tree. */
+struct guest {
+    struct job job;
+    struct fix *f;
+    struct epoch_slot slot;
+    bool inside;
+    bool over;
+};
+
+static void
+run_guest(struct job *job)
+{
+    struct guest *g = container_of(job, struct guest, job);
+    struct model_found want = model_find(&g->f->model, 1, VERSION_MAX);
+    uint8_t value[MODEL_VALUE_BYTES];
+    char room[MODEL_KEY_BYTES];
+    struct lsm_found found;
+    struct err err;
+
+    epoch_enter(&g->f->epoch, &g->slot);
+    EXPECT_OK(lsm_try_get(g->f->tree, model_key(1, room), VERSION_MAX, &found, &err));
+    g->inside = true;
+    env_sleep_ms(g->f->env, 20);
+    EXPECT(slice_equal(found.entry.value, model_value(&want, value)));
+    lsm_found_release(&found);
+    epoch_leave(&g->f->epoch, &g->slot);
+    g->over = true;
+}
+
+static void
+close_tree(void *ctx)
+{
+    struct fix *f = ctx;
+
+    lsm_close(f->tree);
+    f->tree = NULL;
+}
+
+TEST(closing_waits_for_readers_who_still_look_at_the_tree)
+{
+    struct guest g = { .job = { .run = run_guest } };
+    struct fix f;
+
+    fix_init(&f, 1);
+    fix_open(&f);
+    fix_put(&f, 1, 500);
+    g.f = &f;
+    epoch_join(&f.epoch, &g.slot);
+    env_submit(f.env, ENV_LANE_READ, &g.job);
+    EXPECT(sim_run_until(f.world, &g.inside, LIMIT_MS));
+    EXPECT(!g.over);
+    EXPECT(sim_call(f.world, NODE, close_tree, &f));
+    EXPECT(g.over);
+    epoch_part(&f.epoch, &g.slot);
+    fix_close(&f);
+}
+
 TEST_MAIN(RUN(a_clear_makes_running_jobs_discard_their_work),
           RUN(a_slow_reader_does_not_leave_an_old_record_behind),
           RUN(outputs_whose_names_may_be_lost_are_not_recorded),
           RUN(a_flush_beside_a_compaction_keeps_both_results),
+          RUN(closing_waits_for_readers_who_still_look_at_the_tree),
           RUN(a_running_job_stops_soon_when_it_is_told_to))

@@ -22,7 +22,7 @@
 
 #define MUST(x) ((x) ? (void)0 : must_failed(#x, __FILE__, __LINE__))
 
-enum { PAIRS = 40, UNITS = 60000, VALUE_BYTES = 60, KEY_BYTES = 8 };
+enum { PAIRS = 40, UNITS = 30000, VALUE_BYTES = 60, KEY_BYTES = 8 };
 
 struct shop {
     struct env *env;
@@ -90,7 +90,7 @@ write_all(void *ctx)
     for (uint64_t number = 1; number <= UNITS; number++) {
         struct lsm_mark mark = { number, 1, number };
 
-        if (number % 9000 == 0)
+        if (number % 7000 == 0)
             MUST(lsm_clear(s->tree, &mark) == ST_OK);
         else
             write_pair(s, (uint32_t)prng_below(&prng, PAIRS), number);

@@ -220,7 +220,11 @@ fix_pass_time(struct fix *f, uint64_t ms)
 void
 fix_flush(struct fix *f)
 {
-    EXPECT_OK(lsm_switch(f->tree));
+    enum status st;
+
+    while ((st = lsm_switch(f->tree)) == ST_BUSY)
+        EXPECT_OK(lsm_flush(f->tree, &f->err));
+    EXPECT_OK(st);
     while (lsm_flush_due(f->tree))
         EXPECT_OK(lsm_flush(f->tree, &f->err));
 }

@@ -13,7 +13,7 @@
 #include "mem/memtable.h"
 #include "unit/test.h"
 
-enum { WRITES = 60000, KEYS = 20000, READERS = 3, KEY_BYTES = 12, WALK_EVERY = 4000 };
+enum { WRITES = 40000, KEYS = 15000, READERS = 3, KEY_BYTES = 12, WALK_EVERY = 4000 };
 
 struct world {
     struct memtable *table;

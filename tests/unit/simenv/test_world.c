@@ -245,6 +245,16 @@ TEST(a_kill_does_not_restart_the_machine)
     teardown(&f);
 }
 
+TEST(sleeping_outside_of_a_fiber_sets_the_clock)
+{
+    struct fix f = setup(10);
+    uint64_t wall = env_wall_ms(f.env);
+
+    env_sleep_ms(f.env, 100);
+    EXPECT(env_wall_ms(f.env) - wall >= 100 && env_wall_ms(f.env) - wall <= 101);
+    teardown(&f);
+}
+
 TEST(random_bytes_come_from_the_seed)
 {
     uint8_t out[3][13];
@@ -416,6 +426,7 @@ TEST_MAIN(RUN(the_same_seed_gives_the_same_run),
           RUN(a_call_runs_on_the_nodes_heap_and_the_world_goes_on_beside_it),
           RUN(nodes_have_disks_heaps_and_clocks_of_their_own),
           RUN(the_world_begins_with_2026_and_clocks_can_jump),
-          RUN(a_kill_does_not_restart_the_machine), RUN(random_bytes_come_from_the_seed),
+          RUN(a_kill_does_not_restart_the_machine), RUN(sleeping_outside_of_a_fiber_sets_the_clock),
+          RUN(random_bytes_come_from_the_seed),
           RUN(the_disk_takes_its_time_in_a_fiber_and_none_outside),
           RUN(a_clean_end_leaves_nothing_open), RUN(worlds_are_cheap))

@@ -440,6 +440,31 @@ TEST(released_segments_are_recycled_and_their_old_records_never_come_back)
     teardown(f);
 }
 
+/* W5 holds for spares, too: what a failed sync has left is removed, not tried again. */
+TEST(a_spare_whose_sync_failed_is_never_used)
+{
+    for (int folder = 0; folder < 2; folder++) {
+        struct fix *f = setup(36);
+
+        tend(f);
+        append_big(f, 60000, 'a');
+        append_big(f, 60000, 'b');
+        flush(f, true);
+        wal_release(f->wal, wal_durable(f->wal));
+        /* CHAIN and its name come first, then the header and the name of the recycled one */
+        sim_fail(f->sim, NODE, folder ? SIM_SYNC_DIR : SIM_SYNC, 2, false, ST_IO);
+        EXPECT_ST(wal_tend(f->wal, &f->err), ST_IO);
+        EXPECT_U64(f->wal->ready_count, 0);
+        EXPECT(wal_wants_tending(f->wal));
+        EXPECT_ST(wal_health(f->wal), ST_OK);
+        EXPECT_U64(sim_op_count(f->sim, NODE, SIM_FILL), 2);
+        tend(f);
+        EXPECT_U64(sim_op_count(f->sim, NODE, SIM_FILL), 3);
+        EXPECT_STR(names(f), "0000000000000002.log,0000000000000004.log,CHAIN");
+        teardown(f);
+    }
+}
+
 TEST(the_number_of_files_stays_bounded)
 {
     struct fix *f = setup(33);
@@ -596,6 +621,26 @@ TEST(a_killed_process_leaves_a_stream_that_is_rewritten)
     teardown(f);
 }
 
+/* Or a process that dies again and again would fill the disk. */
+TEST(a_segment_of_which_nothing_is_proven_leaves_the_log)
+{
+    struct fix *f = setup(45);
+
+    append(f, "alpha");
+    flush(f, true);
+    for (int i = 0; i < 5; i++) {
+        kill9(f);
+        boot(f);
+        open_stream(f);
+        EXPECT_STR(contents(f), "alpha");
+        EXPECT_U64(f->report.rewritten_count, 1);
+        EXPECT_U64(wal_retained_bytes(f->wal), SEGMENT);
+        tend(f);
+    }
+    EXPECT_U64(strlen(names(f)), strlen("CHAIN") + 2 * strlen(",0000000000000001.log"));
+    teardown(f);
+}
+
 /* Hard states keep their place among the entries when they are copied. */
 TEST(rewriting_keeps_the_order_of_hard_states_and_entries)
 {
@@ -708,6 +753,26 @@ TEST(a_full_disk_is_met_by_tending_and_passes)
     teardown(f);
 }
 
+TEST(on_a_full_disk_a_large_record_does_not_keep_the_small_ones_waiting)
+{
+    struct fix *f = setup(62);
+
+    append_big(f, 60000, 'a');
+    sim_set_capacity(f->sim, NODE, 2 * SEGMENT + 8192);
+    EXPECT_ST(try_append_big(f, 200000, 'x'), ST_BUSY);
+    EXPECT_ST(wal_tend(f->wal, &f->err), ST_NO_SPACE); /* but the ordinary one was made first */
+    EXPECT(!wal_wants_tending(f->wal));
+    EXPECT_ST(try_append_big(f, 200000, 'x'), ST_NO_SPACE);
+    EXPECT(wal_wants_tending(f->wal));
+    append_big(f, 60000, 'b');
+    sim_set_capacity(f->sim, NODE, 1 << 20);
+    tend(f);
+    append_big(f, 200000, 'x');
+    reopen(f);
+    EXPECT_STR(contents(f), "#60000,#60000,#200000");
+    teardown(f);
+}
+
 /* What was released is used before new room is asked for. */
 TEST(a_full_disk_can_be_written_to_as_long_as_segments_are_released)
 {
@@ -799,13 +864,16 @@ TEST_MAIN(RUN(a_stream_that_is_not_there_is_not_found),
           RUN(only_whole_segments_below_the_released_position_go),
           RUN(a_segment_stays_until_the_hard_states_behind_it_are_durable),
           RUN(released_segments_are_recycled_and_their_old_records_never_come_back),
-          RUN(the_number_of_files_stays_bounded), RUN(spares_are_reused_at_a_restart),
+          RUN(a_spare_whose_sync_failed_is_never_used), RUN(the_number_of_files_stays_bounded),
+          RUN(spares_are_reused_at_a_restart),
           RUN(a_record_stays_while_the_position_it_was_replayed_at_is_not_released),
           RUN(an_idle_stream_wants_one_mark_and_then_no_more), RUN(there_is_always_room_for_a_mark),
           RUN(a_closed_stream_opens_clean_and_goes_on_in_place),
           RUN(a_killed_process_leaves_a_stream_that_is_rewritten),
+          RUN(a_segment_of_which_nothing_is_proven_leaves_the_log),
           RUN(rewriting_keeps_the_order_of_hard_states_and_entries), RUN(a_failed_sync_is_final),
           RUN(a_failed_write_is_final), RUN(a_failed_sync_at_a_rotation_is_final),
           RUN(a_full_disk_is_met_by_tending_and_passes),
+          RUN(on_a_full_disk_a_large_record_does_not_keep_the_small_ones_waiting),
           RUN(a_full_disk_can_be_written_to_as_long_as_segments_are_released),
           RUN(a_torn_tail_is_cut_and_said), RUN(records_behind_a_tear_never_come_back_to_life))

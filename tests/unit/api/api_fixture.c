@@ -1,0 +1,318 @@
+#include "api_fixture.h"
+
+#include "unit/test.h"
+#include "wire/resp.h"
+
+static const uint64_t start_ms = 1767225600000; /* where the simulated clock begins */
+
+void
+node_init(struct node *n, uint64_t seed)
+{
+    *n = (struct node){ 0 };
+    n->w = sim_create(seed);
+    assert_non_null(n->w);
+    engine_options_default(&n->engine);
+    n->engine.dir = "data";
+    n->engine.budget_bytes = 256 << 20;
+    n->engine.segment_bytes = 64 << 20;
+    n->engine.min_free_bytes = 1 << 20;
+    n->engine.trees.memtable_bytes = 1 << 20;
+    n->options = (struct api_options){
+        .durability = DURABILITY_ALWAYS,
+        .deadline_ms = 5000,
+        .connections_max = 10000,
+        .start_ms = start_ms,
+        .version = "0.1.0-test",
+    };
+}
+
+/* ------------------------------------------------------------------ the host */
+
+static void
+config_get(void *ctx, struct slice pattern,
+           void (*fn)(void *fn_ctx, const char *name, const char *value), void *fn_ctx)
+{
+    struct node *n = ctx;
+
+    if (kv_glob(pattern, slice_str("test-setting")))
+        fn(fn_ctx, "test-setting", n->setting);
+    if (kv_glob(pattern, slice_str("port")))
+        fn(fn_ctx, "port", "7379");
+}
+
+static enum status
+config_set(void *ctx, struct slice name, struct slice value, struct err *err)
+{
+    struct node *n = ctx;
+
+    if (slice_equal(name, slice_str("port")))
+        return ST_CONFLICT;
+    if (slice_equal(name, slice_str("requirepass"))) {
+        char text[64];
+
+        snprintf(text, sizeof(text), "%.*s", (int)value.size, (const char *)value.data);
+        api_set_password(n->api, text);
+        return ST_OK;
+    }
+    if (!slice_equal(name, slice_str("test-setting")))
+        return ST_NOT_FOUND;
+    if (value.size >= sizeof(n->setting))
+        return err_raise(err, ST_INVALID, "it is too long");
+    memcpy(n->setting, value.data, value.size);
+    n->setting[value.size] = '\0';
+    return ST_OK;
+}
+
+static void
+shut_down(void *ctx)
+{
+    struct node *n = ctx;
+
+    n->shutdown_asked = true;
+}
+
+/* ------------------------------------------------------------------ life */
+
+static void
+open_body(void *ctx)
+{
+    struct node *n = ctx;
+    struct loop *loops[NODE_LOOPS];
+    struct kv_options options = { .loops = loops, .loop_count = NODE_LOOPS, .node_name = "test" };
+    struct engine *engine = NULL;
+
+    for (uint32_t i = 0; i < NODE_LOOPS; i++)
+        loops[i] = sim_loop(n->w, NODE_ID, i);
+    n->engine.loops = loops;
+    n->engine.loop_count = NODE_LOOPS;
+    n->options.host = (struct api_host){
+        .ctx = n, .config_get = config_get, .config_set = config_set, .shutdown = shut_down
+    };
+    n->status = engine_open(&engine, n->env, &n->engine, &n->err);
+    if (n->status == ST_OK)
+        n->status = kv_open(&n->kv, engine, &options, &n->err);
+    if (n->status == ST_OK)
+        n->status = api_create(&n->api, n->kv, n->env, loops, NODE_LOOPS, &n->options, &n->err);
+    if (n->status == ST_OK)
+        n->status = api_open_door(n->api, API_DOOR_AUTO, "127.0.0.1", 0, &n->err);
+    if (n->status == ST_OK)
+        n->status = api_open_door(n->api, API_DOOR_LINE, "127.0.0.1", 0, &n->err);
+}
+
+void
+node_open(struct node *n)
+{
+    n->env = sim_boot(n->w, NODE_ID, NODE_LOOPS);
+    EXPECT(sim_call(n->w, NODE_ID, open_body, n));
+    if (n->status != ST_OK)
+        print_error("%s\n", n->err.text);
+    EXPECT_OK(n->status);
+    n->port = api_door_port(n->api, API_DOOR_AUTO);
+    n->line_port = api_door_port(n->api, API_DOOR_LINE);
+}
+
+static void
+raise_flag(void *ctx)
+{
+    struct node *n = ctx;
+
+    n->flag = true;
+}
+
+static void
+drain_api(void *ctx)
+{
+    struct node *n = ctx;
+
+    n->flag = false;
+    api_drain(n->api, 10000, raise_flag, n);
+}
+
+static void
+drain_kv(void *ctx)
+{
+    struct node *n = ctx;
+
+    n->flag = false;
+    kv_drain(n->kv, raise_flag, n);
+}
+
+static void
+close_body(void *ctx)
+{
+    struct node *n = ctx;
+
+    api_destroy(n->api);
+    n->status = kv_close(n->kv, &n->err);
+}
+
+void
+node_close(struct node *n)
+{
+    sim_on_loop(n->w, NODE_ID, 0, drain_api, n);
+    EXPECT(sim_run_until(n->w, &n->flag, NODE_PATIENCE_MS));
+    sim_on_loop(n->w, NODE_ID, 0, drain_kv, n);
+    EXPECT(sim_run_until(n->w, &n->flag, NODE_PATIENCE_MS));
+    EXPECT(sim_call(n->w, NODE_ID, close_body, n));
+    EXPECT_OK(n->status);
+    sim_end(n->w, NODE_ID);
+}
+
+void
+node_crash(struct node *n)
+{
+    sim_crash(n->w, NODE_ID);
+}
+
+void
+node_release(struct node *n)
+{
+    sim_destroy(n->w);
+}
+
+/* ------------------------------------------------------------------ clients */
+
+struct client
+client_connect(struct node *n)
+{
+    struct client c = { n, sim_connect(n->w, NODE_ID, n->port) };
+
+    assert_non_null(c.c);
+    return c;
+}
+
+struct client
+client_connect_line(struct node *n)
+{
+    struct client c = { n, sim_connect(n->w, NODE_ID, n->line_port) };
+
+    assert_non_null(c.c);
+    return c;
+}
+
+void
+client_close(struct client *c)
+{
+    sim_client_close(c->c);
+    c->c = NULL;
+}
+
+void
+client_send(struct client *c, struct slice bytes)
+{
+    sim_client_send(c->c, bytes);
+}
+
+void
+client_send_text(struct client *c, const char *text)
+{
+    client_send(c, slice_str(text));
+}
+
+size_t
+client_waiting(struct client *c)
+{
+    return sim_client_received(c->c).size;
+}
+
+/* The size of one whole reply at the front, or 0. */
+static size_t
+whole_reply(struct slice bytes)
+{
+    struct resp_reply_parser p = { 0 };
+    struct resp_item item;
+    size_t at = 0;
+
+    do {
+        if (resp_reply_next(&p, bytes, &at, &item) != RESP_ITEM)
+            return 0;
+    } while (p.depth > 0);
+    return at;
+}
+
+static size_t
+whole_line(struct slice bytes)
+{
+    const uint8_t *end = bytes.size == 0 ? NULL : memchr(bytes.data, '\n', bytes.size);
+
+    return end == NULL ? 0 : (size_t)(end - bytes.data) + 1;
+}
+
+/* What was returned before is consumed now. */
+static struct slice
+take(struct client *c, size_t (*whole)(struct slice bytes))
+{
+    static uint8_t kept[1 << 20];
+
+    for (int ms = 0; ms < NODE_PATIENCE_MS; ms++) {
+        struct slice bytes = sim_client_received(c->c);
+        size_t size = whole(bytes);
+
+        if (size > 0) {
+            EXPECT(size <= sizeof(kept));
+            memcpy(kept, bytes.data, size);
+            sim_client_consume(c->c, size);
+            return slice_of(kept, size);
+        }
+        if (sim_client_closed(c->c) && bytes.size == sim_client_received(c->c).size)
+            break;
+        sim_run_ms(c->n->w, 1);
+    }
+    return slice_of(NULL, 0);
+}
+
+struct slice
+client_reply(struct client *c)
+{
+    return take(c, whole_reply);
+}
+
+struct slice
+client_line(struct client *c)
+{
+    return take(c, whole_line);
+}
+
+void
+client_expect_bytes(struct client *c, struct slice want)
+{
+    size_t matched = 0;
+
+    for (int ms = 0; ms < NODE_PATIENCE_MS && matched < want.size; ms++) {
+        struct slice got = sim_client_received(c->c);
+        size_t size = got.size < want.size - matched ? got.size : want.size - matched;
+
+        if (size > 0) {
+            struct slice expected = slice_of(want.data + matched, size);
+
+            test_expect_slice(slice_of(got.data, size), expected, __FILE__, __LINE__);
+            sim_client_consume(c->c, size);
+            matched += size;
+            continue;
+        }
+        sim_run_ms(c->n->w, 1);
+    }
+    EXPECT_U64(matched, want.size);
+}
+
+void
+client_expect(struct client *c, const char *text)
+{
+    client_expect_bytes(c, slice_str(text));
+}
+
+void
+client_ask(struct client *c, const char *command, const char *reply)
+{
+    client_send_text(c, command);
+    client_send_text(c, "\r\n");
+    client_expect(c, reply);
+}
+
+void
+client_expect_closed(struct client *c)
+{
+    for (int ms = 0; ms < NODE_PATIENCE_MS && !sim_client_closed(c->c); ms++)
+        sim_run_ms(c->n->w, 1);
+    EXPECT(sim_client_closed(c->c));
+}
