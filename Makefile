@@ -63,13 +63,14 @@ fuzz:
 	    grep number_of_executed_units build-fuzz/$$name.log; \
 	done
 
+# Each program runs in the build folder, and says there what it measures; FULL=1: for hours.
 bench:
 	@scripts/install-deps build bench
 	@$(configure) build-bench -DCMAKE_BUILD_TYPE=Release -DDISTKV_TESTS=OFF -DDISTKV_BENCH=ON $(quietly)
 	@$(compile) build-bench -j $(JOBS)
-	@set -e; for program in build-bench/bench/*/bench_*$(T)*; do \
+	@set -e; cd build-bench; for program in bench/*/bench_*$(T)*; do \
 	    echo "$${program##*/}"; \
-	    $$program; \
+	    BENCH_FULL='$(FULL)' $$program; \
 	done
 
 # clang's own compile commands: gcc's have warnings that it does not know.
@@ -100,7 +101,7 @@ help:
 	@echo 'make test [T=bloom]   run the tests, or those whose name matches T'
 	@echo 'make asan|ubsan|tsan  the same under the address, undefined-behaviour or thread sanitizer'
 	@echo 'make fuzz [T=wal]     each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
-	@echo 'make bench [T=lsm]    run the measurements in bench/, one program after the other'
+	@echo 'make bench [T=lsm]    run the measurements in bench/, one after the other; FULL=1: at length'
 	@echo 'make lint             clang-tidy, clang-format, and the floors of the modules'
 	@echo 'make fmt              format the sources'
 	@echo 'make install          to PREFIX=$(PREFIX), under DESTDIR'

@@ -6,7 +6,8 @@
  *                   [--seconds S] [--repetitions N] [--rows WORD,..] [--only NAME] [--dir DIR]
  *
  * Without options: 1 M keys, one cache that holds them all, a short table with lz4; minutes.
- * --full: 10 M keys, caches of 1 GB and of 128 MB, each plain and with lz4; hours.
+ * --full, or BENCH_FULL in the environment: 10 M keys, caches of 1 GB
+ * and of 128 MB, each plain and with lz4; hours.
  *
  * DURABILITY.  Everywhere but in fillsync a put returns when write(2) has
  * taken its log record: a killed process loses nothing.  In fillsync it
@@ -28,7 +29,15 @@
 
 enum { LIST_MAX = 8, PATH_ROOM = 512, MEMTABLE_KEYS = 100000, PROBE_RECORD_BYTES = 160 };
 
-enum word { WORD_FILL = 1, WORD_READ = 2, WORD_MEMTABLE = 4, WORD_MIXED = 8, WORD_SYNC = 16 };
+enum word {
+    WORD_FILL = 1,
+    WORD_HIT = 2,
+    WORD_MISS = 4,
+    WORD_UNFILTERED = 8,
+    WORD_MEMTABLE = 16,
+    WORD_MIXED = 32,
+    WORD_SYNC = 64,
+};
 
 struct plan {
     uint64_t keys;
@@ -214,25 +223,35 @@ open_main(struct run *r)
 }
 
 static void
-read_rows(struct run *r)
+unfiltered_row(struct run *r)
 {
-    void *unfiltered[CONTENDER_COUNT] = { NULL };
+    void *stores[CONTENDER_COUNT] = { NULL };
 
-    open_main(r);
-    get_row(r, r->stores, ROW_HIT, r->plan->keys, true);
-    get_row(r, r->stores, ROW_MISS, r->plan->keys, false);
     for (int c = 0; c < CONTENDER_COUNT; c++) {
         if (!takes_part(r, (enum contender)c) || c == STOCK)
-            continue;
-        unfiltered[c] = open_fresh(r, (enum contender)c, "unfiltered", false);
-        load((enum contender)c, unfiltered[c], r->plan->keys);
-        run_settle(opponent_of((enum contender)c), unfiltered[c]);
+            continue; /* which has no filter in any case */
+        stores[c] = open_fresh(r, (enum contender)c, "unfiltered", false);
+        load((enum contender)c, stores[c], r->plan->keys);
+        run_settle(opponent_of((enum contender)c), stores[c]);
     }
-    get_row(r, unfiltered, ROW_MISS_UNFILTERED, r->plan->keys, false);
+    get_row(r, stores, ROW_MISS_UNFILTERED, r->plan->keys, false);
     for (int c = 0; c < CONTENDER_COUNT; c++) {
-        if (unfiltered[c] != NULL)
-            close_and_remove(r, (enum contender)c, "unfiltered", unfiltered[c]);
+        if (stores[c] != NULL)
+            close_and_remove(r, (enum contender)c, "unfiltered", stores[c]);
     }
+}
+
+static void
+read_rows(struct run *r, uint32_t words)
+{
+    if ((words & (WORD_HIT | WORD_MISS)) != 0)
+        open_main(r);
+    if ((words & WORD_HIT) != 0)
+        get_row(r, r->stores, ROW_HIT, r->plan->keys, true);
+    if ((words & WORD_MISS) != 0)
+        get_row(r, r->stores, ROW_MISS, r->plan->keys, false);
+    if ((words & WORD_UNFILTERED) != 0)
+        unfiltered_row(r);
 }
 
 static void
@@ -325,8 +344,7 @@ measure(const struct plan *plan, size_t cache_bytes, bool lz4, uint32_t words)
     fflush(stdout);
     if ((words & WORD_FILL) != 0)
         fill_rows(&r);
-    if ((words & WORD_READ) != 0)
-        read_rows(&r);
+    read_rows(&r, words);
     if ((words & WORD_MEMTABLE) != 0)
         memtable_row(&r);
     if ((words & WORD_MIXED) != 0)
@@ -364,11 +382,10 @@ measure_all(const struct plan *plan)
 static void
 usage(void)
 {
-    fprintf(stderr,
-            "usage: bench_engine [--full] [--keys N] [--cache BYTES,..]\n"
-            "           [--compression plain|lz4|both] [--seconds S] [--repetitions N]\n"
-            "           [--rows fill,read,memtable,mixed,sync] [--only distkv|stock|tuned]\n"
-            "           [--writes-per-second N] [--dir DIR]\n");
+    fprintf(stderr, "usage: bench_engine [--full] [--keys N] [--cache BYTES,..]\n"
+                    "           [--compression plain|lz4|both] [--seconds S] [--repetitions N]\n"
+                    "           [--rows fill,hit,miss,unfiltered,memtable,mixed,sync]\n"
+                    "           [--only distkv,stock,tuned] [--writes-per-second N] [--dir DIR]\n");
     exit(2);
 }
 
@@ -397,7 +414,8 @@ set_caches(struct plan *p, const char *text)
 static void
 set_rows(struct plan *p, const char *text)
 {
-    static const char *const words[] = { "fill", "read", "memtable", "mixed", "sync" };
+    static const char *const words[] = { "fill",     "hit",   "miss", "unfiltered",
+                                         "memtable", "mixed", "sync" };
 
     p->words = 0;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -493,8 +511,11 @@ main(int argc, char **argv)
         .writes_per_second = 20000,
         .dir = "bench-engine-data",
     };
+    const char *full = getenv("BENCH_FULL");
     int option;
 
+    if (full != NULL && full[0] != '\0')
+        set_full(&plan);
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
         set_option(&plan, option);
     if (plan.keys == 0 || plan.keys > UINT32_MAX || plan.cache_count == 0 ||

@@ -112,10 +112,11 @@ static enum status
 put_cpu(const struct info *info)
 {
     const struct api_host *host = &info->api->options.host;
-    double user = 0, system = 0;
+    double user, system;
 
-    if (host->cpu_seconds != NULL)
-        host->cpu_seconds(host->ctx, &user, &system);
+    if (host->cpu_seconds == NULL)
+        return buf_append(info->out, slice_str("# CPU\r\n"));
+    host->cpu_seconds(host->ctx, &user, &system);
     return buf_printf(info->out, "# CPU\r\nused_cpu_sys:%.6f\r\nused_cpu_user:%.6f\r\n", system,
                       user);
 }

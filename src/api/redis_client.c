@@ -56,6 +56,7 @@ describe(const struct session *s, uint64_t now_ns, struct buf *out)
     const struct transaction *t = s->transaction;
     bool queuing = t != NULL && t->queuing;
     size_t held = input_held_bytes(&s->input);
+    size_t unparsed = input_rest(&s->input).size;
 
     return buf_printf(
         out,
@@ -65,8 +66,8 @@ describe(const struct session *s, uint64_t now_ns, struct buf *out)
         "resp=%u lib-name=%s lib-ver=%s\n",
         s->id, stream_peer(s->stream), s->name, (now_ns - s->created_ns) / 1000000000,
         (now_ns - s->active_ns) / 1000000000, queuing ? "x" : "N", s->database,
-        queuing ? (int)t->queued_count : -1, t != NULL ? t->watch_count : 0, held, s->call_bytes,
-        t != NULL ? t->bytes : 0, s->output.pending,
+        queuing ? (int)t->queued_count : -1, t != NULL ? t->watch_count : 0, unparsed,
+        s->call_bytes, t != NULL ? t->bytes : 0, s->output.pending,
         sizeof(*s) + held + s->call_bytes + s->output.pending,
         (s->watching & STREAM_READABLE) != 0 ? "r" : "",
         (s->watching & STREAM_WRITABLE) != 0 ? "w" : "",

@@ -126,7 +126,7 @@ parse_set_option(struct options *o, struct slice arg)
 static bool
 parse_getex_option(struct options *o, struct slice arg)
 {
-    if (!arg_is(arg, "PERSIST") || !takes_expiry(o))
+    if (!arg_is(arg, "PERSIST") || o->unit != EXPIRY_NONE)
         return false;
     o->persist = true;
     return true;

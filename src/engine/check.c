@@ -272,8 +272,11 @@ engine_check(struct env *env, const char *dir, bool truncate, check_fn *fn, void
     c.e.dir = mem_strdup(dir);
     if (c.e.dir == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory");
-    snprintf(path, sizeof(path), "%s/LOCK", dir);
+    snprintf(path, sizeof(path), "%s/IDENTITY", dir);
     st = env_stat(env, path, &size, err);
+    snprintf(path, sizeof(path), "%s/LOCK", dir);
+    if (st == ST_NOT_FOUND)
+        st = env_stat(env, path, &size, err); /* then the identity is lost */
     if (st == ST_NOT_FOUND)
         st = err_raise(err, ST_NOT_FOUND, "%s: there is no store", dir);
     if (st == ST_OK)

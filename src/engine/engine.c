@@ -40,7 +40,7 @@ engine_options_default(struct engine_options *options)
         .create = true,
         .budget_bytes = (size_t)512 << 20,
         .segment_bytes = 64 << 20,
-        .log_bytes_max = (uint64_t)1 << 30,
+        .log_bytes_max = 256 << 20,
         .sync_interval_ms = 1000,
         .min_free_bytes = 100 << 20,
     };

@@ -165,6 +165,10 @@ struct engine_listener {
 };
 void engine_listen(struct engine *e, struct engine_listener *listener);
 
+/* After ST_BUSY from engine_append(): write out what is gathered, and wait for a fresh segment.
+ * For start-up and job code; reactors wait for their listener instead. */
+MUST_USE enum status engine_make_room(struct engine *e, struct err *err);
+
 /* Write and sync everything appended so far.  Job code. */
 MUST_USE enum status engine_sync(struct engine *e, struct err *err);
 

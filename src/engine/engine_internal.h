@@ -79,6 +79,7 @@ struct engine {
     uint64_t last_monitor_ns;
     wal_position last_end;           /* of the log, at the last tick */
     _Atomic uint64_t flush_retry_ns; /* a failed flush is not tried before */
+    _Atomic uint32_t flush_failure;  /* why; enum status */
     _Atomic uint64_t memtable_bytes; /* of all trees, as of the last tick */
 
     _Atomic uint64_t stall_count[ENGINE_STALL_COUNT];
@@ -115,6 +116,8 @@ MUST_USE enum status engine__flush_now(struct engine *e, bool sync, struct err *
 
 /* jobs.c */
 void engine__schedule(struct engine *e);
+/* Why flushes are put off for the moment; ST_OK: they are not. */
+enum status engine__flush_failure(const struct engine *e);
 void engine__release_log(struct engine *e);
 void engine__await_jobs(struct engine *e);
 

@@ -44,6 +44,14 @@ needed_from(struct engine *e, struct engine_tree *tree, wal_position end)
     return in_flight ? applied : end;
 }
 
+static uint64_t
+log_cap(const struct engine *e)
+{
+    uint64_t two_memtables = 2 * (uint64_t)e->options.trees.memtable_bytes;
+
+    return e->options.log_bytes_max > two_memtables ? e->options.log_bytes_max : two_memtables;
+}
+
 /* Entries that are in flight were counted before they were appended; so what is not counted now
  * lies beyond `end`, which was read first. */
 void
@@ -63,11 +71,26 @@ engine__release_log(struct engine *e)
         }
     }
     wal_release(e->log, release);
-    if (oldest != NULL && wal_end(e->log) - release > e->options.log_bytes_max)
+    if (oldest != NULL && wal_end(e->log) - release > log_cap(e))
         atomic_store(&oldest->seal_wanted, true);
 }
 
 /* ------------------------------------------------------------------ flush */
+
+static void
+put_off(struct engine *e, enum status failure)
+{
+    atomic_store(&e->flush_failure, (uint32_t)failure);
+    atomic_store(&e->flush_retry_ns, env_boot_ns(e->env) + FLUSH_RETRY_NS);
+}
+
+enum status
+engine__flush_failure(const struct engine *e)
+{
+    return env_boot_ns(e->env) < atomic_load(&e->flush_retry_ns)
+               ? (enum status)atomic_load(&e->flush_failure)
+               : ST_OK;
+}
 
 static bool
 is_flush_due(struct engine *e)
@@ -113,7 +136,7 @@ flush_tree(struct engine_tree *tree)
     if (st != ST_CLOSED) {
         log_event(LOG_ERROR, "flush.failed", log_u64("tree", tree->id), log_err(&err),
                   log_str("effect", "kept in memory and in the log; tried again in a second"));
-        atomic_store(&e->flush_retry_ns, env_boot_ns(e->env) + FLUSH_RETRY_NS);
+        put_off(e, st);
     }
     return st;
 }
@@ -150,7 +173,7 @@ tend_log(struct engine *e)
     if (st != ST_OK) {
         log_event(LOG_ERROR, "log.tend_failed", log_str("dir", e->dir), log_err(&err),
                   log_str("effect", "writes wait for a log segment; tried again in a second"));
-        atomic_store(&e->flush_retry_ns, env_boot_ns(e->env) + FLUSH_RETRY_NS);
+        put_off(e, st);
     }
     engine__notify(e);
     return st;
@@ -313,8 +336,10 @@ engine_tree_flush(struct engine_tree *tree, struct err *err)
     bool due = true;
 
     while (due) {
-        if (atomic_load(&e->flush_retry_ns) > env_boot_ns(e->env))
-            return err_raise(err, ST_IO, "tree %016llx could not be flushed; see the log",
+        enum status failure = engine__flush_failure(e);
+
+        if (failure != ST_OK)
+            return err_raise(err, failure, "tree %016llx could not be flushed; see the log",
                              (unsigned long long)tree->id);
         engine__schedule(e);
         gate_enter(e->idle);

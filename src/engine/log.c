@@ -145,6 +145,21 @@ engine__flush_now(struct engine *e, bool sync, struct err *err)
 }
 
 enum status
+engine_make_room(struct engine *e, struct err *err)
+{
+    enum status st = engine__flush_now(e, false, err);
+
+    if (st != ST_OK)
+        return st;
+    engine__schedule(e);
+    gate_enter(e->idle);
+    if (wal_wants_tending(e->log))
+        gate_wait(e->idle);
+    gate_leave(e->idle);
+    return ST_OK;
+}
+
+enum status
 engine_append(struct engine_tree *tree, const struct wal_record *record,
               enum engine_sync_class sync, wal_position *end, struct err *err)
 {

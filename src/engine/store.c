@@ -182,7 +182,8 @@ create_family(struct dkv *db, const char *name, struct err *err)
         .tree = db->families[0]->tree,
         .entry = { .key = slice_str(name), .value = slice_of(value, 8), .type = ENTRY_VALUE },
     };
-    struct store_writer w = { .ops = &op, .op_count = 1, .bytes = 64, .sync = true };
+    struct entry room;
+    struct store_writer w = { .ops = &op, .room = &room, .op_count = 1, .bytes = 64, .sync = true };
     uint64_t id = next_family_id(db);
     enum status st;
 

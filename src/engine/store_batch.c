@@ -2,6 +2,8 @@
  * Batches: operations in an arena, no key twice.  A later operation on a key
  * takes the place of the earlier one; a hash table of positions finds it.
  */
+#include <stdlib.h>
+
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/hash.h"
@@ -53,6 +55,7 @@ dkv_batch_clear(struct dkv_batch *b)
     b->count = 0;
     b->bytes = 0;
     b->has_put = false;
+    b->db = NULL;
 }
 
 /* `tree` NULL stands for the default family until dkv_write() knows the store. */
@@ -115,6 +118,8 @@ add(struct dkv_batch *b, struct dkv_family *family, const struct entry *e, struc
     enum status st = ST_OK;
     uint32_t *slot;
 
+    if (family != NULL && b->db != NULL && b->db != family->db)
+        return err_raise(err, ST_INVALID, "the batch names families of two stores");
     if (b->count >= BATCH_OPS_MAX || b->bytes + bytes > LIMIT_REQUEST_BYTES)
         return err_raise(err, ST_TOO_BIG, "a batch of more than %d bytes or %d operations",
                          LIMIT_REQUEST_BYTES, BATCH_OPS_MAX);
@@ -182,46 +187,85 @@ wants_sync(const struct dkv_write_options *options)
 }
 
 static enum dkv_status
-write_ops(struct dkv *db, const struct store_op *ops, size_t count, size_t bytes, bool has_put,
-          const struct dkv_write_options *options, struct dkv_error *error)
+write_one(struct dkv *db, const struct store_op *op, const struct dkv_write_options *options,
+          struct dkv_error *error)
 {
+    struct entry room;
     struct store_writer w = {
-        .ops = ops,
-        .op_count = count,
-        .bytes = bytes,
+        .ops = op,
+        .room = &room,
+        .op_count = 1,
+        .bytes = op->entry.key.size + op->entry.value.size,
         .sync = wants_sync(options),
-        .only_deletes = !has_put,
+        .only_deletes = op->entry.type == ENTRY_TOMBSTONE,
     };
     enum status st = store__write(db, &w);
 
     return store__report(st, &w.err, error);
 }
 
-/* The default family's tree is filled in on a copy: the batch may be written to another store. */
-enum dkv_status
-dkv_write(struct dkv *db, const struct dkv_batch *b, const struct dkv_write_options *options,
-          struct dkv_error *error)
+static int
+compare_trees(const void *a, const void *b)
 {
-    struct err err = { 0 };
-    struct store_op *ops;
-    enum dkv_status status;
+    uint64_t x = engine_tree_id(((const struct store_op *)a)->tree);
+    uint64_t y = engine_tree_id(((const struct store_op *)b)->tree);
 
-    if (b->db != NULL && b->db != db)
-        return store__report(err_raise(&err, ST_INVALID, "the batch names another store's family"),
-                             &err, error);
-    if (b->count == 0)
-        return DKV_OK;
-    ops = mem_new_array(struct store_op, b->count);
-    if (ops == NULL)
-        return store__report(ST_NO_MEMORY, NULL, error);
+    return (x > y) - (x < y);
+}
+
+void
+store__sort_ops(struct store_op *ops, size_t count)
+{
+    size_t same = 1;
+
+    while (same < count && ops[same].tree == ops[0].tree)
+        same++;
+    if (same < count)
+        qsort(ops, count, sizeof(*ops), compare_trees);
+}
+
+/* The default family's tree is filled in on a copy: the batch may be written to another store. */
+static void
+copy_ops(struct dkv *db, const struct dkv_batch *b, struct store_op *ops)
+{
     memcpy(ops, b->ops, b->count * sizeof(*ops));
     for (size_t i = 0; i < b->count; i++) {
         if (ops[i].tree == NULL)
             ops[i].tree = store__family(db, NULL)->tree;
     }
-    status = write_ops(db, ops, b->count, b->bytes, b->has_put, options, error);
+    store__sort_ops(ops, b->count);
+}
+
+enum dkv_status
+dkv_write(struct dkv *db, const struct dkv_batch *b, const struct dkv_write_options *options,
+          struct dkv_error *error)
+{
+    struct store_writer w = {
+        .op_count = b->count,
+        .bytes = b->bytes,
+        .sync = wants_sync(options),
+        .only_deletes = !b->has_put,
+    };
+    struct store_op *ops;
+    enum status st;
+
+    if (b->db != NULL && b->db != db)
+        return store__report(
+            err_raise(&w.err, ST_INVALID, "the batch names another store's family"), &w.err, error);
+    if (b->count == 0)
+        return DKV_OK;
+    ops = mem_new_array(struct store_op, b->count);
+    w.room = mem_new_array(struct entry, b->count);
+    if (ops != NULL && w.room != NULL) {
+        copy_ops(db, b, ops);
+        w.ops = ops;
+        st = store__write(db, &w);
+    } else {
+        st = err_raise(&w.err, ST_NO_MEMORY, "out of memory for a batch");
+    }
     mem_free(ops);
-    return status;
+    mem_free(w.room);
+    return store__report(st, &w.err, error);
 }
 
 enum dkv_status
@@ -241,7 +285,7 @@ dkv_put(struct dkv *db, struct dkv_family *family, const void *key, size_t key_s
         status = check_value(value_size, error);
     if (status != DKV_OK)
         return status;
-    return write_ops(db, &op, 1, key_size + value_size, true, options, error);
+    return write_one(db, &op, options, error);
 }
 
 enum dkv_status
@@ -254,5 +298,5 @@ dkv_delete(struct dkv *db, struct dkv_family *family, const void *key, size_t ke
     };
     enum dkv_status status = store__check_key(key, key_size, error);
 
-    return status == DKV_OK ? write_ops(db, &op, 1, key_size, false, options, error) : status;
+    return status == DKV_OK ? write_one(db, &op, options, error) : status;
 }

@@ -36,7 +36,8 @@ struct store_op {
 /* A write that waits for its turn, on its caller's stack. */
 struct store_writer {
     struct list link;
-    const struct store_op *ops; /* no key twice */
+    const struct store_op *ops; /* no key twice; those of one tree stand together */
+    struct entry *room;         /* op_count of them, for the leader */
     size_t op_count;
     size_t bytes; /* of keys and values */
     bool sync;
@@ -99,6 +100,9 @@ enum dkv_status store__check_key(const void *key, size_t key_size, struct dkv_er
 /* dkv_open() on a given world: for tests. */
 MUST_USE enum status store_open_on(struct dkv **out, struct env *env, const char *path,
                                    const struct dkv_options *options, struct err *err);
+
+/* Those of one tree together, by the ids of the trees. */
+void store__sort_ops(struct store_op *ops, size_t count);
 
 /* Write with the others that wait; blocks until it is done. */
 MUST_USE enum status store__write(struct dkv *db, struct store_writer *w);

@@ -69,42 +69,37 @@ deliver_found(struct target *target, struct lsm_found *found)
     return st;
 }
 
-/* Only a job could answer without blocking; we may block. */
-static enum status
-get_blocking(struct dkv_family *f, struct slice key, version_t version, bool newest,
-             struct target *target, struct err *err)
+/* S2: what was read may be of a record that is in this tree, but not yet in all of its own.  With
+ * this wait, whoever has seen a part of it sees all of it from now on. */
+static void
+await_visible(struct dkv_family *f)
 {
-    struct lsm_snapshot *pin = lsm_snapshot_take(f->lsm);
-    struct lsm_found found;
-    enum status st;
+    version_t seen = lsm_visible(f->lsm);
 
-    if (pin == NULL)
-        return ST_NO_MEMORY;
-    if (newest)
-        version = lsm_snapshot_version(pin);
-    while (atomic_load(&f->db->visible) < version)
-        env_sleep_ms(f->db->env,
-                     0); /* S2: the record is in this tree, but not yet in all of its own */
-    st = lsm_get(f->lsm, key, version, &found, err);
-    if (st == ST_OK)
-        st = deliver_found(target, &found);
-    lsm_snapshot_release(f->lsm, pin);
-    return st;
+    while (atomic_load(&f->db->visible) < seen)
+        env_sleep_ms(f->db->env, 0);
 }
 
 static enum status
 get(struct dkv *db, struct dkv_family *f, const struct dkv_snapshot *snapshot, struct slice key,
     struct target *target, struct err *err)
 {
+    version_t version = snapshot != NULL ? snapshot->version : VERSION_MAX;
     struct lsm_found found;
     struct epoch_slot *slot = store__enter(db);
-    version_t version = snapshot != NULL ? snapshot->version : atomic_load(&db->visible);
     enum status st = lsm_try_get(f->lsm, key, version, &found, err);
 
     if (st == ST_OK)
         st = deliver_found(target, &found);
     store__leave(db, slot);
-    return st == ST_WOULD_BLOCK ? get_blocking(f, key, version, snapshot == NULL, target, err) : st;
+    if (st == ST_WOULD_BLOCK) {
+        st = lsm_get(f->lsm, key, version, &found, err);
+        if (st == ST_OK)
+            st = deliver_found(target, &found);
+    }
+    if (snapshot == NULL)
+        await_visible(f);
+    return st;
 }
 
 static enum dkv_status

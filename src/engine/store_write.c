@@ -19,7 +19,7 @@
 
 #include "engine/store_internal.h"
 
-enum { STORE_FORMAT = 1, STORE_TABLET = 0, STORE_TERM = 1, RUN_MAX = 64 };
+enum { STORE_FORMAT = 1, STORE_TABLET = 0, STORE_TERM = 1, OP_BYTES_MIN = 4 };
 
 /* ------------------------------------------------------------------ codec */
 
@@ -67,13 +67,13 @@ decode_op(struct reader *r, struct entry *e, uint64_t *tree)
 
 /* ------------------------------------------------------------------ applying */
 
-/* Runs of operations on one tree become visible together; readers see the whole record when
- * `visible` moves. */
+/* What a record does to one tree becomes visible together; readers see the whole record when
+ * `visible` moves.  After ST_NO_MEMORY the same call may be repeated: trees that have it are passed
+ * over. */
 static enum status
-apply_ops(const struct store_op *ops, size_t count, const struct lsm_mark *mark,
+apply_ops(const struct store_op *ops, struct entry *room, size_t count, const struct lsm_mark *mark,
           wal_position position)
 {
-    struct entry run[RUN_MAX];
     size_t at = 0;
 
     while (at < count) {
@@ -81,27 +81,29 @@ apply_ops(const struct store_op *ops, size_t count, const struct lsm_mark *mark,
         size_t n = 0;
         enum status st;
 
-        while (at + n < count && n < RUN_MAX && ops[at + n].tree == tree) {
-            run[n] = ops[at + n].entry;
-            run[n].version = mark->version;
-            n++;
+        for (; at + n < count && ops[at + n].tree == tree; n++) {
+            room[n] = ops[at + n].entry;
+            room[n].version = mark->version;
         }
-        st = lsm_apply(engine_tree_lsm(tree), run, n, mark);
+        at += n;
+        if (tree->applied_index >= mark->index)
+            continue;
+        st = lsm_apply(tree->lsm, room, n, mark);
         if (st != ST_OK)
             return st;
-        at += n;
         engine__tree_moved(tree, mark->index, position);
     }
     return ST_OK;
 }
 
+/* The operations of a record that the tables lack. */
 static enum status
-replay_ops(struct dkv *db, struct reader *r, uint64_t count, const struct lsm_mark *mark,
-           wal_position at)
+decode_ops(struct dkv *db, struct reader *r, uint64_t index, struct store_op *ops, size_t *count)
 {
-    for (uint64_t i = 0; i < count; i++) {
-        struct store_op op = { .entry = { .version = mark->version } };
-        enum status st;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < *count; i++) {
+        struct store_op op = { 0 };
         uint64_t id;
 
         if (!decode_op(r, &op.entry, &id))
@@ -109,13 +111,46 @@ replay_ops(struct dkv *db, struct reader *r, uint64_t count, const struct lsm_ma
         op.tree = engine_find_tree(db->engine, id);
         if (op.tree == NULL)
             return ST_CORRUPT;
-        if (mark->index <= lsm_flushed(engine_tree_lsm(op.tree)).index)
-            continue; /* its tables have it */
-        st = apply_ops(&op, 1, mark, at);
-        if (st != ST_OK)
-            return st;
+        if (index > lsm_flushed(op.tree->lsm).index)
+            ops[kept++] = op;
     }
+    store__sort_ops(ops, kept);
+    *count = kept;
     return reader_left(r) == 0 ? ST_OK : ST_CORRUPT;
+}
+
+static enum status
+flush_touched(const struct store_op *ops, size_t count, struct err *err)
+{
+    enum status st = ST_OK;
+
+    for (size_t i = 0; i < count && st == ST_OK; i++) {
+        if (i == 0 || ops[i].tree != ops[i - 1].tree)
+            st = engine__flush_replayed(ops[i].tree, err);
+    }
+    return st;
+}
+
+static enum status
+replay_ops(struct dkv *db, struct reader *r, size_t count, const struct lsm_mark *mark,
+           wal_position at, struct err *err)
+{
+    struct store_op *ops = mem_new_array(struct store_op, count + 1);
+    struct entry *room = mem_new_array(struct entry, count + 1);
+    enum status st = ops == NULL || room == NULL ? ST_NO_MEMORY : ST_OK;
+
+    if (st == ST_OK)
+        st = decode_ops(db, r, mark->index, ops, &count);
+    if (st == ST_OK)
+        st = apply_ops(ops, room, count, mark, at);
+    if (st != ST_OK)
+        st = err_raise(err, st, "log record %llu cannot be replayed",
+                       (unsigned long long)mark->index);
+    else
+        st = flush_touched(ops, count, err);
+    mem_free(ops);
+    mem_free(room);
+    return st;
 }
 
 enum status
@@ -126,18 +161,20 @@ store__replay(void *ctx, struct engine_tree *tree, const struct wal_record *reco
     struct reader r = reader_of(record->body);
     struct lsm_mark mark = { .index = record->index, .term = record->term };
     uint8_t format = read_u8(&r);
-    enum status st = ST_CORRUPT;
     uint64_t count;
+    enum status st;
 
     (void)tree;
     mark.version = read_varint(&r);
     count = read_varint(&r);
-    if (record->type == WAL_ENTRY && !r.bad && format == STORE_FORMAT &&
-        mark.version <= VERSION_MAX && record->index > db->index)
-        st = replay_ops(db, &r, count, &mark, at);
-    if (st != ST_OK)
-        return err_raise(err, st, "log record %llu cannot be replayed",
+    if (record->type != WAL_ENTRY || r.bad || format != STORE_FORMAT ||
+        mark.version > VERSION_MAX || record->index <= db->index ||
+        count > reader_left(&r) / OP_BYTES_MIN)
+        return err_raise(err, ST_CORRUPT, "log record %llu is not one that this program writes",
                          (unsigned long long)record->index);
+    st = replay_ops(db, &r, (size_t)count, &mark, at, err);
+    if (st != ST_OK)
+        return st;
     db->index = record->index;
     if (mark.version > db->version)
         db->version = mark.version;
@@ -167,39 +204,34 @@ stalled_by(const struct store_writer *w)
     return stall;
 }
 
-/* Until the memtables have room, or the log has failed. */
-static void
-await_memtables(struct dkv *db, const struct store_writer *w)
+/* Until the memtables have room.  A writer has no deadline: when they cannot be flushed, it is told
+ * so, and may come again. */
+static enum status
+await_memtables(struct dkv *db, struct store_writer *w)
 {
     struct engine *e = db->engine;
     enum engine_stall stall = stalled_by(w);
+    enum status failure = ST_OK;
     uint64_t begun_ns;
 
     if (stall == ENGINE_STALL_NONE)
-        return;
+        return ST_OK;
     begun_ns = env_boot_ns(db->env);
     engine__schedule(e);
     gate_enter(e->idle);
-    while (stalled_by(w) != ENGINE_STALL_NONE && wal_health(e->log) == ST_OK)
+    while (stalled_by(w) != ENGINE_STALL_NONE && wal_health(e->log) == ST_OK) {
+        failure = engine__flush_failure(e);
+        if (failure != ST_OK)
+            break;
         gate_wait(e->idle); /* woken by every flush and compaction, and by the tick */
+    }
     gate_leave(e->idle);
     engine_count_stall(e, stall, env_boot_ns(db->env) - begun_ns);
-}
-
-/* The log has no room: write out what is gathered, and wait for a fresh segment. */
-static enum status
-make_log_room(struct engine *e, struct err *err)
-{
-    enum status st = engine__flush_now(e, false, err);
-
-    if (st != ST_OK)
-        return st;
-    engine__schedule(e);
-    gate_enter(e->idle);
-    if (wal_wants_tending(e->log))
-        gate_wait(e->idle);
-    gate_leave(e->idle);
-    return ST_OK;
+    return failure == ST_OK ? ST_OK
+                            : err_raise(&w->err, failure,
+                                        "%s: the memtables are full, and cannot "
+                                        "be flushed now (%s)",
+                                        e->dir, status_name(failure));
 }
 
 static enum status
@@ -218,7 +250,7 @@ append(struct dkv *db, struct store_writer *w)
     count_in_flight(w, true); /* before the append: N1 */
     st = wal_append(e->log, &record, &w->end, &w->err);
     while (st == ST_BUSY) {
-        st = make_log_room(e, &w->err);
+        st = engine_make_room(e, &w->err);
         if (st == ST_OK)
             st = wal_append(e->log, &record, &w->end, &w->err);
     }
@@ -235,12 +267,16 @@ append(struct dkv *db, struct store_writer *w)
 static enum status
 propose(struct dkv *db, struct store_writer *w)
 {
-    await_memtables(db, w);
-    for (size_t i = 0; i < w->op_count; i++)
-        engine_tree_tend(w->ops[i].tree);
+    enum status st = ST_OK;
+
     if (engine_space(db->engine) == ENGINE_SPACE_LOW && !w->only_deletes)
         return err_raise(&w->err, ST_NO_SPACE, "the disk is full: only deletes are admitted");
-    return w->op_count == 0 ? ST_OK : append(db, w);
+    if (w->op_count == 0)
+        return ST_OK;
+    st = await_memtables(db, w);
+    for (size_t i = 0; i < w->op_count; i++)
+        engine_tree_tend(w->ops[i].tree);
+    return st == ST_OK ? append(db, w) : st;
 }
 
 static enum status
@@ -268,11 +304,11 @@ do_errands(struct dkv *db, struct store_writer *w)
 static void
 apply(struct dkv *db, struct store_writer *w)
 {
-    enum status st = apply_ops(w->ops, w->op_count, &w->mark, w->end);
+    enum status st = apply_ops(w->ops, w->room, w->op_count, &w->mark, w->end);
 
     while (st == ST_NO_MEMORY) {
         env_sleep_ms(db->env, 10);
-        st = apply_ops(w->ops, w->op_count, &w->mark, w->end);
+        st = apply_ops(w->ops, w->room, w->op_count, &w->mark, w->end);
     }
     ASSERT(st == ST_OK);
     count_in_flight(w, false);
@@ -326,6 +362,45 @@ hand_over(struct dkv *db)
         give_turn(next, STORE_LEADS);
 }
 
+/* Snapshots and seals need no log, and go on when it has failed. */
+static bool
+wants_log(const struct store_writer *w)
+{
+    return w->op_count > 0 || w->sync;
+}
+
+/* Into the log; true: there is something to flush. */
+static bool
+propose_group(struct dkv *db, struct list *group)
+{
+    bool flush = false;
+
+    list_each (item, group) {
+        struct store_writer *w = container_of(item, struct store_writer, link);
+
+        w->status = propose(db, w);
+        flush = flush || (w->status == ST_OK && wants_log(w));
+    }
+    return flush;
+}
+
+/* The flush ended with `st`. */
+static void
+conclude_group(struct dkv *db, struct list *group, enum status st, const struct err *err)
+{
+    list_each (item, group) {
+        struct store_writer *w = container_of(item, struct store_writer, link);
+
+        if (w->status != ST_OK || !wants_log(w))
+            continue;
+        if (st == ST_OK)
+            apply(db, w);
+        else
+            w->err = *err;
+        w->status = st;
+    }
+}
+
 static void
 lead(struct dkv *db, struct store_writer *self)
 {
@@ -333,25 +408,11 @@ lead(struct dkv *db, struct store_writer *self)
     struct list *at;
     struct err err;
     bool sync = take_group(db, self, &group);
-    enum status st;
+    enum status st = ST_OK;
 
-    list_each (item, &group) {
-        struct store_writer *w = container_of(item, struct store_writer, link);
-
-        w->status = propose(db, w);
-    }
-    st = engine__flush_now(db->engine, sync, &err);
-    list_each (item, &group) {
-        struct store_writer *w = container_of(item, struct store_writer, link);
-
-        if (w->status != ST_OK)
-            continue;
-        if (st == ST_OK)
-            apply(db, w);
-        else
-            w->err = err;
-        w->status = st;
-    }
+    if (propose_group(db, &group))
+        st = engine__flush_now(db->engine, sync, &err);
+    conclude_group(db, &group, st, &err);
     atomic_store(&db->visible, db->version);
     list_each (item, &group) {
         struct store_writer *w = container_of(item, struct store_writer, link);

@@ -4,8 +4,8 @@
  *      inputs ──merge──> sieve ──> outputs, cut where a key ends
  *
  * Outputs are cut at `table_bytes`, and sooner when one would overlap too much of the
- * level below: that table would be dear to compact in its turn.  Never within a key: the levels below
- * L0 have one table for a key.
+ * level below: that table would be dear to compact in its turn.  Never within a key: the
+ * levels below L0 have one table for a key.
  *
  * What came to L0 since the inputs were picked is newer than they are, and stays
  * where it is; deeper levels change only by compactions, of which one runs at a time.

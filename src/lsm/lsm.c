@@ -32,15 +32,15 @@
  *       do not hold.  What it holds beyond is the torn part of a unit whose apply failed; the
  *       unit was repeated into a later layer, and a flush leaves the torn part behind.
  *   T4  A mark enters the manifest with the edit that adds the table of its layer, and layers
- *       are flushed oldest first.  So all up to the mark is in durable tables.  Durable is also the
- *       table's name, or the edit is not recorded: see check_names() in change.c.
- *   T5  Manifest writes happen inside the gate, one at a time, each followed by the publication
- *       of the version that it has made durable.  Unless a clear is pending, the view has the version that
- *       the manifest has.
- *   T6  A version of a key is dropped only if the next newer one is visible to everybody who could
- *       read it: no snapshot lies between the two.  A tombstone is dropped only if, besides, no
- *       older version lies below, and no snapshot is older than the tombstone.  An expired value is a
- *       tombstone.
+ *       are flushed oldest first.  So all up to the mark is in durable tables.  Durable is also
+ *       the table's name, or the edit is not recorded: see check_names() in change.c.
+ *   T5  Manifest writes happen inside the gate, one at a time, each followed by the
+ *       publication of the version that it has made durable.  Unless a clear is pending, the
+ *       view has the version that the manifest has.
+ *   T6  A version of a key is dropped only if the next newer one is visible to everybody who
+ *       could read it: no snapshot lies between the two.  A tombstone is dropped only if,
+ *       besides, no older version lies below, and no snapshot is older than the tombstone.  An
+ *       expired value is a tombstone.
  *   T7  A table is deleted only after an edit that removes it has become durable, and when no
  *       view refers to it.  A table that an edit of unknown outcome adds is kept until a later edit
  *       has become durable, or the tree is opened again.
@@ -162,6 +162,7 @@ check_options(const struct lsm_options *o, const char *dir, struct err *err)
     return ST_OK;
 }
 
+/* NOLINTBEGIN(readability-function-size): the parameters are the contract's */
 enum status
 lsm_open(struct lsm **out, const struct lsm_shared *shared, uint64_t tree_id, const char *dir,
          const struct lsm_options *options, bool create, struct err *err)
@@ -200,6 +201,7 @@ fail:
     lsm_close(t); /* copes with a half-opened tree */
     return st;
 }
+/* NOLINTEND(readability-function-size) */
 
 /* Readers of the epoch may still look at retired views, and these refer to us.
  * They leave soon: nobody may wait inside. */

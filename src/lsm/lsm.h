@@ -99,14 +99,14 @@ void lsm_advance(struct lsm *t, const struct lsm_mark *mark);
 bool lsm_switch_due(const struct lsm *t);
 
 /* Seal the memtable and begin a new one.  Nothing happens when it is empty and the mark has not
- * moved.  ST_NO_MEMORY; ST_BUSY: 32 wait to be flushed, lsm_stall() was not heeded.  In both cases
- * nothing changed. */
+ * moved.  ST_NO_MEMORY; ST_BUSY: 32 wait to be flushed, lsm_stall() was not heeded.  In both
+ * cases nothing changed. */
 MUST_USE enum status lsm_switch(struct lsm *t);
 
 /* Swap in an empty tree, as of `mark` (FLUSHALL, FLUSHDB).  Memory at once; files go
  * with the next lsm_flush(), which is then due.  Live snapshots keep what they saw.  A clear
- * is a write: mark->version is above all before, so that a version number says on which side of it a
- * snapshot lies.  ST_NO_MEMORY: nothing changed. */
+ * is a write: mark->version is above all before, so that a version number says on which side
+ * of it a snapshot lies.  ST_NO_MEMORY: nothing changed. */
 MUST_USE enum status lsm_clear(struct lsm *t, const struct lsm_mark *mark);
 
 /* The committed time by which compaction judges expiry, Unix ms; never goes back. */

@@ -91,7 +91,8 @@ void lsm__view_set_version(struct view *v, struct version *version, double score
 struct view *lsm__view_publish(struct lsm *t, struct view *fresh);
 void lsm__view_retire(struct lsm *t, struct view *old);
 
-/* The current view, referenced, and the generation that it belongs to (may be NULL).  Any thread. */
+/* The current view, referenced, and the generation that it belongs to (may be NULL).  Any
+ * thread. */
 struct view *lsm__view_take(struct lsm *t, uint64_t *generation);
 
 /* ------------------------------------------------------------------ snapshots */
@@ -119,7 +120,8 @@ void lsm__moment_of(struct lsm *t, const struct lsm_snapshot *s, struct moment *
  * Lives as long as the snapshot. */
 struct view *lsm__view_kept(struct lsm *t, version_t snapshot);
 
-/* As of a job's start: what it must leave readable.  Snapshots taken later see `visible` or more. */
+/* As of a job's start: what it must leave readable.  Snapshots taken later see `visible` or
+ * more. */
 struct horizon {
     version_t *snapshots; /* ascending; owned */
     uint32_t count;

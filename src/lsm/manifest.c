@@ -187,6 +187,7 @@ open_folder(struct manifest *m, struct manifest_folder *folder, bool create,
     return st;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): as its header has it */
 enum status
 manifest_open(struct manifest **out, struct env *env, const char *dir, uint64_t tree_id,
               bool create, struct file_sweep *sweep, struct version **version,
@@ -199,6 +200,7 @@ manifest_open(struct manifest **out, struct env *env, const char *dir, uint64_t 
 
     if (st != ST_OK)
         return st;
+    ASSERT(m != NULL);
     st = open_folder(m, &folder, create, sweep, &state, err);
     manifest__folder_release(&folder);
     if (st != ST_OK) {

@@ -120,7 +120,7 @@ own_key(struct slice key, struct buf *out)
     return buf_append(out, key);
 }
 
-/* Copies the keys only when everything else is right.  `*info` is released by the caller, always. */
+/* Copies the keys only when all of it is there.  `*info` is released by the caller, always. */
 static enum status
 decode_info(struct reader *r, struct table_info *info)
 {

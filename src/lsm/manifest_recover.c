@@ -96,11 +96,12 @@ replay_record(struct replay *r, const struct manifest_frame *frame, struct err *
 {
     bool first = frame->begin == MANIFEST_HEADER_BYTES;
 
-    if (frame->format != MANIFEST_FORMAT || frame->type > MANIFEST_SYNCED)
+    if (frame->format != MANIFEST_FORMAT || frame->type > MANIFEST_SYNCED) {
         return err_raise(err, ST_INVALID,
                          "%s: record at %" PRIu64 " has type %u, format %u, which this program "
                          "cannot read",
                          r->path, frame->begin, frame->type, frame->format);
+    }
     if (first != (frame->type == MANIFEST_SNAPSHOT))
         return err_raise(err, ST_CORRUPT, "%s: record at %" PRIu64 " is out of place", r->path,
                          frame->begin);
@@ -137,10 +138,11 @@ judge_tail(struct replay *r, uint8_t last_type, struct err *err)
         limit--;
     s->torn_bytes = limit - s->end;
     s->proven = s->torn_bytes == 0 && last_type == MANIFEST_SYNCED;
-    if (was_durable(r, s->end, limit))
+    if (was_durable(r, s->end, limit)) {
         return err_raise(err, ST_CORRUPT,
                          "%s: the record at %" PRIu64 " was durable and is damaged", r->path,
                          s->end);
+    }
     return ST_OK;
 }
 
@@ -173,10 +175,11 @@ check_header(const struct replay *r, uint64_t number, struct err *err)
     if (h->number != number)
         return err_raise(err, ST_CORRUPT, "%s: its header at 0 says that it is number %" PRIu64,
                          r->path, h->number);
-    if (h->file_bytes != r->image.size)
+    if (h->file_bytes != r->image.size) {
         return err_raise(err, ST_CORRUPT,
                          "%s: truncated: it ends at %zu and was %" PRIu64 " bytes long", r->path,
                          r->image.size, h->file_bytes);
+    }
     return ST_OK;
 }
 

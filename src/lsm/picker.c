@@ -229,7 +229,7 @@ close_over_l0(const struct level *l0, struct range *range)
     }
 }
 
-/* The first of those wanted that begins after the cursor, or else the first of those; NULL: none. */
+/* The first of those wanted that begins after the cursor, or else the first; NULL: none. */
 static const struct table_file *
 next_in_turn(const struct level *l, struct slice cursor, bool (*wanted)(const struct table_file *))
 {

@@ -198,7 +198,7 @@ find_slot(const struct record_cache *c, struct shard *s, uint64_t mixed, uint64_
         const struct record *r = *slot;
 
         __builtin_prefetch((const char *)r + CACHE_LINE);
-        __builtin_prefetch((const char *)r + 2 * CACHE_LINE);
+        __builtin_prefetch((const char *)r + (size_t)2 * CACHE_LINE);
         if (r->hash == mixed && r->tree == tree && slice_equal(key_of(r), key))
             break;
         slot = &(*slot)->next;

@@ -4,13 +4,13 @@
  *      versions of one key, newest first       12   9   7   4
  *      snapshots at                                   8
  *
- *      12 stays: it is the newest.  9 goes: nobody reads at 9..11.  7 stays: the snapshot at 8 reads it.
- *      4 goes: nobody reads at 4..6.
+ *      12 stays: it is the newest.  9 goes: nobody reads at 9..11.  7 stays: the snapshot at 8
+ *      reads it.  4 goes: nobody reads at 4..6.
  *
  * Each version is judged against the one before it, whether that one was kept or not:
  * a tombstone that goes still hides what is older.  So when a tombstone goes, all that it
- * hides must go with it: none of that is needed by a snapshot, for none is older than the tombstone,
- * and none of it lies below.
+ * hides must go with it: none of that is needed by a snapshot, for none is older than the
+ * tombstone, and none of it lies below.
  */
 #include "base/assert.h"
 

@@ -175,7 +175,7 @@ sorts_before(uint32_t level, const struct table_file *a, const struct table_file
     return slice_compare(smallest_of(a), smallest_of(b)) < 0;
 }
 
-/* Room is there.  The place is found by binary search: the files that stand before `f` come first. */
+/* Room is there.  The place is found by binary search. */
 static enum status
 level_insert(struct level *l, uint32_t level, struct table_file *f, struct err *err)
 {
@@ -310,10 +310,11 @@ version_apply(const struct version *v, const struct version_edit *e, struct vers
     st = plan_init(&plan, e, err);
     for (uint32_t level = 0; st == ST_OK && level < LIMIT_LEVELS; level++)
         st = build_level(&v->levels[level], e, level, &plan, &after->levels[level], err);
-    if (st == ST_OK && plan.removed_found != plan.removed_count)
+    if (st == ST_OK && plan.removed_found != plan.removed_count) {
         st = err_raise(err, ST_CORRUPT,
                        "edit removes %" PRIu32 " tables, of which %" PRIu32 " are there",
                        plan.removed_count, plan.removed_found);
+    }
     plan_release(&plan);
     if (st != ST_OK) {
         version_unref(after);

@@ -47,8 +47,7 @@ sst__block_parse(struct slice bytes, struct sst_block *out)
     b.base = get_u64le(tail);
     entries_offset = get_u32le(tail + 8);
     b.restart_count = get_u32le(tail + 12);
-    if (b.restart_count == 0 || b.base > VERSION_MAX ||
-        b.restart_count > (bytes.size - TAIL_BYTES) / RESTART_BYTES)
+    if (b.restart_count == 0 || b.restart_count > (bytes.size - TAIL_BYTES) / RESTART_BYTES)
         return ST_CORRUPT;
     b.restarts = tail - (size_t)b.restart_count * RESTART_BYTES;
     if (entries_offset > b.restarts - b.data || get_u64le(b.restarts) != 0)

@@ -28,7 +28,7 @@
 
 enum {
     WRITE_BYTES = 1 << 20,
-    ENTRY_OVERHEAD = 24, /* of an ordinary entry in a block, at most */
+    ENTRY_OVERHEAD = 40, /* header and restart point of an entry in a block, at most */
 };
 
 struct table_builder {

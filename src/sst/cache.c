@@ -21,17 +21,14 @@
  *   C3  `used` is the sum of the charges of all handles that live, and the budget
  *       has been charged with the same.  For handles in shards it stays within the
  *       capacity; a block that finds no room is handed out without being kept.
- *   C4  A shard's lock is held for at most STEPS_MAX handles or BUCKETS_MAX buckets at a
- *       time, and nothing is freed under it.
+ *   C4  A shard's lock is held for at most SHARD_STEPS_MAX handles or
+ *       SHARD_BUCKETS_MAX buckets at a time, and nothing is freed under it.
  */
 #include "sst/cache.h"
 
 #include <stdatomic.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
-#include "base/list.h"
-#include "base/lock.h"
 #include "base/mem.h"
 
 #include "sst/cache_internal.h"
@@ -41,33 +38,6 @@ enum {
     SHARD_BYTES_MIN = 1 << 20,
     BLOCK_BYTES_USUAL = 2048, /* one bucket for so many bytes of capacity */
     BUCKETS_MIN = 64,
-    STEPS_MAX = 32,
-    BUCKETS_MAX = 256,
-};
-
-struct cache_handle {
-    struct cache_handle *chain;
-    struct list ring;
-    uint64_t table;
-    uint64_t offset;
-    void *block; /* owned */
-    size_t size;
-    struct cache_shard *shard;
-    _Atomic uint32_t ref_count; /* C1 */
-    bool marked;                /* under the lock */
-};
-
-struct cache_shard {
-    struct lock lock;
-    struct cache *cache;
-    struct cache_handle **buckets; /* owned */
-    size_t bucket_count;           /* a power of two */
-    struct list ring;              /* the hand; next is what it points at */
-    size_t handle_count;
-    uint64_t hits;
-    uint64_t misses;
-    uint64_t evictions;
-    char spread[64]; /* keeps the locks of two shards off one cache line */
 };
 
 struct cache {
@@ -81,45 +51,13 @@ struct cache {
     struct sst_zstd_pool *zstd; /* owned */
 };
 
-static inline uint64_t
-name_hash(uint64_t table, uint64_t offset)
-{
-    return hash_u64(table * UINT64_C(0x9e3779b97f4a7c15) + offset);
-}
-
 static inline struct cache_shard *
 shard_of(struct cache *c, uint64_t hash)
 {
     return &c->shards[(hash >> 32) & (c->shard_count - 1)];
 }
 
-static inline struct cache_handle **
-bucket_of(struct cache_shard *s, uint64_t hash)
-{
-    return &s->buckets[hash & (s->bucket_count - 1)];
-}
-
 /* ------------------------------------------------------------------ life */
-
-static bool
-shard_init(struct cache_shard *s, struct cache *c, size_t bucket_count)
-{
-    s->buckets = mem_new_array(struct cache_handle *, bucket_count);
-    if (s->buckets == NULL)
-        return false;
-    s->cache = c;
-    s->bucket_count = bucket_count;
-    list_init(&s->ring);
-    lock_init(&s->lock);
-    return true;
-}
-
-static void
-shard_release(struct cache_shard *s)
-{
-    mem_free(s->buckets);
-    lock_release(&s->lock);
-}
 
 static uint32_t
 shards_for(size_t capacity)
@@ -158,7 +96,7 @@ cache_create(size_t capacity_bytes, struct budget *budget)
     for (; c->shard_count < shard_count; c->shard_count++) {
         struct cache_shard *s = &c->shards[c->shard_count];
 
-        if (!shard_init(s, c, buckets_for(capacity_bytes / shard_count)))
+        if (!cache__shard_init(s, c, buckets_for(capacity_bytes / shard_count)))
             goto fail;
         c->fixed_bytes += sizeof(*s) + s->bucket_count * sizeof(s->buckets[0]);
     }
@@ -211,7 +149,7 @@ cache_destroy(struct cache *c)
             ASSERT(atomic_load_explicit(&h->ref_count, memory_order_relaxed) == 1); /* no pins */
             unref(c, h);
         }
-        shard_release(s);
+        cache__shard_release(s);
     }
     ASSERT(atomic_load_explicit(&c->used, memory_order_relaxed) == 0);
     if (c->budget != NULL)
@@ -221,88 +159,15 @@ cache_destroy(struct cache *c)
     mem_free(c);
 }
 
-/* ------------------------------------------------------------------ finding */
-
-/* Under the lock. */
-static struct cache_handle *
-lookup(struct cache_shard *s, uint64_t hash, uint64_t table, uint64_t offset)
-{
-    struct cache_handle *h = *bucket_of(s, hash);
-
-    while (h != NULL && (h->offset != offset || h->table != table))
-        h = h->chain;
-    return h;
-}
-
-static void
-pin_and_mark(struct cache_handle *h)
-{
-    atomic_fetch_add_explicit(&h->ref_count, 1, memory_order_relaxed);
-    h->marked = true;
-}
-
 struct cache_handle *
 cache_find(struct cache *c, uint64_t table, uint64_t offset)
 {
-    uint64_t hash = name_hash(table, offset);
-    struct cache_shard *s = shard_of(c, hash);
-    struct cache_handle *h;
+    uint64_t hash = cache__name_hash(table, offset);
 
-    lock_take(&s->lock);
-    h = lookup(s, hash, table, offset);
-    if (h != NULL) {
-        pin_and_mark(h);
-        s->hits++;
-    } else {
-        s->misses++;
-    }
-    lock_drop(&s->lock);
-    return h;
+    return cache__shard_find(shard_of(c, hash), hash, table, offset);
 }
 
 /* ------------------------------------------------------------------ evicting */
-
-/* Take a handle out of its bucket, the ring and the count; the shard's reference
- * is still to be dropped.  Under the lock. */
-static void
-unlink_handle(struct cache_shard *s, struct cache_handle *h)
-{
-    struct cache_handle **at = bucket_of(s, name_hash(h->table, h->offset));
-
-    while (*at != h)
-        at = &(*at)->chain;
-    *at = h->chain;
-    h->chain = NULL;
-    list_remove(&h->ring);
-    s->handle_count--;
-}
-
-/* Let the hand pass up to STEPS_MAX handles (C4); what it evicts is chained to
- * `*evicted`, and the bytes that this will return are the result. */
-static size_t
-turn_hand(struct cache_shard *s, size_t wanted, struct cache_handle **evicted)
-{
-    size_t gained = 0;
-
-    lock_take(&s->lock);
-    for (int step = 0; step < STEPS_MAX && gained < wanted && !list_empty(&s->ring); step++) {
-        struct cache_handle *h = container_of(s->ring.next, struct cache_handle, ring);
-
-        if (h->marked || atomic_load_explicit(&h->ref_count, memory_order_acquire) > 1) {
-            h->marked = false;
-            list_remove(&h->ring);
-            list_push_back(&s->ring, &h->ring);
-            continue;
-        }
-        unlink_handle(s, h); /* C1: nobody can pin it any more */
-        h->chain = *evicted;
-        *evicted = h;
-        gained += h->size + sizeof(*h);
-        s->evictions++;
-    }
-    lock_drop(&s->lock);
-    return gained;
-}
 
 static size_t
 evict_from(struct cache_shard *s, size_t wanted)
@@ -311,12 +176,12 @@ evict_from(struct cache_shard *s, size_t wanted)
     size_t rounds; /* two turns of the ring: one to wipe the marks, one to evict */
 
     lock_take(&s->lock);
-    rounds = 2 * s->handle_count / STEPS_MAX + 2;
+    rounds = 2 * s->handle_count / SHARD_STEPS_MAX + 2;
     lock_drop(&s->lock);
     while (gained < wanted && rounds-- > 0) {
         struct cache_handle *evicted = NULL;
 
-        gained += turn_hand(s, wanted - gained, &evicted);
+        gained += cache__shard_turn(s, wanted - gained, &evicted);
         while (evicted != NULL) {
             struct cache_handle *h = evicted;
 
@@ -382,32 +247,10 @@ make_room(struct cache *c, struct cache_shard *s, size_t charge)
     return false;
 }
 
-/* Put a handle into its shard, unless the block is there already; the one that is there then. */
-static struct cache_handle *
-insert(struct cache_shard *s, uint64_t hash, struct cache_handle *h)
-{
-    struct cache_handle **bucket = bucket_of(s, hash);
-    struct cache_handle *there;
-
-    lock_take(&s->lock);
-    there = lookup(s, hash, h->table, h->offset);
-    if (there != NULL) {
-        pin_and_mark(there);
-    } else {
-        atomic_fetch_add_explicit(&h->ref_count, 1, memory_order_relaxed); /* the shard's own */
-        h->chain = *bucket;
-        *bucket = h;
-        list_push_back(&s->ring, &h->ring);
-        s->handle_count++;
-    }
-    lock_drop(&s->lock);
-    return there == NULL ? h : there;
-}
-
 struct cache_handle *
 cache_add(struct cache *c, uint64_t table, uint64_t offset, void *block, size_t size)
 {
-    uint64_t hash = name_hash(table, offset);
+    uint64_t hash = cache__name_hash(table, offset);
     struct cache_shard *s = shard_of(c, hash);
     struct cache_handle *h = mem_new(struct cache_handle);
     struct cache_handle *kept;
@@ -425,7 +268,7 @@ cache_add(struct cache *c, uint64_t table, uint64_t offset, void *block, size_t 
     atomic_init(&h->ref_count, 1); /* the caller's pin */
     if (!make_room(c, s, size + sizeof(*h)))
         return h;
-    kept = insert(s, hash, h);
+    kept = cache__shard_insert(s, hash, h);
     if (kept != h)
         unref(c, h); /* another thread was faster */
     return kept;
@@ -453,41 +296,16 @@ cache_release(struct cache_handle *h)
 
 /* ------------------------------------------------------------------ the rest */
 
-/* Unlink what the table has in some of the buckets (C4). */
-static struct cache_handle *
-take_table(struct cache_shard *s, uint64_t table, size_t begin, size_t limit)
-{
-    struct cache_handle *taken = NULL;
-
-    lock_take(&s->lock);
-    for (size_t i = begin; i < limit; i++) {
-        struct cache_handle *h = s->buckets[i];
-
-        while (h != NULL) {
-            struct cache_handle *next = h->chain;
-
-            if (h->table == table) {
-                unlink_handle(s, h);
-                h->chain = taken;
-                taken = h;
-            }
-            h = next;
-        }
-    }
-    lock_drop(&s->lock);
-    return taken;
-}
-
 void
 cache_drop_table(struct cache *c, uint64_t table)
 {
     for (uint32_t i = 0; i < c->shard_count; i++) {
         struct cache_shard *s = &c->shards[i];
 
-        for (size_t begin = 0; begin < s->bucket_count; begin += BUCKETS_MAX) {
+        for (size_t begin = 0; begin < s->bucket_count; begin += SHARD_BUCKETS_MAX) {
             size_t left = s->bucket_count - begin;
-            struct cache_handle *h =
-                take_table(s, table, begin, begin + (left < BUCKETS_MAX ? left : BUCKETS_MAX));
+            struct cache_handle *h = cache__shard_take(
+                s, table, begin, begin + (left < SHARD_BUCKETS_MAX ? left : SHARD_BUCKETS_MAX));
 
             while (h != NULL) {
                 struct cache_handle *next = h->chain;

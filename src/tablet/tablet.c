@@ -192,6 +192,17 @@ tablet_replay(struct tablet *t, const struct wal_record *record, wal_position at
     return ST_OK;
 }
 
+/* The log may have just enough room for what recovery put there; start-up code can wait. */
+static enum status
+append_term(struct tablet *t, struct err *err)
+{
+    enum status st = tablet__append_head(t, err);
+
+    if (st == ST_OK)
+        st = tablet__propose_small(t, BODY_TERM, 0, NULL, err);
+    return st;
+}
+
 enum status
 tablet_start(struct tablet *t, struct err *err)
 {
@@ -201,9 +212,12 @@ tablet_start(struct tablet *t, struct err *err)
     t->head.term++;
     t->head.ceiling_ms =
         (now_ms > t->head.ceiling_ms ? now_ms : t->head.ceiling_ms) + CEILING_AHEAD_MS;
-    st = tablet__append_head(t, err);
-    if (st == ST_OK)
-        st = tablet__propose_small(t, BODY_TERM, 0, NULL, err);
+    st = append_term(t, err);
+    while (st == ST_BUSY) {
+        st = engine_make_room(t->engine, err);
+        if (st == ST_OK)
+            st = append_term(t, err);
+    }
     return st;
 }
 
@@ -235,6 +249,11 @@ tablet_write_now(struct tablet *t, struct entry *entries, size_t count, struct e
     for (size_t i = 0; i < count; i++)
         entries[i].version = u.version;
     st = tablet__propose_batch(&u, err);
+    while (st == ST_BUSY) {
+        st = engine_make_room(t->engine, err);
+        if (st == ST_OK)
+            st = tablet__propose_batch(&u, err);
+    }
     if (st != ST_OK)
         return st;
     p = container_of(t->pending.prev, struct pending, link);

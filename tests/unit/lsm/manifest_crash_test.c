@@ -270,42 +270,99 @@ TEST(what_opening_has_told_survives_a_power_cut)
     }
 }
 
-/* Two edits, the first of a size that puts the next record anywhere relative to a sector; at the
- * second, the power is cut or a sync fails, and then there is a third. */
-struct placed {
+/* So many small edits, each with a mark.  Their records meet the bounds of sectors in every way,
+ * and sectors reach the disk, or are forgotten, one by one. */
+struct marks {
     struct run *r;
-    size_t key_bytes;
-    bool sync_fails;
-    uint64_t told; /* index of the last edit that was told */
+    uint64_t count;
+    uint64_t told; /* the last that was recorded */
 };
 
-static enum status
-record_mark(struct run *r, uint64_t index, struct version_edit *e, struct placed *p)
-{
-    enum status st;
+enum { MARKS = 120, SYNCS_OF_OPENING = 1 };
 
-    e->mark_set = true;
-    e->mark.index = index;
-    st = manifest_record(r->manifest, e, r->version, &e->mark, &r->err);
-    if (st == ST_OK)
-        p->told = index;
-    version_edit_release(e);
-    return st;
-}
-
-/* The longer edit removes nothing and adds nothing: it has many terms of no table.  What makes it
- * long is a mark of large numbers. */
 static void
-placed_main(void *ctx)
+record_marks(void *ctx)
 {
-    struct placed *p = ctx;
-    struct run *r = p->r;
-    struct version_edit e;
+    struct marks *m = ctx;
+    struct run *r = m->r;
 
     file_sweep_init(&r->sweep);
     r->st = manifest_open(&r->manifest, r->env, SCRIPT_DIR, SCRIPT_TREE, true, &r->sweep,
                           &r->version, &r->mark, &r->number_max, &r->err);
-    (void)e;
+    for (uint64_t i = 1; r->manifest != NULL && i <= m->count; i++) {
+        struct version_edit e = { .mark = { i, 1, 1 }, .mark_set = true };
+
+        r->st = manifest_record(r->manifest, &e, r->version, &e.mark, &r->err);
+        if (r->st == ST_OK)
+            m->told = i;
+    }
+    if (r->manifest == NULL)
+        return;
+    manifest_close(r->manifest);
+    version_unref(r->version);
+    file_sweep_release(&r->sweep);
+}
+
+static uint64_t
+look_for_mark(struct run *r)
+{
+    struct script_state found;
+    unsigned long long index;
+
+    run_boot(r);
+    EXPECT(run_look(r, false, &found));
+    if (r->st != ST_OK)
+        print_error("%s\n", r->err.text);
+    EXPECT_OK(r->st);
+    EXPECT(sscanf(found.text, "index %llu", &index) == 1);
+    sim_end(r->w, SCRIPT_NODE);
+    return index;
+}
+
+/* M3: a SYNCED that did not reach the disk before the edit that follows it is not damage. */
+TEST(a_power_cut_never_looks_like_damage)
+{
+    uint64_t seed = test_seed(7);
+
+    for (uint64_t n = 1; n <= MARKS; n++) {
+        for (uint64_t s = 0; s < 3; s++) {
+            struct marks m = { .count = n };
+            uint64_t found;
+            struct run r;
+
+            m.r = &r;
+            run_init(&r, mix(seed, n, s));
+            run_boot(&r);
+            sim_crash_at(r.w, SCRIPT_NODE, SIM_SYNC, SYNCS_OF_OPENING + n, false);
+            EXPECT(!sim_call(r.w, SCRIPT_NODE, record_marks, &m));
+            found = look_for_mark(&r);
+            EXPECT(found == n || found == n - 1);
+            run_destroy(&r);
+        }
+    }
+}
+
+/* M5: after a failed sync nobody knows which of the bytes before are durable. */
+TEST(nothing_is_appended_after_a_failed_sync)
+{
+    for (uint64_t n = 1; n < MARKS; n++) {
+        struct marks m = { .count = n + 1 };
+        char path[LIMIT_PATH_BYTES];
+        struct run r;
+
+        m.r = &r;
+        run_init(&r, n);
+        run_boot(&r);
+        sim_fail(r.w, SCRIPT_NODE, SIM_SYNC, SYNCS_OF_OPENING + n, false, ST_IO);
+        EXPECT(sim_call(r.w, SCRIPT_NODE, record_marks, &m));
+        EXPECT_OK(r.st);
+        EXPECT_U64(m.told, n + 1);
+        sim_crash(r.w, SCRIPT_NODE);
+        run_current_manifest(&r, path);
+        EXPECT_STR(path, SCRIPT_DIR "/MANIFEST-0000000000000002");
+        EXPECT_U64(look_for_mark(&r), n + 1);
+        run_destroy(&r);
+    }
 }
 
 /* ------------------------------------------------------------------ tests of the tests */
@@ -378,4 +435,7 @@ TEST_MAIN(RUN(a_power_cut_at_any_call_leaves_the_old_state_or_the_new_one),
           RUN(a_power_cut_at_any_call_of_the_recovery_from_another_changes_nothing),
           RUN(any_call_may_fail_once_and_the_tree_goes_on),
           RUN(the_disk_may_fail_for_good_at_any_call), RUN(a_full_disk_stops_nothing_for_good),
-          RUN(any_allocation_may_fail_and_the_tree_goes_on), RUN(every_sync_is_needed))
+          RUN(any_allocation_may_fail_and_the_tree_goes_on),
+          RUN(where_the_status_is_no_memory_nothing_was_written),
+          RUN(what_opening_has_told_survives_a_power_cut), RUN(a_power_cut_never_looks_like_damage),
+          RUN(nothing_is_appended_after_a_failed_sync), RUN(every_sync_is_needed))

@@ -145,8 +145,8 @@ script_expected(int count)
 
 /* Nothing here may fail the test: it runs on a fiber, which may die at any call. */
 
-static enum status
-write_table(struct run *r, uint64_t number)
+enum status
+run_write_table(struct run *r, uint64_t number)
 {
     struct slice word = slice_str("table");
     char path[LIMIT_PATH_BYTES];
@@ -197,7 +197,7 @@ write_new_tables(struct run *r, int step, int attempt)
         if (s->remove[0].id == id)
             continue; /* moved */
         r->numbers[id] = id + (uint64_t)attempt * SCRIPT_ID_LIMIT;
-        st = write_table(r, r->numbers[id]);
+        st = run_write_table(r, r->numbers[id]);
     }
     return st;
 }
@@ -235,8 +235,8 @@ try_edit(struct run *r, int step, int attempt)
     return ST_OK;
 }
 
-static void
-close_tree(struct run *r)
+void
+run_close(struct run *r)
 {
     if (r->manifest == NULL)
         return;
@@ -247,8 +247,8 @@ close_tree(struct run *r)
     r->version = NULL;
 }
 
-static enum status
-open_tree(struct run *r, bool create)
+enum status
+run_open(struct run *r, bool create)
 {
     enum status st;
 
@@ -267,8 +267,8 @@ try_step(struct run *r, int step, int attempt)
 {
     if (!script[step].reopen)
         return try_edit(r, step, attempt);
-    close_tree(r);
-    r->st = open_tree(r, false);
+    run_close(r);
+    r->st = run_open(r, false);
     if (r->st == ST_OK)
         r->acked = step + 1;
     return r->st;
@@ -295,14 +295,14 @@ script_main(void *ctx)
     enum status st = ST_IO;
 
     for (int attempt = 0; st != ST_OK && attempt < (r->once ? 1 : SCRIPT_TRIES); attempt++)
-        st = open_tree(r, true);
+        st = run_open(r, true);
     r->opened = st == ST_OK;
     for (int step = r->acked; st == ST_OK && step < SCRIPT_STEPS; step++)
         st = insist(r, step);
     r->finished = st == ST_OK;
     if (st != ST_OK)
         r->st = st;
-    close_tree(r);
+    run_close(r);
 }
 
 bool
@@ -323,11 +323,11 @@ look_main(void *ctx)
     struct look *look = ctx;
     struct run *r = look->r;
 
-    r->st = open_tree(r, look->create);
+    r->st = run_open(r, look->create);
     if (r->st != ST_OK)
         return;
     describe(r->version, &r->mark, look->found);
-    close_tree(r);
+    run_close(r);
 }
 
 bool
@@ -353,35 +353,6 @@ run_read(struct run *r, struct script_state *found)
     }
     file_sweep_release(&r->sweep);
     mem_heap_enter(outer);
-}
-
-/* One edit more, whatever the state: an L0 table without a new mark. */
-static void
-go_on_main(void *ctx)
-{
-    struct run *r = ctx;
-    struct table_spec spec = TABLE(0, 9999, "y", "y", 5000, 5001, 1);
-    struct version *after = NULL;
-    struct version_edit e;
-    struct table_file *f;
-
-    r->st = open_tree(r, false);
-    if (r->st != ST_OK)
-        return;
-    r->st = write_table(r, spec.number);
-    version_edit_init(&e);
-    f = fixture_try_file(&r->sweep, &spec);
-    if (r->st == ST_OK)
-        r->st = version_edit_add(&e, 0, f);
-    table_file_unref(f);
-    if (r->st == ST_OK)
-        r->st = version_apply(r->version, &e, &after, &r->err);
-    if (r->st == ST_OK)
-        r->st = manifest_record(r->manifest, &e, after, &r->mark, &r->err);
-    version_edit_release(&e);
-    if (after != NULL)
-        version_unref(after);
-    close_tree(r);
 }
 
 /* ------------------------------------------------------------------ the world around it */
@@ -434,10 +405,10 @@ build_main(void *ctx)
     struct run *r = look->r;
     int count = r->attempted;
 
-    r->st = open_tree(r, true);
+    r->st = run_open(r, true);
     for (int step = 0; r->st == ST_OK && step < count; step++)
         r->st = try_step(r, step, 0);
-    close_tree(r);
+    run_close(r);
 }
 
 void
@@ -490,254 +461,4 @@ run_current_manifest(struct run *r, char out[LIMIT_PATH_BYTES])
     sim_disk_each(r->w, SCRIPT_NODE, search_file, &s);
     EXPECT(s.count > 0);
     memcpy(out, s.last, LIMIT_PATH_BYTES);
-}
-
-static const char *
-complain(const char *what, const char *detail)
-{
-    static char text[4 * SCRIPT_STATE_BYTES];
-
-    snprintf(text, sizeof(text), "%s: %s", what, detail);
-    return text;
-}
-
-/* How many tables does this state name? */
-static int
-count_tables(const struct script_state *s)
-{
-    int count = 0;
-
-    for (const char *at = s->text; (at = strstr(at, " | ")) != NULL; at++)
-        count++;
-    return count;
-}
-
-static const char *
-complain_of_files(struct run *r, const struct script_state *found)
-{
-    if (run_count_files(r, "MANIFEST-") != 1)
-        return complain("more than one manifest, or none", found->text);
-    if (run_count_files(r, ".sst") != count_tables(found))
-        return complain("tables that are not in the version", found->text);
-    return NULL;
-}
-
-/* Nothing is under way, so whoever loses the manifest must notice (M2). */
-static const char *
-complain_of_leftovers(struct run *r)
-{
-    if (r->opened && !r->names_doubtful && r->attempted == r->acked &&
-        run_count_files(r, "MANIFEST-") != 1)
-        return complain("an older manifest is still there", "");
-    return NULL;
-}
-
-static const char *
-complain_of_state(struct run *r, const struct script_state *found)
-{
-    for (int i = r->acked; i <= r->attempted; i++) {
-        struct script_state want = script_expected(i);
-
-        if (strcmp(want.text, found->text) == 0)
-            return NULL;
-    }
-    return complain("neither the old state nor the new one", found->text);
-}
-
-static const char *
-complain_of_going_on(struct run *r, struct script_state *found)
-{
-    struct script_state again;
-
-    if (!sim_call(r->w, SCRIPT_NODE, go_on_main, r) || r->st != ST_OK)
-        return complain("no more edits", r->err.text);
-    sim_crash(r->w, SCRIPT_NODE);
-    run_boot(r);
-    if (!run_look(r, false, &again) || r->st != ST_OK)
-        return complain("the edit after recovery was lost", r->err.text);
-    if (strstr(again.text, "99[y..y 1]") == NULL || count_tables(&again) != count_tables(found) + 1)
-        return complain("the edit after recovery was lost", again.text);
-    return NULL;
-}
-
-const char *
-run_complaint(struct run *r)
-{
-    struct script_state found;
-    const char *complaint = complain_of_leftovers(r);
-
-    run_boot(r);
-    if (complaint != NULL)
-        return complaint;
-    if (!run_look(r, !r->opened, &found))
-        return complain("crashed", "without a reason");
-    if (r->st != ST_OK)
-        return complain(status_name(r->st), r->err.text);
-    complaint = complain_of_state(r, &found);
-    if (complaint == NULL)
-        complaint = complain_of_files(r, &found);
-    if (complaint == NULL)
-        complaint = complain_of_going_on(r, &found);
-    if (complaint == NULL)
-        sim_end(r->w, SCRIPT_NODE); /* and nothing leaked */
-    return complaint;
-}
-
-void
-run_judge(struct run *r, const char *what)
-{
-    const char *complaint = run_complaint(r);
-
-    if (complaint == NULL)
-        return;
-    print_error("%s, %d of %d steps acked: %s\n", what, r->acked, r->attempted, complaint);
-    _fail(__FILE__, __LINE__);
-}
-
-/* ------------------------------------------------------------------ watching */
-
-enum { TRACE_BYTES = 4096, SYNCS_MAX = 200, SYNC_PATH_BYTES = 100 };
-
-static struct {
-    const struct env_ops *env_inner;
-    struct env_ops env_ops;
-    const struct file_ops *file_inner;
-    struct file_ops file_ops;
-    char trace[TRACE_BYTES];
-    struct sim *w;
-    char syncs[SYNCS_MAX][SYNC_PATH_BYTES];
-    uint64_t calls[SYNCS_MAX];
-    int sync_count;
-    int skip;
-} watch;
-
-static void
-note(const char *word)
-{
-    size_t used = strlen(watch.trace);
-
-    snprintf(watch.trace + used, TRACE_BYTES - used, "%s%s", used > 0 ? " " : "", word);
-}
-
-/* Shall this sync be skipped? */
-static bool
-note_sync(const char *path)
-{
-    watch.sync_count++;
-    if (watch.sync_count <= SYNCS_MAX) {
-        snprintf(watch.syncs[watch.sync_count - 1], SYNC_PATH_BYTES, "%s", path);
-        watch.calls[watch.sync_count - 1] = sim_op_count(watch.w, SCRIPT_NODE, SIM_OP_ALL) + 1;
-    }
-    return watch.sync_count == watch.skip;
-}
-
-static enum status
-watched_write(struct file *f, uint64_t offset, const struct slice *parts, size_t count,
-              struct err *err)
-{
-    note("write");
-    return watch.file_inner->write(f, offset, parts, count, err);
-}
-
-static enum status
-watched_fill(struct file *f, uint64_t size, struct err *err)
-{
-    note("fill");
-    return watch.file_inner->fill(f, size, err);
-}
-
-static enum status
-watched_sync(struct file *f, struct err *err)
-{
-    note("sync");
-    return note_sync(file_path(f)) ? ST_OK : watch.file_inner->sync(f, err);
-}
-
-static enum status
-watched_open(struct env *env, const char *path, unsigned flags, struct file **out, struct err *err)
-{
-    enum status st = watch.env_inner->open(env, path, flags, out, err);
-
-    note((flags & ENV_OPEN_CREATE) != 0 ? "create" : "open");
-    if (st != ST_OK)
-        return st;
-    if (watch.file_inner == NULL) {
-        watch.file_inner = (*out)->ops;
-        watch.file_ops = *(*out)->ops;
-        watch.file_ops.write = watched_write;
-        watch.file_ops.fill = watched_fill;
-        watch.file_ops.sync = watched_sync;
-    }
-    (*out)->ops = &watch.file_ops;
-    return ST_OK;
-}
-
-static enum status
-watched_sync_dir(struct env *env, const char *path, struct err *err)
-{
-    note("sync-folder");
-    return note_sync(path) ? ST_OK : watch.env_inner->sync_dir(env, path, err);
-}
-
-static enum status
-watched_rename(struct env *env, const char *from, const char *to, struct err *err)
-{
-    note("rename");
-    return watch.env_inner->rename(env, from, to, err);
-}
-
-static enum status
-watched_remove(struct env *env, const char *path, struct err *err)
-{
-    note("remove");
-    return watch.env_inner->remove(env, path, err);
-}
-
-void
-watch_begin(struct run *r, int skip)
-{
-    struct env *env = r->env;
-
-    memset(&watch, 0, sizeof(watch));
-    watch.w = r->w;
-    watch.skip = skip;
-    watch.env_inner = env->ops;
-    watch.env_ops = *env->ops;
-    watch.env_ops.open = watched_open;
-    watch.env_ops.sync_dir = watched_sync_dir;
-    watch.env_ops.rename = watched_rename;
-    watch.env_ops.remove = watched_remove;
-    env->ops = &watch.env_ops;
-}
-
-const char *
-watch_trace(void)
-{
-    return watch.trace;
-}
-
-void
-watch_forget(void)
-{
-    watch.trace[0] = '\0';
-}
-
-int
-watch_sync_count(void)
-{
-    return watch.sync_count;
-}
-
-const char *
-watch_sync_path(int n)
-{
-    EXPECT(n >= 1 && n <= watch.sync_count && n <= SYNCS_MAX);
-    return watch.syncs[n - 1];
-}
-
-uint64_t
-watch_sync_call(int n)
-{
-    EXPECT(n >= 1 && n <= watch.sync_count && n <= SYNCS_MAX);
-    return watch.calls[n - 1];
 }

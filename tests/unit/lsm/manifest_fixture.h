@@ -1,6 +1,6 @@
 /*
- * manifest_fixture.h — a tree's manifest in a simulated world: a script of edits, run in a node that
- * may die at any call, and a judge of what is found afterwards.
+ * manifest_fixture.h — a tree's manifest in a simulated world: a script of edits, run in a
+ * node that may die at any call, and a judge of what is found afterwards.
  *
  * Tables are files with a word in them.  A table has an id in the script; its number is
  * the id, plus 100 for each time that the step was tried before: a step that failed is tried
@@ -42,6 +42,7 @@ struct run {
     bool opened;         /* manifest_open() has said that there is a tree */
     bool finished;       /* every step was acked, and the manifest closed */
     bool names_doubtful; /* a sync of a folder has failed: removed names may come back */
+    bool once;           /* no second try of anything */
     enum status st;      /* the last failure */
     struct err err;
 
@@ -68,6 +69,13 @@ MUST_USE bool run_look(struct run *r, bool create, struct script_state *found);
 /* As run_look(), by manifest_read(), and on the test's own stack. */
 void run_read(struct run *r, struct script_state *found);
 
+/* Node code: open (r->manifest, r->version, ...) and close; write a table's file. */
+MUST_USE enum status run_open(struct run *r, bool create);
+void run_close(struct run *r);
+MUST_USE enum status run_write_table(struct run *r, uint64_t number);
+
+/* ------------------------------------------------------------------ manifest_judge.c */
+
 /* The node is down.  Boot it, open the tree, and fail the test unless it is in the state after
  * some number of steps from r->acked to r->attempted, with exactly the files that
  * belong to it, and ready for more.  `what` names the case. */
@@ -85,7 +93,7 @@ void run_current_manifest(struct run *r, char out[LIMIT_PATH_BYTES]);
 /* How many manifests and tables are on the disk. */
 int run_count_files(struct run *r, const char *containing);
 
-/* ------------------------------------------------------------------ calls to env, watched */
+/* ------------------------------------------------------------------ manifest_watch.c */
 
 /* From here on calls to r->env are written down: "open write sync ...".  The `skip`-th call that
  * syncs a file or a folder does nothing and succeeds; 0: all of them work. */

@@ -2,8 +2,8 @@
  * Everything that can fail does, in turn: allocations, env calls, the power.
  *
  * One script goes through the life of a tree.  It stops at the first failure, which must be
- * the one that was injected; the tree must then hold what it held, go on when asked again, and hold the
- * same after a power cut.
+ * the one that was injected; the tree must then hold what it held, go on when asked again, and
+ * hold the same after a power cut.
  */
 #include "unit/lsm/tree_fixture.h"
 

@@ -81,7 +81,8 @@ TEST(an_iterator_does_not_see_what_comes_after_it)
     fix_close(&f);
 }
 
-/* Seeks past the versions of a hot key, in both directions, also when the snapshot lies among them. */
+/* Seeks past the versions of a hot key, in both directions, also when the snapshot lies among
+ * them. */
 TEST(a_key_with_many_versions_is_one_key)
 {
     struct lsm_snapshot *early, *middle;

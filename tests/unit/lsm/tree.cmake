@@ -1,6 +1,7 @@
 # The tree itself; the manifest, versions, picker and record cache are tested beside it.
 set(tree_fixture tree_fixture.c tree_model.c)
 distkv_test(lsm_tree SOURCES test_tree.c ${tree_fixture} LINKS lsm simenv)
+distkv_test(lsm_tree_clear SOURCES test_tree_clear.c ${tree_fixture} LINKS lsm simenv)
 distkv_test(lsm_tree_compact SOURCES test_tree_compact.c ${tree_fixture} LINKS lsm simenv)
 distkv_test(lsm_tree_jobs SOURCES test_tree_jobs.c ${tree_fixture} LINKS lsm simenv)
 distkv_test(lsm_tree_iter SOURCES test_tree_iter.c ${tree_fixture} LINKS lsm simenv)

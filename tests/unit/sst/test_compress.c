@@ -84,6 +84,31 @@ TEST(unpacking_checks_the_size_before_anything_is_allocated)
     mem_heap_enter(outer);
 }
 
+/* What is packed must give exactly the size that it states. */
+TEST(unpacking_refuses_a_size_that_is_not_the_true_one)
+{
+    struct sst_zstd_pool *pool = sst__zstd_pool_create(NULL);
+    uint8_t raw[500] = { 0 };
+
+    for (int i = TABLE_LZ4; i <= TABLE_ZSTD; i++) {
+        enum table_compression kind = (enum table_compression)i;
+        struct sst_compressor *c = sst__compressor_create(kind);
+        struct buf out = buf_empty(SIZE_MAX);
+        void *back;
+        size_t size;
+
+        EXPECT_OK(sst__pack(c, slice_of(raw, sizeof(raw)), &out, &kind));
+        for (int wrong = -1; wrong <= 1; wrong += 2) {
+            put_u32le(out.data, (uint32_t)((int)sizeof(raw) + wrong));
+            EXPECT_ST(sst__unpack_new(pool, (uint8_t)kind, buf_slice(&out), &back, &size),
+                      ST_CORRUPT);
+        }
+        buf_release(&out);
+        sst__compressor_destroy(c);
+    }
+    sst__zstd_pool_destroy(pool);
+}
+
 /* Any change of packed bytes gives bytes of the stated size, or ST_CORRUPT; never more. */
 TEST(unpacking_survives_any_bytes)
 {
@@ -135,4 +160,5 @@ TEST(decompression_contexts_are_charged_and_returned)
 
 TEST_MAIN(RUN(compressed_bytes_come_back_as_they_were),
           RUN(unpacking_checks_the_size_before_anything_is_allocated),
-          RUN(unpacking_survives_any_bytes), RUN(decompression_contexts_are_charged_and_returned))
+          RUN(unpacking_refuses_a_size_that_is_not_the_true_one), RUN(unpacking_survives_any_bytes),
+          RUN(decompression_contexts_are_charged_and_returned))

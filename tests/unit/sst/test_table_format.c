@@ -14,7 +14,7 @@ enum { LINE = 16, NUMBER = 7 };
 static struct table_info
 build_example(struct fix *f)
 {
-    const struct table_options options = { .block_bytes = 64,
+    const struct table_options options = { .block_bytes = 90,
                                            .restart_interval = 16,
                                            .filter_bits_per_key = 10,
                                            .compression = TABLE_PLAIN };

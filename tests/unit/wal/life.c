@@ -41,6 +41,18 @@ life_destroy(struct life *l)
     free(l);
 }
 
+uint64_t
+life_effort(uint64_t usual)
+{
+    const char *text = getenv("TEST_EFFORT");
+    uint64_t times = text != NULL ? strtoull(text, NULL, 0) : 1;
+
+#if defined(__SANITIZE_THREAD__)
+    usual = usual < 10 ? 1 : usual / 10;
+#endif
+    return usual * times;
+}
+
 static void
 complain(struct life *l, const char *what, enum status st)
 {

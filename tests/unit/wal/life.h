@@ -35,6 +35,10 @@ struct life {
 struct life *life_create(uint64_t seed);
 void life_destroy(struct life *l);
 
+/* How often to do something: the usual number, times TEST_EFFORT from the environment.  Under the
+ * thread sanitizer, which has nothing to find in one thread, a tenth. */
+uint64_t life_effort(uint64_t usual);
+
 enum life_end {
     LIFE_CLOSED,  /* nothing happened to it */
     LIFE_CRASHED, /* sim_crash_at(), or kill_at */

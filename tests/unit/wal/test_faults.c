@@ -56,17 +56,16 @@ fail_each(void (*arm)(struct life *l), unsigned ops, enum status st)
 {
     fault.ops = ops;
     fault.st = st;
-    for (unsigned variant = 0; variant < 8; variant++) {
+    for (unsigned variant = 0; variant < 4; variant++) {
         unsigned before = variant & 1;
-        bool power_cut = (variant & 2) != 0;
         uint64_t count, ignored;
 
-        fault.for_good = (variant & 4) != 0;
+        fault.for_good = (variant & 2) != 0;
         fault.nth = 0; /* none, to count them */
-        run_with_fault(1, before, arm, power_cut, &count);
+        run_with_fault(1, before, arm, false, &count);
         EXPECT(count > 10);
         for (fault.nth = 1; fault.nth <= count + 5; fault.nth++)
-            run_with_fault(fault.nth, before, arm, power_cut, &ignored);
+            run_with_fault(fault.nth, before, arm, fault.nth % 2 == 0, &ignored);
     }
 }
 
@@ -111,10 +110,11 @@ arm_anything(struct life *l)
 
 TEST(faults_and_crashes_together_lose_nothing)
 {
-    enum { CAMPAIGNS = 500, LIVES = 8 };
+    enum { LIVES = 8 };
+    uint64_t campaigns = life_effort(200);
     uint64_t seed = test_seed(1);
 
-    for (uint64_t i = 0; i < CAMPAIGNS; i++) {
+    for (uint64_t i = 0; i < campaigns; i++) {
         struct life *l = life_create(seed + i);
 
         l->drawn = true;
