@@ -412,12 +412,10 @@ too_big(struct call *c)
         session_wake(c->session);
         return;
     }
-    if (c->request.result_bytes_max >= REPLY_UNIT_BYTES) {
-        call_reply_status(c, ST_TOO_BIG, &c->request.err);
-        return;
-    }
-    call_await_room(c, REPLY_UNIT_BYTES, submit_again); /* it begins anew: nothing was applied */
+    call_reply_error(c, "ERR the replies of a unit that writes may have 33554432 bytes in all");
 }
+
+_Static_assert(REPLY_UNIT_BYTES == 33554432, "the text above names it");
 
 void
 call_reply_conflict(struct call *c)
@@ -457,21 +455,26 @@ unit_came_back(struct call *c)
         return;
     }
     size = values_size(c);
-    if (!call_hold_room(c, size) && !c->is_write) {
-        call_await_room(c, size, submit_again);
-        return;
+    if (!call_hold_room(c, size)) {
+        if (!c->is_write) {
+            call_await_room(c, size, submit_again);
+            return;
+        }
+        room_take(&c->session->reactor->room, ROOM_REPLY, size - c->granted);
+        c->granted = size; /* it has been carried out: the reply is due */
     }
     count_lookups(c);
     write_unit(c, size);
 }
 
-/* Single values come whole, as large as they are; several are tried within one piece. */
+/* Single values come whole, as large as they are; several are tried within one piece, because they
+ * can be streamed instead.  What writes is carried out once, and cannot. */
 static size_t
 first_limit(const struct call *c)
 {
-    if (c->unit.op_count == 1 && !op_writes(c->unit.ops[0].kind))
-        return LIMIT_VALUE_BYTES;
-    return REPLY_PIECE_BYTES;
+    if (c->is_write)
+        return REPLY_UNIT_BYTES;
+    return c->unit.op_count == 1 ? LIMIT_VALUE_BYTES : REPLY_PIECE_BYTES;
 }
 
 static void
@@ -506,7 +509,7 @@ room_over(struct room_wait *wait, bool granted)
 static void
 submit_again(struct call *c)
 {
-    submit_unit(c, c->is_write ? REPLY_UNIT_BYTES : LIMIT_VALUE_BYTES);
+    submit_unit(c, LIMIT_VALUE_BYTES);
 }
 
 _Static_assert(LIMIT_KEY_BYTES == 65536, "the text below names it");

@@ -289,12 +289,11 @@ record_write_header(FILE *file, enum record_format format)
 static enum status
 set_text(json_t *object, const char *name, const char *name64, struct slice bytes)
 {
-    json_t *text = json_stringn((const char *)bytes.data, bytes.size); /* NULL: not UTF-8 */
+    const char *chars = bytes.size == 0 ? "" : (const char *)bytes.data;
+    json_t *text = json_stringn(chars, bytes.size); /* NULL: not UTF-8 */
     struct buf coded;
     enum status st;
 
-    if (bytes.size == 0)
-        text = json_string("");
     if (text != NULL)
         return json_object_set_new(object, name, text) == 0 ? ST_OK : ST_NO_MEMORY;
     coded = buf_empty(2 * (size_t)LIMIT_VALUE_BYTES);

@@ -11,6 +11,9 @@
  *   N4  Nothing is answered from the log before engine_recover() has made
  *       durable what it replayed (wal_open's promise).
  *   N5  After a failed write or fsync of the log nothing is appended (P4).
+ *   N6  A table holds nothing that the log could still lose: the log is durable before a memtable
+ *       is flushed.  Otherwise a power cut would keep a later write of one tree, and take an
+ *       earlier one, or the other half of the same record, of another.
  *
  * Not here, on purpose: what log records mean (tablet/), threads (env).
  */

@@ -120,13 +120,22 @@ drop_floors(struct engine_tree *tree)
     lock_drop(&e->lock);
 }
 
+/* N6.  What is sealed was written before; only its fsync may be missing. */
+static enum status
+make_log_durable(struct engine *e, struct err *err)
+{
+    return wal_durable(e->log) == wal_end(e->log) ? ST_OK : engine__flush_now(e, true, err);
+}
+
 static enum status
 flush_tree(struct engine_tree *tree)
 {
     struct engine *e = tree->engine;
     struct err err;
-    enum status st = lsm_flush(tree->lsm, &err);
+    enum status st = make_log_durable(e, &err);
 
+    if (st == ST_OK)
+        st = lsm_flush(tree->lsm, &err);
     if (st == ST_NO_SPACE && engine__spend_reserve(e))
         st = lsm_flush(tree->lsm, &err);
     if (st == ST_OK) {

@@ -123,13 +123,13 @@ TEST(pipelined_commands_are_carried_out_one_after_the_other)
 {
     uint64_t seed = test_seed(1);
 
-    for (uint64_t i = 0; i < 6; i++)
-        run(seed + i, 4, 30, 50);
+    for (uint64_t i = 0; i < 8; i++)
+        run(seed + i, 6, 100, 50);
 }
 
 TEST(a_slow_disk_changes_nothing_of_that)
 {
-    run(test_seed(100), 3, 40, 100);
+    run(test_seed(100), 6, 60, 100);
 }
 
 static void

@@ -319,11 +319,14 @@ static void
 expect_at(struct dkv_iter *it, const char *key)
 {
     size_t size = 0;
+    const void *at;
 
     EXPECT(dkv_iter_valid(it) == (key != NULL));
     EXPECT(dkv_iter_status(it, NULL) == DKV_OK);
-    if (key != NULL)
-        EXPECT_SLICE(slice_of(dkv_iter_key(it, &size), size), key);
+    if (key == NULL)
+        return;
+    at = dkv_iter_key(it, &size);
+    EXPECT_SLICE(slice_of(at, size), key);
 }
 
 static void
@@ -436,12 +439,13 @@ TEST(on_a_full_disk_puts_are_refused_deletes_admitted_and_it_resumes_by_itself)
     int acknowledged = 0;
 
     store_create(&f, test_seed(4));
-    sim_set_capacity(f.w, STORE_NODE, 12 << 20);
     EXPECT_OK(store_open(&f));
+    sim_run_ms(f.w, 2500); /* the reserve is made: 66 MB */
+    sim_set_capacity(f.w, STORE_NODE, 70 << 20);
     f.ctx = &acknowledged;
     EXPECT(store_run(&f, fill_the_disk));
     EXPECT(acknowledged > 500);
-    sim_set_capacity(f.w, STORE_NODE, 64 << 20);
+    sim_set_capacity(f.w, STORE_NODE, 200 << 20);
     sim_run_ms(f.w, 3000);
     EXPECT(store_run(&f, write_after_space));
     finish(&f);

@@ -74,6 +74,15 @@ MUST_USE enum status run_open(struct run *r, bool create);
 void run_close(struct run *r);
 MUST_USE enum status run_write_table(struct run *r, uint64_t number);
 
+/* Steps up to `count` only, from a fresh world; the manifest is closed, the node down. */
+void run_build(struct run *r, uint64_t seed, int count);
+
+/* "data/tree/MANIFEST-..." of the highest number on the node's disk. */
+void run_current_manifest(struct run *r, char out[LIMIT_PATH_BYTES]);
+
+/* How many files on the disk have this in their paths. */
+int run_count_files(struct run *r, const char *containing);
+
 /* ------------------------------------------------------------------ manifest_judge.c */
 
 /* The node is down.  Boot it, open the tree, and fail the test unless it is in the state after
@@ -83,15 +92,6 @@ void run_judge(struct run *r, const char *what);
 
 /* As run_judge(), but says what is wrong instead: NULL when nothing is. */
 const char *run_complaint(struct run *r);
-
-/* Steps up to `count` only, from a fresh world; the manifest is closed, the node down. */
-void run_build(struct run *r, uint64_t seed, int count);
-
-/* "data/tree/MANIFEST-..." of the highest number on the node's disk. */
-void run_current_manifest(struct run *r, char out[LIMIT_PATH_BYTES]);
-
-/* How many manifests and tables are on the disk. */
-int run_count_files(struct run *r, const char *containing);
 
 /* ------------------------------------------------------------------ manifest_watch.c */
 

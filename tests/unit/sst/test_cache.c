@@ -153,20 +153,36 @@ TEST(cache_makes_room_in_other_shards)
 /* CLOCK: a scan of blocks that are read once passes through; what is used again stays. */
 TEST(cache_scans_do_not_drive_out_what_is_used)
 {
+    enum { USED = 50, SCANNED = 180, ROUNDS = 100 };
     struct cache *c = cache_create(1 << 20, NULL);
-    uint64_t kept = 0;
+    uint64_t loaded = 0;
 
-    for (uint64_t round = 0; round < 200; round++) {
-        for (uint64_t i = 0; i < 50; i++) {
-            if (!has(c, 1, i))
-                cache_release(add(c, 1, i, 4096));
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        for (uint64_t i = 0; i < USED; i++) {
+            if (has(c, 1, i))
+                continue;
+            cache_release(add(c, 1, i, 4096));
+            loaded++;
         }
-        for (uint64_t i = 0; i < 100; i++)
-            cache_release(add(c, 2, round * 100 + i, 4096));
+        for (uint64_t i = 0; i < SCANNED; i++)
+            cache_release(add(c, 2, round * SCANNED + i, 4096));
     }
-    for (uint64_t i = 0; i < 50; i++)
-        kept += has(c, 1, i);
-    EXPECT(kept >= 45);
+    EXPECT(loaded < 2 * USED); /* in order of arrival, each would be loaded every other round */
+    cache_destroy(c);
+}
+
+TEST(cache_replaces_what_was_used_when_it_is_used_no_more)
+{
+    struct cache *c = cache_create(256 << 10, NULL);
+
+    for (uint64_t i = 0; i < 100; i++)
+        cache_release(add(c, 1, i, 4096));
+    for (uint64_t i = 0; i < 100; i++)
+        (void)has(c, 1, i); /* all that is there is marked */
+    for (uint64_t i = 0; i < 30; i++) {
+        cache_release(add(c, 2, i, 4096));
+        EXPECT(has(c, 2, i));
+    }
     cache_destroy(c);
 }
 
@@ -325,6 +341,7 @@ TEST_MAIN(RUN(cache_gives_back_what_was_added), RUN(cache_keeps_the_first_of_two
           RUN(cache_holds_a_pinned_block_whatever_happens),
           RUN(cache_never_keeps_more_than_its_capacity), RUN(cache_hands_out_what_it_cannot_keep),
           RUN(cache_makes_room_in_other_shards), RUN(cache_scans_do_not_drive_out_what_is_used),
+          RUN(cache_replaces_what_was_used_when_it_is_used_no_more),
           RUN(cache_drops_a_table_and_nothing_else),
           RUN(cache_charges_what_it_holds_and_returns_it),
           RUN(cache_gives_way_when_the_budget_is_spent_elsewhere), RUN(cache_shrinks_on_request),

@@ -24,7 +24,7 @@ static struct table_options
 small_options(enum table_compression kind)
 {
     return (struct table_options){
-        .block_bytes = 160, .restart_interval = 3, .filter_bits_per_key = 10, .compression = kind
+        .block_bytes = 200, .restart_interval = 3, .filter_bits_per_key = 10, .compression = kind
     };
 }
 
@@ -282,6 +282,7 @@ TEST(table_notices_a_cut_under_its_feet)
     EXPECT(sim_disk_truncate(f.sim, NODE, path, data_bytes(&v) / 2));
     EXPECT(read_back(&f, t, &v.model, &cached, ST_CORRUPT));
     EXPECT(read_back(&f, t, &v.model, &bulk, ST_CORRUPT));
+    EXPECT(strstr(f.err.text, " short of what it should hold") != NULL);
     table_close(t);
     release_victim(&v);
     teardown(&f);
@@ -454,6 +455,30 @@ TEST(table_verify_notices_a_filter_that_denies_a_key)
     teardown(&f);
 }
 
+/* Manifest and properties agree, and are wrong together. */
+TEST(table_verify_notices_counts_that_are_not_true)
+{
+    struct fix f = setup();
+    struct victim v = make_victim(&f, TABLE_PLAIN);
+    uint64_t at = data_bytes(&v) + footer_field(&v, 32) + footer_field(&v, 40);
+
+    for (int field = 1; field < 5; field++) { /* after the number: entries ... raw bytes */
+        uint64_t *const counts[] = { NULL, &v.info.entry_count, &v.info.tombstone_count,
+                                     &v.info.expiring_count, &v.info.raw_bytes };
+        uint8_t *stored = v.bytes.data + at + 8 * (size_t)field;
+
+        put_u64le(stored, ++*counts[field]);
+        reseal(v.bytes.data, at, footer_field(&v, 48));
+        write_bytes(&f, buf_slice(&v.bytes));
+        table_close(open_table(&f, path, &v.info));
+        EXPECT_ST(verify_table(&f, path, &v.info), ST_CORRUPT);
+        EXPECT(strstr(f.err.text, "not those that its manifest counts") != NULL);
+        put_u64le(stored, --*counts[field]);
+    }
+    release_victim(&v);
+    teardown(&f);
+}
+
 TEST(table_verify_notices_entries_out_of_order)
 {
     struct fix f = setup();
@@ -533,5 +558,6 @@ TEST_MAIN(RUN(table_notices_a_flipped_bit_in_any_byte),
           RUN(table_notices_a_manifest_that_means_another),
           RUN(table_of_a_newer_format_is_refused_by_name),
           RUN(table_verify_notices_a_filter_that_denies_a_key),
+          RUN(table_verify_notices_counts_that_are_not_true),
           RUN(table_verify_notices_entries_out_of_order),
           RUN(table_survives_a_tail_of_intact_nonsense))

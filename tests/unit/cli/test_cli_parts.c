@@ -1,0 +1,139 @@
+/* The pure parts of the command line: words, records, base64, figures. */
+#include "base/prng.h"
+
+#include "cli/base64.h"
+#include "cli/records.h"
+#include "cli/run.h"
+#include "cli/show.h"
+#include "cli/words.h"
+#include "unit/test.h"
+
+TEST(put_takes_the_rest_of_the_line_verbatim)
+{
+    struct words w;
+
+    words_init(&w);
+    EXPECT_OK(words_split(&w, slice_str("PUT user:1  {\"name\": \"Al'ice\"} ")));
+    EXPECT_U64(w.count, 3);
+    EXPECT_SLICE(w.word[1], "user:1");
+    EXPECT_SLICE(w.word[2], " {\"name\": \"Al'ice\"} ");
+    EXPECT_OK(words_split(&w, slice_str("put k")));
+    EXPECT_U64(w.count, 2);
+    words_release(&w);
+}
+
+TEST(other_commands_are_split_as_redis_cli_does)
+{
+    struct words w;
+
+    words_init(&w);
+    EXPECT_OK(words_split(&w, slice_str("  SET \"a key\" 'it\\'s' \"\\x41\" ")));
+    EXPECT_U64(w.count, 4);
+    EXPECT_SLICE(w.word[1], "a key");
+    EXPECT_SLICE(w.word[2], "it's");
+    EXPECT_SLICE(w.word[3], "A");
+    EXPECT_ST(words_split(&w, slice_str("SET \"open")), ST_INVALID);
+    EXPECT_OK(words_split(&w, slice_str("   ")));
+    EXPECT_U64(w.count, 0);
+    words_release(&w);
+}
+
+TEST(base64_of_any_bytes_comes_back)
+{
+    struct buf text = buf_empty(4096);
+    struct buf back = buf_empty(4096);
+    uint8_t bytes[100];
+    struct prng p;
+
+    prng_init(&p, test_seed(3));
+    for (size_t size = 0; size < sizeof(bytes); size++) {
+        text.size = 0;
+        back.size = 0;
+        for (size_t i = 0; i < size; i++)
+            bytes[i] = (uint8_t)prng_next(&p);
+        EXPECT_OK(base64_encode(slice_of(bytes, size), &text));
+        EXPECT_OK(base64_decode(buf_slice(&text), &back));
+        EXPECT(slice_equal(buf_slice(&back), slice_of(bytes, size)));
+    }
+    EXPECT_ST(base64_decode(slice_str("abc"), &back), ST_INVALID);
+    EXPECT_ST(base64_decode(slice_str("ab=c"), &back), ST_INVALID);
+    EXPECT_ST(base64_decode(slice_str("a b="), &back), ST_INVALID);
+    buf_release(&text);
+    buf_release(&back);
+}
+
+static void
+round_trip(enum record_format format)
+{
+    static const char *const texts[] = { "plain", "", "with,comma", "quote\"d", "two\nlines",
+                                         "\r\n", "\xff\x00 binary", "{\"name\":\"Alice\"}" };
+    FILE *file = tmpfile();
+    struct record_reader *reader = NULL;
+    struct record r;
+    struct err err;
+
+    assert_non_null(file);
+    EXPECT_OK(record_write_header(file, format));
+    for (size_t i = 1; i < sizeof(texts) / sizeof(texts[0]); i++)
+        EXPECT_OK(record_write(file, format, slice_str(texts[i - 1]), slice_str(texts[i]),
+                               i % 2 == 0 ? 1767225600000 + i : 0));
+    rewind(file);
+    record_init(&r);
+    EXPECT_OK(record_reader_create(&reader, file, format));
+    for (size_t i = 1; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        EXPECT_OK(record_read(reader, &r, &err));
+        EXPECT_SLICE(buf_slice(&r.key), texts[i - 1]);
+        EXPECT_SLICE(buf_slice(&r.value), texts[i]);
+        EXPECT_U64(r.expires_ms, i % 2 == 0 ? 1767225600000 + i : 0);
+    }
+    EXPECT_ST(record_read(reader, &r, &err), ST_NOT_FOUND);
+    record_reader_destroy(reader);
+    record_release(&r);
+    fclose(file);
+}
+
+TEST(records_survive_json_lines)
+{
+    round_trip(RECORD_JSONL);
+}
+
+TEST(records_survive_csv)
+{
+    round_trip(RECORD_CSV);
+}
+
+TEST(a_bad_record_is_named_by_its_line)
+{
+    FILE *file = tmpfile();
+    struct record_reader *reader = NULL;
+    struct record r;
+    struct err err;
+
+    assert_non_null(file);
+    fputs("{\"key\":\"a\",\"value\":\"1\"}\n\n{\"key\":\"b\"}\n", file);
+    rewind(file);
+    record_init(&r);
+    EXPECT_OK(record_reader_create(&reader, file, RECORD_JSONL));
+    EXPECT_OK(record_read(reader, &r, &err));
+    EXPECT_ST(record_read(reader, &r, &err), ST_INVALID);
+    EXPECT(strncmp(err.text, "line 3:", 7) == 0);
+    record_reader_destroy(reader);
+    record_release(&r);
+    fclose(file);
+}
+
+TEST(figures_are_readable)
+{
+    char text[SHOW_MAX];
+
+    EXPECT_STR(show_count(0, text), "0");
+    EXPECT_STR(show_count(999, text), "999");
+    EXPECT_STR(show_count(1234567, text), "1,234,567");
+    EXPECT_STR(show_bytes(512, text), "512 B");
+    EXPECT_STR(show_bytes(1536, text), "1.5 KB");
+}
+
+TEST_MAIN(RUN(put_takes_the_rest_of_the_line_verbatim),
+          RUN(other_commands_are_split_as_redis_cli_does), RUN(base64_of_any_bytes_comes_back),
+          RUN(records_survive_json_lines), RUN(records_survive_csv),
+          RUN(a_bad_record_is_named_by_its_line), RUN(figures_are_readable))
