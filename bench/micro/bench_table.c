@@ -53,7 +53,7 @@ expect(enum status st, const struct err *err)
     if (st == ST_OK)
         return;
     fprintf(stderr, "%s: %s\n", status_name(st), err->text);
-    exit(1);
+    abort();
 }
 
 /* A kind byte, a number in order, zeros. */

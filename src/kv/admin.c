@@ -39,6 +39,8 @@ count_keys(struct kv_admin *a, struct lsm_iter *it)
         lsm_iter_entry(it, &e);
         if (e.key.data[0] != KEY_USER)
             break;
+        if (atomic_load_explicit(&a->door->kv->closing, memory_order_relaxed))
+            return ST_CLOSED;
         if (++a->count % COUNT_PAUSE_EVERY == 0)
             env_sleep_ms(env, 1); /* paced: others use the same disk and cores */
         st = lsm_iter_next(it, &a->err);
@@ -153,6 +155,13 @@ admin_run(struct job *job)
 static void begin(struct kv_admin *a);
 
 static void
+finish(struct kv_admin *a)
+{
+    a->door->under_way--;
+    a->done(a);
+}
+
+static void
 admin_done(struct job *job)
 {
     struct kv_admin *a = container_of(job, struct kv_admin, job);
@@ -166,7 +175,7 @@ admin_done(struct job *job)
     else
         next = container_of(list_pop_front(&q->waiting), struct kv_admin, link);
     lock_drop(&kv->lock);
-    a->done(a);
+    finish(a);
     if (next != NULL)
         begin(next);
 }
@@ -215,9 +224,7 @@ begin(struct kv_admin *a)
 static void
 refuse_task(struct task *task)
 {
-    struct kv_admin *a = container_of(task, struct kv_admin, task);
-
-    a->done(a);
+    finish(container_of(task, struct kv_admin, task));
 }
 
 void
@@ -228,6 +235,7 @@ kv_admin_submit(struct kv_door *door, struct kv_admin *a)
     bool start;
 
     a->door = door;
+    door->under_way++;
     a->status = ST_OK;
     a->count = 0;
     a->key = buf_empty(LIMIT_KEY_BYTES);

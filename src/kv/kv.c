@@ -357,17 +357,19 @@ call_drained(struct task *task)
     kv->drained(kv->drained_ctx);
 }
 
-static uint64_t
-own_pending(struct kv_door *door)
+/* Nothing that came through this door is unfinished, and no job reads for a tablet of its loop.
+ * What other doors sent here is counted there. */
+static bool
+is_drained(struct kv_door *door)
 {
     struct kv *kv = door->kv;
-    uint64_t count = 0;
+    bool idle = door->under_way == 0 && list_empty(&door->reader.cold);
 
-    for (uint32_t i = 0; i < kv->keyspace_count; i++) {
+    for (uint32_t i = 0; i < kv->keyspace_count && idle; i++) {
         if (tablet_loop(kv->keyspaces[i].tablet) == door->loop)
-            count += tablet_pending(kv->keyspaces[i].tablet);
+            idle = tablet_idle(kv->keyspaces[i].tablet);
     }
-    return count;
+    return idle;
 }
 
 static void
@@ -375,8 +377,7 @@ check_drained(struct kv_door *door)
 {
     struct kv *kv = door->kv;
 
-    if (!door->draining || door->drained || own_pending(door) > 0 ||
-        !list_empty(&door->reader.cold))
+    if (!door->draining || door->drained || !is_drained(door))
         return;
     door->drained = true;
     if (atomic_fetch_sub(&kv->drains_left, 1) == 1) {
@@ -493,6 +494,8 @@ kv_submit(struct kv_door *door, struct request *r)
 
     ASSERT(r->op_count > 0);
     r->home = door->loop;
+    r->under_way = &door->under_way;
+    door->under_way++;
     r->cold = NULL;
     r->scratch = (struct buf){ 0 };
     r->err.text[0] = '\0';
@@ -503,7 +506,8 @@ kv_submit(struct kv_door *door, struct request *r)
         return;
     }
     count_ops(door, r);
-    if (!r->ordered && !request_writes(r) && tablet_read(k->tablet, &door->reader, r))
+    if (!r->ordered && r->precondition_count == 0 && !request_writes(r) &&
+        tablet_read(k->tablet, &door->reader, r))
         return;
     if (tablet_loop(k->tablet) == door->loop) {
         tablet_submit(k->tablet, r);

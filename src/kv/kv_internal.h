@@ -34,6 +34,7 @@ struct kv_door {
     struct tablet_reader reader;
     struct engine_listener listener;
     struct timer *tick;
+    uint64_t under_way; /* requests, pieces of scans and administrative jobs, not yet done */
     struct kv_counters counters;
     struct task drain_task;
     bool draining;

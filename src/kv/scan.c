@@ -267,6 +267,7 @@ scan_done(struct job *job)
     struct kv_scan *s = container_of(job, struct kv_scan, job);
 
     s->busy = false;
+    s->door->under_way--;
     if (s->closed)
         scan_free(s);
     else
@@ -280,6 +281,7 @@ kv_scan_next(struct kv_scan *s, uint32_t keys_max, uint64_t examined_max, size_t
     ASSERT(!s->busy && !s->closed);
     ASSERT(keys_max > 0 && examined_max > 0);
     s->busy = true;
+    s->door->under_way++;
     s->fn = fn;
     s->ctx = ctx;
     s->keys_max = keys_max;

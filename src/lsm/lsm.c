@@ -267,6 +267,12 @@ lsm_flushed(const struct lsm *t)
     return mark;
 }
 
+uint64_t
+lsm_generation(const struct lsm *t)
+{
+    return atomic_load(&t->records_tag);
+}
+
 version_t
 lsm_visible(const struct lsm *t)
 {

@@ -142,6 +142,11 @@ MUST_USE enum status lsm_get(struct lsm *t, struct slice key, version_t snapshot
 
 void lsm_found_release(struct lsm_found *found);
 
+/* Grows when versions are dropped that lsm_visible() once covered: with every flush and every
+ * lsm_clear().  Reads at a version that no snapshot holds are right only if it is the same before
+ * the version was asked for and after the last of them. */
+uint64_t lsm_generation(const struct lsm *t);
+
 /* The version up to which everything is visible: the version of the last lsm_apply(). */
 version_t lsm_visible(const struct lsm *t);
 

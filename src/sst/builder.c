@@ -28,7 +28,8 @@
 
 enum {
     WRITE_BYTES = 1 << 20,
-    ENTRY_OVERHEAD = 40, /* header and restart point of an entry in a block, at most */
+    KEEP_BYTES = 4 << 20, /* of memory, after a write */
+    ENTRY_OVERHEAD = 40,  /* header and restart point of an entry in a block, at most */
 };
 
 struct table_builder {
@@ -144,7 +145,7 @@ write_out(struct table_builder *b, struct err *err)
     hash_stream_add(b->checksum, bytes);
     b->written += bytes.size;
     b->out.size = 0;
-    if (b->out.capacity > 4 * WRITE_BYTES)
+    if (b->out.capacity > KEEP_BYTES)
         buf_release(&b->out); /* it held one huge value */
     return ST_OK;
 }

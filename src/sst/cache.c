@@ -64,7 +64,7 @@ shards_for(size_t capacity)
 {
     uint32_t count = 1;
 
-    while (count < SHARDS_MAX && capacity / (2 * count) >= SHARD_BYTES_MIN)
+    while (count < SHARDS_MAX && capacity / count >= 2 * (size_t)SHARD_BYTES_MIN)
         count *= 2;
     return count;
 }
@@ -98,7 +98,7 @@ cache_create(size_t capacity_bytes, struct budget *budget)
 
         if (!cache__shard_init(s, c, buckets_for(capacity_bytes / shard_count)))
             goto fail;
-        c->fixed_bytes += sizeof(*s) + s->bucket_count * sizeof(s->buckets[0]);
+        c->fixed_bytes += cache__shard_bytes(s);
     }
     if (budget != NULL)
         budget_charge(budget, c->fixed_bytes);
@@ -169,6 +169,18 @@ cache_find(struct cache *c, uint64_t table, uint64_t offset)
 
 /* ------------------------------------------------------------------ evicting */
 
+/* Drop the shard's references of what was unlinked from it. */
+static void
+unref_chain(struct cache *c, struct cache_handle *h)
+{
+    while (h != NULL) {
+        struct cache_handle *next = h->chain;
+
+        unref(c, h);
+        h = next;
+    }
+}
+
 static size_t
 evict_from(struct cache_shard *s, size_t wanted)
 {
@@ -182,12 +194,7 @@ evict_from(struct cache_shard *s, size_t wanted)
         struct cache_handle *evicted = NULL;
 
         gained += cache__shard_turn(s, wanted - gained, &evicted);
-        while (evicted != NULL) {
-            struct cache_handle *h = evicted;
-
-            evicted = h->chain;
-            unref(s->cache, h);
-        }
+        unref_chain(s->cache, evicted);
     }
     return gained;
 }
@@ -302,18 +309,8 @@ cache_drop_table(struct cache *c, uint64_t table)
     for (uint32_t i = 0; i < c->shard_count; i++) {
         struct cache_shard *s = &c->shards[i];
 
-        for (size_t begin = 0; begin < s->bucket_count; begin += SHARD_BUCKETS_MAX) {
-            size_t left = s->bucket_count - begin;
-            struct cache_handle *h = cache__shard_take(
-                s, table, begin, begin + (left < SHARD_BUCKETS_MAX ? left : SHARD_BUCKETS_MAX));
-
-            while (h != NULL) {
-                struct cache_handle *next = h->chain;
-
-                unref(c, h);
-                h = next;
-            }
-        }
+        for (size_t begin = 0; begin < s->bucket_count; begin += SHARD_BUCKETS_MAX)
+            unref_chain(c, cache__shard_take(s, table, begin));
     }
 }
 

@@ -66,9 +66,12 @@ struct cache_handle *cache__shard_insert(struct cache_shard *s, uint64_t hash,
  * the shard's reference, and the bytes that they are charged with are the result. */
 size_t cache__shard_turn(struct cache_shard *s, size_t wanted, struct cache_handle **evicted);
 
-/* Unlink what the table has in the buckets [begin, limit); the same kind of chain. */
-struct cache_handle *cache__shard_take(struct cache_shard *s, uint64_t table, size_t begin,
-                                       size_t limit);
+/* Unlink what the table has in the SHARD_BUCKETS_MAX buckets from `begin` on; the same kind of
+ * chain. */
+struct cache_handle *cache__shard_take(struct cache_shard *s, uint64_t table, size_t begin);
+
+/* What the shard itself takes, without its handles. */
+size_t cache__shard_bytes(const struct cache_shard *s);
 
 struct sst_zstd_pool *sst__cache_zstd(const struct cache *c);
 

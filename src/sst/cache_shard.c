@@ -126,26 +126,41 @@ cache__shard_turn(struct cache_shard *s, size_t wanted, struct cache_handle **ev
     return gained;
 }
 
-struct cache_handle *
-cache__shard_take(struct cache_shard *s, uint64_t table, size_t begin, size_t limit)
+/* Unlink what the table has in one bucket, and chain it to `*taken`. */
+static void
+take_bucket(struct cache_shard *s, uint64_t table, size_t bucket, struct cache_handle **taken)
 {
+    struct cache_handle *h = s->buckets[bucket];
+
+    while (h != NULL) {
+        struct cache_handle *next = h->chain;
+
+        if (h->table == table) {
+            unlink_handle(s, h);
+            h->chain = *taken;
+            *taken = h;
+        }
+        h = next;
+    }
+}
+
+struct cache_handle *
+cache__shard_take(struct cache_shard *s, uint64_t table, size_t begin)
+{
+    size_t left = s->bucket_count - begin;
+    size_t limit = begin + (left < SHARD_BUCKETS_MAX ? left : SHARD_BUCKETS_MAX);
     struct cache_handle *taken = NULL;
 
+    ASSERT(begin < s->bucket_count);
     lock_take(&s->lock);
-    for (size_t i = begin; i < limit; i++) {
-        struct cache_handle *h = s->buckets[i];
-
-        while (h != NULL) {
-            struct cache_handle *next = h->chain;
-
-            if (h->table == table) {
-                unlink_handle(s, h);
-                h->chain = taken;
-                taken = h;
-            }
-            h = next;
-        }
-    }
+    for (size_t bucket = begin; bucket < limit; bucket++)
+        take_bucket(s, table, bucket, &taken);
     lock_drop(&s->lock);
     return taken;
+}
+
+size_t
+cache__shard_bytes(const struct cache_shard *s)
+{
+    return sizeof(*s) + s->bucket_count * sizeof(struct cache_handle *);
 }

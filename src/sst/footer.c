@@ -68,16 +68,18 @@ sst__footer_decode(const uint8_t bytes[FOOTER_BYTES], uint64_t table, uint64_t o
     };
 
     if (get_u64le(bytes + AT_CHECKSUM) != checksum ||
-        memcmp(bytes + AT_MAGIC, magic, sizeof(magic)) != 0)
+        memcmp(bytes + AT_MAGIC, magic, sizeof(magic)) != 0) {
         return err_raise(err, ST_CORRUPT,
                          "table %s: the footer at %" PRIu64 " is damaged, or is "
                          "not that of table %" PRIu64,
                          path, offset, table);
-    if (format != TABLE_FORMAT)
+    }
+    if (format != TABLE_FORMAT) {
         return err_raise(err, ST_INVALID,
                          "table %s: written in format %" PRIu32 " by a newer release; this one "
                          "reads up to format %d",
                          path, format, TABLE_FORMAT);
+    }
     if (get_u64le(bytes + AT_TABLE) != table || !extents_fit(&f, offset))
         return err_raise(err, ST_CORRUPT, "table %s: the footer at %" PRIu64 " contradicts itself",
                          path, offset);

@@ -45,11 +45,11 @@ sst__read_exactly(struct file *file, enum table_mode mode, uint64_t offset, void
         st = file_try_read(file, offset, out, size, &got, err);
     if (st != ST_OK)
         return st;
-    if (got != size)
-        return err_raise(err, ST_CORRUPT,
-                         "table %s: ends at %" PRIu64 ", %zu bytes short of what it should hold",
-                         file_path(file), offset + got, size - got);
-    return ST_OK;
+    if (got == size)
+        return ST_OK;
+    return err_raise(err, ST_CORRUPT,
+                     "table %s: ends at %" PRIu64 ", %zu bytes short of what it should hold",
+                     file_path(file), offset + got, size - got);
 }
 
 enum status
@@ -60,10 +60,11 @@ sst__open_block(const struct table *t, uint64_t offset, struct slice bytes, stru
 
     ASSERT(bytes.size > TRAILER_BYTES);
     if (get_u64le(bytes.data + covered) !=
-        hash64_seeded(slice_of(bytes.data, covered), sst__seed(t->info->number, offset)))
+        hash64_seeded(slice_of(bytes.data, covered), sst__seed(t->info->number, offset))) {
         return err_raise(err, ST_CORRUPT,
                          "table %s: the block of %zu bytes at %" PRIu64 " is damaged",
                          file_path(t->file), bytes.size, offset);
+    }
     *payload = slice_of(bytes.data, bytes.size - TRAILER_BYTES);
     *kind = bytes.data[covered - 1];
     return ST_OK;
@@ -172,11 +173,12 @@ sst__check_properties(const struct table *t, struct err *err)
 
     if (st != ST_OK)
         return st;
-    if (!sst__properties_match(part.payload, t->info, &what))
+    if (!sst__properties_match(part.payload, t->info, &what)) {
         st = err_raise(err, ST_CORRUPT,
                        "table %s: the properties at %" PRIu64 " and the manifest disagree about "
                        "the %s",
                        file_path(t->file), offset, what);
+    }
     part_release(&part);
     return st;
 }
@@ -189,6 +191,7 @@ sst__unload(struct table *t)
     part_release(&t->filter_part);
 }
 
+/* NOLINTBEGIN(readability-function-size): what to open, what to check it against, whom to charge */
 enum status
 table_open(struct env *env, const char *path, const struct table_info *info, struct cache *cache,
            struct budget *budget, struct table **out, struct err *err)
@@ -223,6 +226,7 @@ table_open(struct env *env, const char *path, const struct table_info *info, str
     *out = t;
     return ST_OK;
 }
+/* NOLINTEND(readability-function-size) */
 
 void
 table_close(struct table *t)
@@ -311,8 +315,7 @@ table_may_contain(const struct table *t, uint64_t hash)
 
 /* Look into the one block that can hold the answer. */
 static enum status
-find_in_block(const struct table *t, uint64_t offset, struct slice bytes, struct slice key,
-              version_t snapshot, struct entry *out, struct err *err)
+find_in_block(struct slice bytes, struct slice key, version_t snapshot, struct entry *out)
 {
     struct sst_block block;
     struct sst_hit hit;
@@ -322,10 +325,10 @@ find_in_block(const struct table *t, uint64_t offset, struct slice bytes, struct
     st = sst__block_parse(bytes, &block);
     if (st == ST_OK)
         st = sst__block_find(&block, key, snapshot, &hit);
-    if (st == ST_CORRUPT)
-        return sst__bad_block(t, offset, st, err);
-    if (st != ST_OK || !hit.same_key)
-        return ST_NOT_FOUND; /* past its end, the next block starts beyond the separator */
+    if (st != ST_OK)
+        return st;
+    if (!hit.same_key)
+        return ST_NOT_FOUND;
     *out = (struct entry){ .key = key,
                            .value = hit.item.value,
                            .version = hit.item.version,
@@ -349,11 +352,13 @@ table_get(struct table *t, struct slice key, version_t snapshot, enum table_mode
     st = sst__cached_block(t, &handle, mode, &pin, err);
     if (st != ST_OK)
         return st;
-    st = find_in_block(t, handle.offset, cache_block(pin), key, snapshot, &found->entry, err);
-    if (st != ST_OK) {
-        cache_release(pin);
-        return st;
+    st = find_in_block(cache_block(pin), key, snapshot, &found->entry);
+    if (st == ST_OK) {
+        found->pin = pin;
+        return ST_OK;
     }
-    found->pin = pin;
-    return ST_OK;
+    cache_release(pin);
+    if (st == ST_NOT_FOUND) /* also past its end: the next block starts beyond the separator */
+        return st;
+    return sst__bad_block(t, handle.offset, st, err);
 }

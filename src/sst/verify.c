@@ -245,12 +245,12 @@ check_file(struct verifier *v, struct err *err)
         st = slide(v, window_end(v), window_end(v) + 1, err);
     if (st != ST_OK)
         return st;
-    if (hash_stream_value(v->checksum) != v->table.info->checksum)
-        return err_raise(err, ST_CORRUPT,
-                         "table %s: every block is intact, but the file is not the one that its "
-                         "manifest names",
-                         file_path(v->table.file));
-    return ST_OK;
+    if (hash_stream_value(v->checksum) == v->table.info->checksum)
+        return ST_OK;
+    return err_raise(err, ST_CORRUPT,
+                     "table %s: every block is intact, but the file is not the one that its "
+                     "manifest names",
+                     file_path(v->table.file));
 }
 
 static enum status

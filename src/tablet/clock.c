@@ -1,6 +1,7 @@
 /*
- * INVARIANT C1  node_clock_ms() never decreases as boot_ns grows: a slew
- * subtracts at most CLOCK_SLEW_PPM millionths of the boot time that has passed.
+ * INVARIANT C1  node_clock_ms() never decreases.  A slew backwards is at most
+ * CLOCK_SLEW_PPM millionths of the boot time that has passed, but it comes all
+ * at once; so the highest time that was told is kept, and told again.
  */
 #include "tablet/clock.h"
 
@@ -17,6 +18,7 @@ node_clock_init(struct node_clock *c, uint64_t wall_ms, uint64_t floor_ms, uint6
     c->start_ns = boot_ns;
     c->slewed_ns = boot_ns;
     atomic_init(&c->slew_ns, 0);
+    atomic_init(&c->last_ms, c->start_ms);
 }
 
 static int64_t
@@ -27,9 +29,17 @@ elapsed_ns(const struct node_clock *c, uint64_t boot_ns)
 }
 
 uint64_t
-node_clock_ms(const struct node_clock *c, uint64_t boot_ns)
+node_clock_ms(struct node_clock *c, uint64_t boot_ns)
 {
-    return c->start_ms + (uint64_t)(elapsed_ns(c, boot_ns) / NS_PER_MS);
+    uint64_t now_ms = c->start_ms + (uint64_t)(elapsed_ns(c, boot_ns) / NS_PER_MS);
+    uint64_t last_ms = atomic_load_explicit(&c->last_ms, memory_order_relaxed);
+
+    while (now_ms > last_ms) {
+        if (atomic_compare_exchange_weak_explicit(&c->last_ms, &last_ms, now_ms,
+                                                  memory_order_relaxed, memory_order_relaxed))
+            return now_ms;
+    }
+    return last_ms; /* C1 */
 }
 
 void

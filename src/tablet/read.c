@@ -75,13 +75,9 @@ offsets_to_pointers(struct request *r)
     }
 }
 
-/* No snapshot holds `version`: a memtable that became a table meanwhile may have dropped what was
- * visible at it.  Then a job reads, with a snapshot. */
 static enum status
-read_many(struct tablet *t, struct request *r, uint64_t now_ms)
+read_many(struct tablet *t, struct request *r, version_t version, uint64_t now_ms)
 {
-    uint64_t flushed = lsm_flushed(t->lsm).index;
-    version_t version = lsm_visible(t->lsm);
     struct lsm_found found;
     enum status st = ST_OK;
 
@@ -94,8 +90,6 @@ read_many(struct tablet *t, struct request *r, uint64_t now_ms)
         st = keep_copy(r, &r->results[i]);
         lsm_found_release(&found);
     }
-    if (lsm_flushed(t->lsm).index != flushed)
-        return ST_WOULD_BLOCK;
     if (st == ST_OK)
         offsets_to_pointers(r);
     return st;
@@ -106,18 +100,17 @@ read_many(struct tablet *t, struct request *r, uint64_t now_ms)
 static enum status
 results_from_cold(struct tablet *t, struct request *r)
 {
-    uint8_t room[LIMIT_STORED_KEY_BYTES];
     struct cold_read *c = r->cold;
 
     if (c->status != ST_OK) {
         r->err = c->err;
         return c->status;
     }
+    ASSERT(c->key_count == r->op_count);
     for (uint32_t i = 0; i < r->op_count; i++) {
-        const struct cold_key *k = cold_find(c, stored_key(KEY_USER, r->ops[i].key, room));
+        const struct cold_key *k = &c->keys[i]; /* all keys were read, in order */
         struct current now = { 0 };
 
-        ASSERT(k != NULL);
         if (k->present)
             current_judge(&now, &k->found.entry, tablet_now_ms(t, loop_now_ns(r->home)));
         op_read(&r->ops[i], &now, &r->results[i]);
@@ -163,19 +156,37 @@ answer(struct request *r, enum status st)
 static enum status
 read_in_place(struct tablet *t, struct tablet_reader *reader, struct request *r, uint64_t now_ms)
 {
+    uint64_t generation = lsm_generation(t->lsm);
     struct lsm_found found;
     enum status st;
 
     epoch_enter(reader->epoch, &reader->slot);
-    st = read_one(t, &r->ops[0], VERSION_MAX, now_ms, &found, &r->results[0], &r->err);
+    st = read_one(t, &r->ops[0], lsm_visible(t->lsm), now_ms, &found, &r->results[0], &r->err);
     if (st == ST_OK) {
-        (void)answer(r, ST_OK);
+        if (lsm_generation(t->lsm) == generation)
+            (void)answer(r, ST_OK);
+        else
+            st = ST_WOULD_BLOCK;
         lsm_found_release(&found);
     }
     epoch_leave(reader->epoch, &reader->slot);
     return st;
 }
 
+static enum status
+read_copies(struct tablet *t, struct tablet_reader *reader, struct request *r, uint64_t now_ms)
+{
+    uint64_t generation = lsm_generation(t->lsm);
+    enum status st;
+
+    epoch_enter(reader->epoch, &reader->slot);
+    st = read_many(t, r, lsm_visible(t->lsm), now_ms);
+    epoch_leave(reader->epoch, &reader->slot);
+    return lsm_generation(t->lsm) == generation ? st : ST_WOULD_BLOCK;
+}
+
+/* No snapshot holds the version that is read at: a flush or a clear meanwhile may have dropped what
+ * was visible at it.  Then, as when only the disk knows, a job reads, with a snapshot. */
 bool
 tablet_read(struct tablet *t, struct tablet_reader *reader, struct request *r)
 {
@@ -195,9 +206,7 @@ tablet_read(struct tablet *t, struct tablet_reader *reader, struct request *r)
         if (st == ST_OK)
             return true;
     } else {
-        epoch_enter(reader->epoch, &reader->slot);
-        st = read_many(t, r, now_ms);
-        epoch_leave(reader->epoch, &reader->slot);
+        st = read_copies(t, reader, r, now_ms);
     }
     if (st == ST_WOULD_BLOCK) {
         st = go_cold(t, reader, r);

@@ -18,6 +18,7 @@ request_done(struct request *r)
 
     r->scratch = (struct buf){ 0 };
     r->cold = NULL;
+    (*r->under_way)--;
     r->done(r);
     buf_release(&scratch);
     cold_destroy(cold);

@@ -143,6 +143,7 @@ struct request {
     struct list link;
     struct cold_read *cold; /* what a job has read for it, or is reading */
     struct buf scratch;     /* values of the results, when they are not borrowed */
+    uint64_t *under_way;    /* one less when it is done; on `home` */
 };
 
 /* What was committed at one moment, kept readable (kv_snapshot_open). */

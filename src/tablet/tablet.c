@@ -93,10 +93,10 @@ tablet_lsm(const struct tablet *t)
     return t->lsm;
 }
 
-uint64_t
-tablet_pending(const struct tablet *t)
+bool
+tablet_idle(const struct tablet *t)
 {
-    return t->request_count;
+    return t->request_count == 0 && list_empty(&t->reader.cold);
 }
 
 version_t
@@ -277,24 +277,42 @@ tablet__finish(struct tablet *t, struct request *r, enum status st)
     request_done_at_home(r, t->loop);
 }
 
-static bool
-same_origin_in(const struct list *head, const struct request *r)
+static struct request *
+first_of_origin(const struct list *head, uint64_t origin)
 {
     list_each (at, head) {
-        if (container_of(at, struct request, link)->origin == r->origin)
-            return true;
+        struct request *r = container_of(at, struct request, link);
+
+        if (r->origin == origin)
+            return r;
     }
-    return false;
+    return NULL;
 }
 
-/* Put the request behind a parked one of its origin, if there is one (B1). */
+/* Put the request behind a parked one of its origin, or behind those that already follow one (B1). */
 static bool
 follows_parked(struct tablet *t, struct request *r)
 {
-    if (list_empty(&t->parked) || !(same_origin_in(&t->parked, r) || same_origin_in(&t->behind, r)))
+    if (list_empty(&t->parked) && list_empty(&t->behind))
+        return false;
+    if (first_of_origin(&t->parked, r->origin) == NULL &&
+        first_of_origin(&t->behind, r->origin) == NULL)
         return false;
     list_push_back(&t->behind, &r->link);
     return true;
+}
+
+static void
+serve_or_wait(struct tablet *t, struct request *r)
+{
+    if (list_empty(&t->waiting) && serve(t, r))
+        return;
+    if (t->waiting_count >= WAITING_MAX) {
+        tablet__finish(t, r, ST_BUSY);
+        return;
+    }
+    list_push_back(&t->waiting, &r->link);
+    t->waiting_count++;
 }
 
 static void
@@ -316,37 +334,22 @@ drain_waiting(struct tablet *t)
 static void
 admit(struct tablet *t, struct request *r)
 {
-    if (follows_parked(t, r))
-        return;
-    if (list_empty(&t->waiting) && serve(t, r))
-        return;
-    if (t->waiting_count >= WAITING_MAX) {
-        tablet__finish(t, r, ST_BUSY);
-        return;
-    }
-    list_push_back(&t->waiting, &r->link);
-    t->waiting_count++;
+    if (!follows_parked(t, r))
+        serve_or_wait(t, r);
 }
 
-/* The parked request of this origin is gone: those behind it follow, until one parks again. */
+/* The parked request of this origin is gone: those behind it follow, one at a time and each leaving
+ * `behind` only when it is served, until one parks again.  What its `done` submits comes last (B1). */
 static void
 release_behind(struct tablet *t, uint64_t origin)
 {
-    struct list *at = t->behind.next;
-    struct list ready;
+    struct request *r;
 
-    list_init(&ready);
-    while (at != &t->behind) {
-        struct request *r = container_of(at, struct request, link);
-
-        at = at->next;
-        if (r->origin != origin)
-            continue;
+    while (first_of_origin(&t->parked, origin) == NULL &&
+           (r = first_of_origin(&t->behind, origin)) != NULL) {
         list_remove(&r->link);
-        list_push_back(&ready, &r->link);
+        serve_or_wait(t, r);
     }
-    while ((at = list_pop_front(&ready)) != NULL)
-        admit(t, container_of(at, struct request, link));
 }
 
 static void
@@ -388,20 +391,36 @@ frees_space(const struct request *r)
     return true;
 }
 
+/* A stall lasts from the first write that must wait to the next one that need not; it is counted
+ * under what began it (P7). */
+static void
+note_stall(struct tablet *t, enum engine_stall stall)
+{
+    uint64_t now_ns = loop_now_ns(t->loop);
+
+    if (stall != ENGINE_STALL_NONE && t->stall == ENGINE_STALL_NONE) {
+        t->stall = stall;
+        t->stall_since_ns = now_ns;
+    }
+    if (stall == ENGINE_STALL_NONE && t->stall != ENGINE_STALL_NONE) {
+        engine_count_stall(t->engine, t->stall, now_ns - t->stall_since_ns);
+        t->stall = ENGINE_STALL_NONE;
+    }
+}
+
 /* May the request write now?  ST_OK; ST_BUSY: it must wait; else: it is refused. */
 static enum status
 may_write(struct tablet *t, const struct request *r)
 {
-    enum status health = engine_log_health(t->engine);
+    enum engine_stall stall;
 
-    if (health != ST_OK)
+    if (engine_log_health(t->engine) != ST_OK)
         return ST_IO;
     if (engine_space(t->engine) == ENGINE_SPACE_LOW && !frees_space(r))
         return ST_NO_SPACE;
-    t->stall = engine_tree_stall(t->tree);
-    if (t->pending_bytes > PENDING_BYTES_MAX)
-        t->stall = ENGINE_STALL_LOG;
-    return t->stall == ENGINE_STALL_NONE ? ST_OK : ST_BUSY;
+    stall = t->pending_bytes > PENDING_BYTES_MAX ? ENGINE_STALL_LOG : engine_tree_stall(t->tree);
+    note_stall(t, stall);
+    return stall == ENGINE_STALL_NONE ? ST_OK : ST_BUSY;
 }
 
 /* B4.  False: the clock is beyond the ceiling, and a higher one is on its way. */
@@ -416,19 +435,6 @@ under_ceiling(struct tablet *t)
         t->ceiling_proposed =
             tablet__propose_small(t, BODY_CEILING, now_ms + CEILING_AHEAD_MS, NULL, NULL) == ST_OK;
     return now_ms <= ceiling_ms || engine_log_health(t->engine) != ST_OK;
-}
-
-static void
-note_stall(struct tablet *t, bool served)
-{
-    uint64_t now_ns = loop_now_ns(t->loop);
-
-    if (!served && t->stall != ENGINE_STALL_NONE && t->stall_since_ns == 0)
-        t->stall_since_ns = now_ns;
-    if (served && t->stall_since_ns != 0) {
-        engine_count_stall(t->engine, t->stall, now_ns - t->stall_since_ns);
-        t->stall_since_ns = 0;
-    }
 }
 
 /* The results are ready: to the log, or behind the barrier.  False: no room in the log. */
@@ -446,7 +452,7 @@ conclude(struct unit *u)
     else
         st = tablet__propose_barrier(t, r);
     if (st == ST_BUSY) {
-        t->stall = ENGINE_STALL_LOG;
+        note_stall(t, ENGINE_STALL_LOG);
         return false;
     }
     if (st != ST_OK)
@@ -466,7 +472,6 @@ serve(struct tablet *t, struct request *r)
 
     if (writes) {
         st = may_write(t, r);
-        note_stall(t, st != ST_BUSY);
         if (st == ST_BUSY)
             return false;
         if (st != ST_OK) {

@@ -30,9 +30,9 @@ struct tablet;
 struct tablet_options {
     struct engine *engine;
     struct engine_tree *tree;
-    struct loop *loop;              /* the owner; NULL for start-up code only (offline tools) */
-    const struct node_clock *clock; /* borrowed; outlives the tablet */
-    uint64_t node;                  /* our id: the one member, and its vote */
+    struct loop *loop;        /* the owner; NULL for start-up code only (offline tools) */
+    struct node_clock *clock; /* borrowed; outlives the tablet */
+    uint64_t node;            /* our id: the one member, and its vote */
 };
 
 /* NULL when out of memory. */
@@ -76,8 +76,8 @@ void tablet_moved(struct tablet *t);
 enum { TABLET_TICK_MS = 50 };
 void tablet_tick(struct tablet *t);
 
-/* Requests that were taken and not answered. */
-uint64_t tablet_pending(const struct tablet *t);
+/* Every request that was taken is answered, and no job reads for one that was given up. */
+bool tablet_idle(const struct tablet *t);
 
 /* ------------------------------------------------------------------ reading anywhere */
 

@@ -37,7 +37,7 @@ struct tablet {
     struct engine_tree *tree;
     struct lsm *lsm;
     struct loop *loop;
-    const struct node_clock *clock;
+    struct node_clock *clock;
     uint64_t id;
     struct tablet_reader reader; /* the owner's */
 
@@ -62,7 +62,7 @@ struct tablet {
     struct list behind;  /* requests behind a parked one of the same origin; in order */
     uint64_t waiting_count;
     uint64_t request_count;  /* taken and not answered */
-    enum engine_stall stall; /* why the head of `waiting` waits, for the statistics */
+    enum engine_stall stall; /* what began the present stall of writes; NONE: there is none */
     uint64_t stall_since_ns;
 
     struct arena arena; /* values made by the evaluation under way */

@@ -140,20 +140,21 @@ TEST(cache_hands_out_what_it_cannot_keep)
 /* A large block may take the room of many shards. */
 TEST(cache_makes_room_in_other_shards)
 {
-    struct cache *c = cache_create(64 << 20, NULL);
+    enum { CAPACITY = 64 << 20, LARGE = 16 << 20 };
+    struct cache *c = cache_create(CAPACITY, NULL);
 
     for (uint64_t i = 0; i < 20000; i++)
         cache_release(add(c, 1, i, 4096));
-    cache_release(add(c, 2, 0, 16 << 20));
+    cache_release(add(c, 2, 0, LARGE));
     EXPECT(has(c, 2, 0));
-    EXPECT(bytes_of(c) <= 64 << 20);
+    EXPECT(bytes_of(c) <= CAPACITY);
     cache_destroy(c);
 }
 
 /* CLOCK: a scan of blocks that are read once passes through; what is used again stays. */
 TEST(cache_scans_do_not_drive_out_what_is_used)
 {
-    enum { USED = 50, SCANNED = 180, ROUNDS = 100 };
+    enum { USED = 50, LOADED_MAX = 99, SCANNED = 180, ROUNDS = 100 };
     struct cache *c = cache_create(1 << 20, NULL);
     uint64_t loaded = 0;
 
@@ -167,7 +168,7 @@ TEST(cache_scans_do_not_drive_out_what_is_used)
         for (uint64_t i = 0; i < SCANNED; i++)
             cache_release(add(c, 2, round * SCANNED + i, 4096));
     }
-    EXPECT(loaded < 2 * USED); /* in order of arrival, each would be loaded every other round */
+    EXPECT(loaded <= LOADED_MAX); /* in order of arrival, each would be loaded every other round */
     cache_destroy(c);
 }
 

@@ -126,50 +126,64 @@ check_find(const struct sst_index *x, const struct model *m, const uint64_t *off
     sst__block_iter_release(&it);
 }
 
-/* Keys that share much, little and nothing, so that the prefix array does all, some and none. */
+/* Separators that share nothing, something, and so much that they differ only beyond the eight
+ * bytes after what all share. */
+static struct model
+make_separators(struct prng *p, int kind, uint64_t count)
+{
+    struct model m = { 0 };
+
+    for (uint64_t i = 0; i < count; i++) {
+        uint8_t key[KEY_MAX] = "a shared beginning ";
+        size_t head = kind == 0 ? 0 : 19;
+        struct slice tail = model_key(prng_next(p) % 5000, key + head, KEY_MAX - head);
+        struct entry e = { .key = slice_of(key, head + tail.size), .version = i + 1 };
+
+        if (kind == 2) {
+            uint64_t far = __builtin_bswap64(i / 4);
+
+            memset(key + head, 0xff, 11);
+            memcpy(key + 30, &far, 8);
+            key[head] = i < 8 ? 'a' : 0xff;
+            e.key.size = 38;
+        }
+        model_put(&m, &e);
+    }
+    return m;
+}
+
+static void
+check_around(const struct sst_index *x, const struct model *m, struct prng *p)
+{
+    uint64_t offsets[512] = { 0 };
+
+    for (size_t i = 1; i < m->count; i++)
+        offsets[i] = offsets[i - 1] + BLOCK_SIZE + (i - 1) % 7;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct entry *e = &m->entries[i];
+        uint8_t other[KEY_MAX];
+
+        for (int d = -1; d <= 1; d++)
+            check_find(x, m, offsets, e->key, e->version + (version_t)d);
+        check_find(x, m, offsets, model_key(prng_next(p), other, KEY_MAX), 3);
+        check_find(x, m, offsets, slice_of(e->key.data, prng_below(p, e->key.size + 1)),
+                   VERSION_MAX);
+    }
+}
+
 TEST(index_finds_the_first_block_whose_separator_is_not_before)
 {
     struct prng p;
 
     prng_init(&p, test_seed(82));
     for (int round = 0; round < 40; round++) {
-        uint64_t offsets[512];
-        struct model m = { 0 };
+        struct model m = make_separators(&p, round % 3, 1 + (uint64_t)round * 10);
         struct sst_index x;
-        struct buf bytes;
         uint64_t data_bytes;
+        struct buf bytes = make_index(&m, &data_bytes);
 
-        for (uint64_t i = 0; i < 1 + (uint64_t)round * 10; i++) {
-            uint8_t key[KEY_MAX] = "a shared beginning ";
-            size_t head = round % 3 == 0 ? 0 : 19;
-            struct slice tail = model_key(prng_next(&p) % 5000, key + head, KEY_MAX - head);
-            struct entry e = { .key = slice_of(key, head + tail.size), .version = i + 1 };
-
-            if (round % 3 == 2) { /* differ only beyond the eight bytes after the common ones */
-                uint64_t far = __builtin_bswap64(i / 4);
-
-                memset(key + head, 0xff, 11);
-                memcpy(key + 30, &far, 8);
-                key[head] = i < 8 ? 'a' : 0xff;
-                e.key.size = 38;
-            }
-            model_put(&m, &e);
-        }
-        bytes = make_index(&m, &data_bytes);
-        offsets[0] = 0;
-        for (size_t i = 1; i < m.count; i++)
-            offsets[i] = offsets[i - 1] + BLOCK_SIZE + (i - 1) % 7;
         EXPECT_OK(sst__index_open(buf_slice(&bytes), m.count, data_bytes, &x));
-        for (size_t i = 0; i < m.count; i++) {
-            uint8_t other[KEY_MAX];
-
-            for (int d = -1; d <= 1; d++)
-                check_find(&x, &m, offsets, m.entries[i].key, m.entries[i].version + (version_t)d);
-            check_find(&x, &m, offsets, model_key(prng_next(&p), other, KEY_MAX), 3);
-            check_find(&x, &m, offsets,
-                       slice_of(m.entries[i].key.data, prng_below(&p, m.entries[i].key.size + 1)),
-                       VERSION_MAX);
-        }
+        check_around(&x, &m, &p);
         sst__index_release(&x);
         buf_release(&bytes);
         model_release(&m);
