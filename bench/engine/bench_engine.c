@@ -509,11 +509,11 @@ main(int argc, char **argv)
         .words = ~0U,
         .only = ~0U,
         .writes_per_second = 20000,
-        .dir = "bench-engine-data",
     };
     const char *full = getenv("BENCH_FULL");
     int option;
 
+    snprintf(plan.dir, sizeof(plan.dir), "bench-engine-%ld", (long)getpid());
     if (full != NULL && full[0] != '\0')
         set_full(&plan);
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)

@@ -37,6 +37,7 @@ reactor_release(struct reactor *r)
 
     if (r->loop == NULL)
         return; /* never begun */
+    loop_set_after(r->loop, NULL, NULL);
     while (!list_empty(&r->sessions))
         session_close(container_of(r->sessions.next, struct session, link));
     ASSERT(r->call_count == 0); /* kv has given back every request */
@@ -108,6 +109,29 @@ close_stuck(struct reactor *r, uint64_t now_ns)
     }
 }
 
+/* Somebody was refused for want of room: whoever holds much of it, and has not moved for as long as
+ * the other has waited, makes room. */
+static void
+close_holders(struct reactor *r, uint64_t now_ns)
+{
+    uint64_t patience_ns = (uint64_t)atomic_load(&r->api->deadline_ms) * 1000000;
+    bool requests = room_was_missed(&r->room, ROOM_REQUEST);
+    bool replies = room_was_missed(&r->room, ROOM_REPLY);
+    struct list *at = r->sessions.next;
+
+    while ((requests || replies) && at != &r->sessions) {
+        struct session *s = container_of(at, struct session, link);
+        bool stalled = requests && session_held_bytes(s) > HOLDER_BYTES_MIN &&
+                       now_ns - s->active_ns >= patience_ns;
+        bool stuck =
+            replies && s->output.pending > HOLDER_BYTES_MIN && now_ns - s->sent_ns >= patience_ns;
+
+        at = at->next;
+        if (stalled || stuck)
+            session_close(s);
+    }
+}
+
 static void
 close_all(struct reactor *r)
 {
@@ -124,6 +148,7 @@ tick(void *ctx)
     r->tick = TICK_NONE;
     close_idle(r, now_ns);
     close_stuck(r, now_ns);
+    close_holders(r, now_ns);
     if (r->draining && now_ns >= r->drain_deadline_ns)
         close_all(r);
 }

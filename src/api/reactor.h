@@ -18,6 +18,9 @@ enum {
     /* Free calls that a reactor keeps. */
     CALL_POOL_MAX = 4096,
 
+    /* Less than this is not worth a connection's end. */
+    HOLDER_BYTES_MIN = 64 << 10,
+
     REACTOR_TICK_MS = 250,
     REACTOR_TICK_BUSY_MS = 5, /* while somebody waits for room */
 };

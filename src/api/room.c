@@ -21,16 +21,28 @@ room_shares_init(struct room_shares *shares, struct budget *budget)
     size_t limit = budget->limit / SHARE_OF_BUDGET;
 
     shares->budget = budget;
-    for (int kind = 0; kind < ROOM_KIND_COUNT; kind++)
+    for (int kind = 0; kind < ROOM_KIND_COUNT; kind++) {
         budget_init(&shares->share[kind], limit > SHARE_BYTES_MIN ? limit : SHARE_BYTES_MIN);
+        atomic_init(&shares->missed[kind], 0);
+    }
 }
 
 void
 room_init(struct room *room, struct room_shares *shares)
 {
-    room->shares = shares;
+    *room = (struct room){ .shares = shares };
     for (int kind = 0; kind < ROOM_KIND_COUNT; kind++)
         list_init(&room->waiting[kind]);
+}
+
+bool
+room_was_missed(struct room *room, enum room_kind kind)
+{
+    uint64_t missed = atomic_load(&room->shares->missed[kind]);
+    bool news = missed != room->seen[kind];
+
+    room->seen[kind] = missed;
+    return news;
 }
 
 static bool
@@ -137,6 +149,7 @@ expire(struct room *room, enum room_kind kind, uint64_t now_ns)
             continue;
         list_remove(&wait->link);
         list_push_back(&late, &wait->link);
+        atomic_fetch_add(&room->shares->missed[kind], 1);
     }
     while ((at = list_pop_front(&late)) != NULL) {
         struct room_wait *wait = container_of(at, struct room_wait, link);

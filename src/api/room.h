@@ -9,6 +9,8 @@
 #ifndef API_ROOM_H
 #define API_ROOM_H
 
+#include <stdint.h>
+
 #include "base/budget.h"
 #include "base/list.h"
 #include "base/status.h"
@@ -19,6 +21,7 @@ enum room_kind { ROOM_REQUEST, ROOM_REPLY, ROOM_KIND_COUNT };
 struct room_shares {
     struct budget *budget; /* of the node; every share is charged to it, too */
     struct budget share[ROOM_KIND_COUNT];
+    _Atomic uint64_t missed[ROOM_KIND_COUNT]; /* how often a deadline has passed without a grant */
 };
 
 void room_shares_init(struct room_shares *shares, struct budget *budget);
@@ -26,6 +29,7 @@ void room_shares_init(struct room_shares *shares, struct budget *budget);
 /* One reactor's line. */
 struct room {
     struct room_shares *shares;
+    uint64_t seen[ROOM_KIND_COUNT];       /* of `missed` */
     struct list waiting[ROOM_KIND_COUNT]; /* struct room_wait */
 };
 
@@ -52,6 +56,9 @@ void room_await(struct room *room, enum room_kind kind, struct room_wait *wait, 
                 uint64_t deadline_ns);
 bool room_waits(const struct room_wait *wait);
 void room_wait_cancel(struct room_wait *wait);
+
+/* Has somebody, on any reactor, been refused since this was asked last? */
+bool room_was_missed(struct room *room, enum room_kind kind);
 
 /* Does anybody wait here? */
 bool room_busy(const struct room *room);

@@ -186,6 +186,14 @@ session_call_ended(struct session *s)
     session_mark_dirty(s);
 }
 
+size_t
+session_held_bytes(const struct session *s)
+{
+    size_t queued = s->transaction == NULL ? 0 : s->transaction->bytes;
+
+    return input_inside_command(&s->input) ? queued + input_held_bytes(&s->input) : queued;
+}
+
 uint64_t
 session_deadline_ns(const struct session *s)
 {

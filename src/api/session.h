@@ -111,6 +111,9 @@ void session_call_ended(struct session *s);
 /* Free what is left; no call is. */
 void session_destroy(struct session *s);
 
+/* Bytes of an unfinished command, and of a MULTI's queue. */
+size_t session_held_bytes(const struct session *s);
+
 /* When a request that begins now must have ended. */
 uint64_t session_deadline_ns(const struct session *s);
 enum durability session_durability(const struct session *s);

@@ -59,10 +59,10 @@ check_options(const struct engine_options *o, struct err *err)
     if (o->trees.memtable_bytes < MEMTABLE_BYTES_MIN)
         return err_raise(err, ST_INVALID, "a memtable of %zu bytes: 64 KB is the least",
                          o->trees.memtable_bytes);
-    if (o->budget_bytes < 2 * o->trees.memtable_bytes)
+    if (o->budget_bytes < o->trees.memtable_bytes + o->trees.memtable_bytes / 2)
         return err_raise(err, ST_INVALID,
-                         "a memory budget of %zu bytes: at least two memtables of "
-                         "%zu bytes must fit",
+                         "a memory budget of %zu bytes: one and a half memtables of %zu bytes must "
+                         "fit",
                          o->budget_bytes, o->trees.memtable_bytes);
     if (o->sync_interval_ms < SYNC_INTERVAL_MIN_MS)
         return err_raise(err, ST_INVALID, "a sync interval of %u ms: 10 ms is the least",
@@ -125,7 +125,7 @@ count_contents(void *ctx, const char *name)
     c->files++;
 }
 
-/* A store is born in this order: catalogue, then identity; with an identity it exists. */
+/* A store is born in this order: identity, catalogue, log. */
 static enum status
 create_store(struct engine *e, struct err *err)
 {
@@ -146,11 +146,40 @@ create_store(struct engine *e, struct err *err)
 }
 
 static enum status
+is_there(struct engine *e, const char *name, bool *there, struct err *err)
+{
+    char path[LIMIT_PATH_BYTES];
+    uint64_t size;
+    enum status st;
+
+    snprintf(path, sizeof(path), "%s/%s", e->dir, name);
+    st = env_stat(e->env, path, &size, err);
+    *there = st == ST_OK;
+    return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
+/* The creation was cut short: there is no log yet.  It may have been a sync of the folder that
+ * failed, after which the system shows names that no later sync makes durable; so what is there
+ * is written once more. */
+static enum status
+finish_creation(struct engine *e, struct err *err)
+{
+    bool there;
+    enum status st = is_there(e, "CATALOGUE", &there, err);
+
+    if (st == ST_OK && there)
+        st = engine__open_trees(e, err);
+    if (st != ST_OK || e->tree_count > 0)
+        return st; /* a log that is missing is found to be so by engine_recover() */
+    st = engine__store_identity(e, err);
+    return st == ST_OK ? engine__store_catalogue(e, 0, err) : st;
+}
+
+static enum status
 open_store(struct engine *e, struct err *err)
 {
     bool exists = false;
-    char path[LIMIT_PATH_BYTES];
-    uint64_t size;
+    bool has_log = false;
     enum status st = engine__load_identity(e, &exists, err);
 
     if (st != ST_OK)
@@ -159,18 +188,11 @@ open_store(struct engine *e, struct err *err)
         return err_raise(err, ST_EXISTS, "%s: there is a store already", e->dir);
     if (!exists)
         st = create_store(e, err);
+    if (st == ST_OK)
+        st = is_there(e, "log-0/CHAIN", &has_log, err);
     if (st != ST_OK)
         return st;
-
-    /* A store without a catalogue is one whose creation was cut short, if it has no log either. */
-    snprintf(path, sizeof(path), "%s/log-0/CHAIN", e->dir);
-    if (env_stat(e->env, path, &size, err) == ST_NOT_FOUND) {
-        snprintf(path, sizeof(path), "%s/CATALOGUE", e->dir);
-        st = env_stat(e->env, path, &size, err);
-        if (st == ST_NOT_FOUND)
-            st = engine__store_catalogue(e, 0, err);
-    }
-    return st == ST_OK ? engine__open_trees(e, err) : st;
+    return has_log ? engine__open_trees(e, err) : finish_creation(e, err);
 }
 
 static enum status
@@ -281,10 +303,12 @@ struct replaying {
     void *ctx;
 };
 
+/* What no watermark proves is made durable only after the replay, and its records all come with the
+ * same position: a memtable that ends in them has to wait (N6). */
 enum status
-engine__flush_replayed(struct engine_tree *tree, struct err *err)
+engine__flush_replayed(struct engine_tree *tree, wal_position at, struct err *err)
 {
-    while (lsm_flush_due(tree->lsm)) {
+    while (lsm_flush_due(tree->lsm) && atomic_load(&tree->applied) < at) {
         enum status st = lsm_flush(tree->lsm, err);
 
         if (st != ST_OK)
@@ -302,18 +326,19 @@ replay_record(void *ctx, const struct wal_record *record, wal_position at, struc
 
     if (tree != NULL && record->type == WAL_ENTRY && record->index <= lsm_flushed(tree->lsm).index)
         return ST_OK; /* its tables have it */
-    st = r->replay(r->ctx, tree, record, at, err);
-    if (st == ST_OK && tree != NULL)
-        st = engine__flush_replayed(tree, err);
-    return st;
+    if (tree != NULL) {
+        st = engine__flush_replayed(tree, at, err);
+        if (st != ST_OK)
+            return st;
+    }
+    return r->replay(r->ctx, tree, record, at, err);
 }
 
-/* Whatever was sealed during the replay was flushed at once. */
 static void
-forget_floors(void *ctx, struct engine_tree *tree)
+drop_floors(void *ctx, struct engine_tree *tree)
 {
     (void)ctx;
-    tree->floor_count = 0;
+    engine__drop_floors(tree);
 }
 
 enum status
@@ -340,7 +365,7 @@ engine_recover(struct engine *e, engine_replay_fn *replay, void *ctx, struct wal
         st = err_raise(err, ST_CORRUPT, "%s: missing, though the catalogue names trees", dir);
     if (st != ST_OK)
         return st;
-    engine_each_tree(e, forget_floors, NULL);
+    engine_each_tree(e, drop_floors, NULL);
     *report = e->recovery;
     e->recovering = false;
     e->last_end = wal_end(e->log);

@@ -70,6 +70,7 @@ struct engine {
     _Atomic uint32_t space; /* enum engine_space */
     _Atomic uint64_t free_bytes;
     struct file *reserve; /* NULL: not made yet, or spent */
+    bool reserve_spent;   /* and not made again */
     struct job monitor_job;
     _Atomic bool monitor_running;
     struct timer *tick_timer;
@@ -88,13 +89,15 @@ struct engine {
 
 #define NO_FLOOR UINT64_MAX
 
-/* engine.c: between two records of a replay no job runs, so memtables that have filled are flushed
- * by whoever applied to the tree; afterwards no memtable is sealed. */
-MUST_USE enum status engine__flush_replayed(struct engine_tree *tree, struct err *err);
+/* engine.c: in a replay no job runs, so a memtable that has filled is flushed by whoever is about
+ * to apply the record at `at` to its tree. */
+MUST_USE enum status engine__flush_replayed(struct engine_tree *tree, wal_position at,
+                                            struct err *err);
 
 /* identity.c */
 MUST_USE enum status engine__load_identity(struct engine *e, bool *exists, struct err *err);
 MUST_USE enum status engine__create_identity(struct engine *e, struct err *err);
+MUST_USE enum status engine__store_identity(struct engine *e, struct err *err);
 
 /* catalogue.c */
 enum { CATALOGUE_TREES_MAX = 1 << 20 };
@@ -118,12 +121,17 @@ MUST_USE enum status engine__flush_now(struct engine *e, bool sync, struct err *
 void engine__schedule(struct engine *e);
 /* Why flushes are put off for the moment; ST_OK: they are not. */
 enum status engine__flush_failure(const struct engine *e);
+/* Forget what the tree's tables hold by now. */
+void engine__drop_floors(struct engine_tree *tree);
 void engine__release_log(struct engine *e);
 void engine__await_jobs(struct engine *e);
 
 /* space.c */
 void engine__monitor(struct engine *e);
 bool engine__spend_reserve(struct engine *e);
+
+/* trees.c: what the memtables of all trees may take together. */
+size_t engine__memtable_share(const struct engine *e);
 
 /* tick.c */
 MUST_USE enum status engine__start_ticking(struct engine *e, struct err *err);

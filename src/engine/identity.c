@@ -89,10 +89,18 @@ engine__load_identity(struct engine *e, bool *exists, struct err *err)
 }
 
 enum status
+engine__store_identity(struct engine *e, struct err *err)
+{
+    uint8_t bytes[IDENTITY_BYTES];
+
+    encode(&e->identity, bytes);
+    return whole_file_replace(e->env, e->dir, "IDENTITY", slice_of(bytes, sizeof(bytes)), err);
+}
+
+enum status
 engine__create_identity(struct engine *e, struct err *err)
 {
     struct engine_identity *id = &e->identity;
-    uint8_t bytes[IDENTITY_BYTES];
 
     env_random(e->env, id->cluster, sizeof(id->cluster));
     do {
@@ -101,6 +109,5 @@ engine__create_identity(struct engine *e, struct err *err)
     } while (id->node == 0 || id->store == 0);
     id->created_ms = env_wall_ms(e->env);
     id->kind = e->options.kind;
-    encode(id, bytes);
-    return whole_file_replace(e->env, e->dir, "IDENTITY", slice_of(bytes, sizeof(bytes)), err);
+    return engine__store_identity(e, err);
 }

@@ -19,10 +19,23 @@ tree_at(struct engine *e, uint32_t index)
     struct engine_tree *tree = NULL;
 
     lock_take(&e->lock);
-    if (index < e->tree_count && !e->closing)
+    if (index < e->tree_count)
         tree = e->trees[index];
     lock_drop(&e->lock);
     return tree;
+}
+
+/* As tree_at(), for those who look for work: there is none when the engine closes.  (Whoever
+ * releases the log must see every tree to the very end: N1.) */
+static struct engine_tree *
+work_at(struct engine *e, uint32_t index)
+{
+    bool closing;
+
+    lock_take(&e->lock);
+    closing = e->closing;
+    lock_drop(&e->lock);
+    return closing ? NULL : tree_at(e, index);
 }
 
 /* ------------------------------------------------------------------ the log's release (N1) */
@@ -97,16 +110,15 @@ is_flush_due(struct engine *e)
 {
     struct engine_tree *tree;
 
-    for (uint32_t i = 0; (tree = tree_at(e, i)) != NULL; i++) {
+    for (uint32_t i = 0; (tree = work_at(e, i)) != NULL; i++) {
         if (lsm_flush_due(tree->lsm))
             return true;
     }
     return false;
 }
 
-/* What the tree's files hold now is no longer needed from the log. */
-static void
-drop_floors(struct engine_tree *tree)
+void
+engine__drop_floors(struct engine_tree *tree)
 {
     uint64_t flushed = lsm_flushed(tree->lsm).index;
     struct engine *e = tree->engine;
@@ -139,7 +151,7 @@ flush_tree(struct engine_tree *tree)
     if (st == ST_NO_SPACE && engine__spend_reserve(e))
         st = lsm_flush(tree->lsm, &err);
     if (st == ST_OK) {
-        drop_floors(tree);
+        engine__drop_floors(tree);
         return ST_OK;
     }
     if (st != ST_CLOSED) {
@@ -156,7 +168,7 @@ flush_all_due(struct engine *e)
     struct engine_tree *tree;
     enum status st = ST_OK;
 
-    for (uint32_t i = 0; st == ST_OK && (tree = tree_at(e, i)) != NULL; i++) {
+    for (uint32_t i = 0; st == ST_OK && (tree = work_at(e, i)) != NULL; i++) {
         while (st == ST_OK && lsm_flush_due(tree->lsm)) {
             st = flush_tree(tree);
             engine__notify(e); /* a stall may have ended */
@@ -225,7 +237,7 @@ most_urgent(struct engine *e)
     struct engine_tree *tree;
     double best_score = 0;
 
-    for (uint32_t i = 0; (tree = tree_at(e, i)) != NULL; i++) {
+    for (uint32_t i = 0; (tree = work_at(e, i)) != NULL; i++) {
         double score = atomic_load(&tree->compaction_failed) ? 0 : lsm_compact_score(tree->lsm);
 
         if (score > best_score) {

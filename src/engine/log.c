@@ -141,6 +141,7 @@ engine__flush_now(struct engine *e, bool sync, struct err *err)
     st = flush_once(e, sync, err);
     if (!may_rest(e, st))
         submit_log_job(e); /* somebody wants more than we do; the turn goes with it */
+    gate_wake(e->idle);    /* others may wait for the turn */
     return st;
 }
 

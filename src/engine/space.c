@@ -6,8 +6,8 @@
  *            ordinary writes are refused, deletes admitted; a flush, a log segment or a compaction
  *            that meets ENOSPC spends the reserve
  *
- * The monitor is a job that runs once a second.  When there is room again it
- * refills the reserve and goes back to OK by itself.
+ * The monitor is a job that runs once a second.  When there is room again, for the reserve too if
+ * that was spent, it goes back to OK by itself.
  */
 #include <stdio.h>
 
@@ -33,7 +33,19 @@ reserve_bytes(const struct engine *e)
            COMPACTION_RESERVE_TABLES * o->trees.table_bytes + MANIFEST_RESERVE_BYTES;
 }
 
-/* True when there was something to give. */
+static void
+enter_low(struct engine *e, uint64_t free_bytes)
+{
+    if (engine_space(e) == ENGINE_SPACE_LOW)
+        return;
+    atomic_store(&e->space, (uint32_t)ENGINE_SPACE_LOW);
+    log_event(LOG_EMERGENCY, "space.low", log_str("dir", e->dir), log_u64("free_bytes", free_bytes),
+              log_u64("min_free_bytes", e->options.min_free_bytes),
+              log_str("effect", "writes are refused, deletes are admitted"));
+}
+
+/* True when there was something to give.  Ordinary writes must not have it: they are refused until
+ * the reserve can be made again. */
 bool
 engine__spend_reserve(struct engine *e)
 {
@@ -47,6 +59,8 @@ engine__spend_reserve(struct engine *e)
         log_event(LOG_ERROR, "space.reserve_failed", log_err(&err));
     file_close(e->reserve);
     e->reserve = NULL;
+    e->reserve_spent = true;
+    enter_low(e, 0);
     return true;
 }
 
@@ -108,25 +122,22 @@ measure(struct engine *e, uint64_t *free_bytes)
 }
 
 static void
-enter_low(struct engine *e, uint64_t free_bytes)
-{
-    if (engine_space(e) == ENGINE_SPACE_LOW)
-        return;
-    atomic_store(&e->space, (uint32_t)ENGINE_SPACE_LOW);
-    log_event(LOG_EMERGENCY, "space.low", log_str("dir", e->dir), log_u64("free_bytes", free_bytes),
-              log_u64("min_free_bytes", e->options.min_free_bytes),
-              log_str("effect", "writes are refused, deletes are admitted"));
-}
-
-static void
 enter_ok(struct engine *e, uint64_t free_bytes)
 {
     make_reserve(e, free_bytes);
+    e->reserve_spent = false;
     if (engine_space(e) == ENGINE_SPACE_OK)
         return;
     atomic_store(&e->space, (uint32_t)ENGINE_SPACE_OK);
     log_event(LOG_WARN, "space.resumed", log_str("dir", e->dir), log_u64("free_bytes", free_bytes));
     engine__notify(e);
+}
+
+/* Below which ordinary writes are refused. */
+static uint64_t
+free_wanted(const struct engine *e)
+{
+    return e->options.min_free_bytes + (e->reserve_spent ? reserve_bytes(e) : 0);
 }
 
 void
@@ -136,14 +147,14 @@ engine__monitor(struct engine *e)
 
     if (measure(e, &free_bytes) != ST_OK)
         return;
-    if (free_bytes < e->options.min_free_bytes) {
+    if (free_bytes < free_wanted(e)) {
         engine__release_log(e);
         engine_each_tree(e, drop_what_is_flushed, NULL);
         engine__schedule(e);
         if (measure(e, &free_bytes) != ST_OK)
             return;
     }
-    if (free_bytes < e->options.min_free_bytes)
+    if (free_bytes < free_wanted(e))
         enter_low(e, free_bytes);
     else
         enter_ok(e, free_bytes);

@@ -64,8 +64,11 @@ store__report(enum status st, const struct err *err, struct dkv_error *error)
 
     if (error != NULL && st != ST_OK) {
         error->status = status;
-        snprintf(error->text, sizeof(error->text), "%s",
-                 err != NULL && err->text[0] != '\0' ? err->text : status_name(st));
+        if (st == ST_NOT_FOUND) /* no failure, and often asked for */
+            memcpy(error->text, "not found", sizeof("not found"));
+        else
+            snprintf(error->text, sizeof(error->text), "%s",
+                     err != NULL && err->text[0] != '\0' ? err->text : status_name(st));
     }
     return status;
 }

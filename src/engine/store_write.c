@@ -120,15 +120,22 @@ decode_ops(struct dkv *db, struct reader *r, uint64_t index, struct store_op *op
 }
 
 static enum status
-flush_touched(const struct store_op *ops, size_t count, struct err *err)
+flush_what_is_full(const struct store_op *ops, size_t count, wal_position at, struct err *err)
 {
     enum status st = ST_OK;
 
     for (size_t i = 0; i < count && st == ST_OK; i++) {
         if (i == 0 || ops[i].tree != ops[i - 1].tree)
-            st = engine__flush_replayed(ops[i].tree, err);
+            st = engine__flush_replayed(ops[i].tree, at, err);
     }
     return st;
+}
+
+static enum status
+replay_failed(const struct lsm_mark *mark, enum status st, struct err *err)
+{
+    return err_raise(err, st, "log record %llu cannot be replayed",
+                     (unsigned long long)mark->index);
 }
 
 static enum status
@@ -141,13 +148,15 @@ replay_ops(struct dkv *db, struct reader *r, size_t count, const struct lsm_mark
 
     if (st == ST_OK)
         st = decode_ops(db, r, mark->index, ops, &count);
-    if (st == ST_OK)
-        st = apply_ops(ops, room, count, mark, at);
     if (st != ST_OK)
-        st = err_raise(err, st, "log record %llu cannot be replayed",
-                       (unsigned long long)mark->index);
+        st = replay_failed(mark, st, err);
     else
-        st = flush_touched(ops, count, err);
+        st = flush_what_is_full(ops, count, at, err);
+    if (st == ST_OK) {
+        st = apply_ops(ops, room, count, mark, at);
+        if (st != ST_OK)
+            st = replay_failed(mark, st, err);
+    }
     mem_free(ops);
     mem_free(room);
     return st;

@@ -58,7 +58,7 @@ watch_memtables(struct engine *e)
 
     engine_each_tree(e, add_memtables, &sum);
     atomic_store(&e->memtable_bytes, sum.bytes);
-    if (sum.bytes > e->options.budget_bytes * 2 / 5 && sum.largest != NULL)
+    if (sum.bytes > engine__memtable_share(e) / 5 * 4 && sum.largest != NULL)
         atomic_store(&sum.largest->seal_wanted, true);
 }
 

@@ -268,12 +268,22 @@ engine_stall_name(enum engine_stall stall)
     return stall_names[stall];
 }
 
-/* Memtables may take half of the budget; the caches and the connections live in the rest. */
+/* Half of the budget; or one memtable and a quarter, when that is more: the caches and the
+ * connections live in the rest. */
+size_t
+engine__memtable_share(const struct engine *e)
+{
+    size_t half = e->options.budget_bytes / 2;
+    size_t one = e->options.trees.memtable_bytes + e->options.trees.memtable_bytes / 4;
+
+    return half > one ? half : one;
+}
+
 static bool
 memtables_beyond_share(const struct engine *e)
 {
     return atomic_load_explicit(&e->memtable_bytes, memory_order_relaxed) >
-           e->options.budget_bytes / 2;
+           engine__memtable_share(e);
 }
 
 enum engine_stall

@@ -256,7 +256,7 @@ loop_post(struct loop *loop, struct task *task)
 void
 loop_set_after(struct loop *loop, void (*after)(void *ctx), void *ctx)
 {
-    ASSERT(after != NULL && loop->after == NULL); /* once */
+    ASSERT(after == NULL || loop->after == NULL); /* one at a time */
     loop->after_ctx = ctx;
     loop->after = after;
 }

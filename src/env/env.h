@@ -175,7 +175,8 @@ struct task {
 void loop_post(struct loop *loop, struct task *task);
 
 /* Called on the loop after each round of events, before it waits for more:
- * the place to write out what the round produced.  Set once, at start. */
+ * the place to write out what the round produced.  One at a time; NULL takes it away,
+ * when the loops have stopped, or on its loop. */
 void loop_set_after(struct loop *loop, void (*after)(void *ctx), void *ctx);
 
 /* Nanoseconds (env_boot_ns) and Unix milliseconds as of the start of the round. */

@@ -275,25 +275,20 @@ allocate(struct real_file *f, uint64_t size, struct err *err)
 }
 
 /* Writing over allocated but unwritten space later would cost a change of the file's map at each
- * sync; real zeros have been through that already. */
+ * sync; real zeros have been through that already.  One small piece for each call: the size of a
+ * write decides how large the pages of the system's cache become, and ext4 looks at every block of
+ * the page on each later write, however short: a log record of 150 bytes takes 1.2 us in pages of
+ * 1 MB, and 0.35 us in pages of 16 KB. */
 static enum status
 write_zeros(struct real_file *f, uint64_t size, struct err *err)
 {
-    struct slice parts[REAL_PARTS_AT_ONCE];
     enum status st = ST_OK;
-    uint64_t at = 0;
 
-    while (at < size && st == ST_OK) {
-        uint64_t from = at;
-        size_t count = 0;
+    for (uint64_t at = 0; at < size && st == ST_OK; at += ZERO_BYTES) {
+        size_t piece = size - at < ZERO_BYTES ? (size_t)(size - at) : ZERO_BYTES;
+        struct slice part = slice_of(zeros, piece);
 
-        for (; count < REAL_PARTS_AT_ONCE && at < size; count++) {
-            size_t piece = size - at < ZERO_BYTES ? (size_t)(size - at) : ZERO_BYTES;
-
-            parts[count] = slice_of(zeros, piece);
-            at += piece;
-        }
-        st = write_file(&f->base, from, parts, count, err);
+        st = write_file(&f->base, at, &part, 1, err);
     }
     return st;
 }

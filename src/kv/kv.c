@@ -230,6 +230,18 @@ start_one(struct tablet *t, struct engine *engine, struct err *err)
     return st == ST_OK ? tablet_started(t, err) : st;
 }
 
+/* The keyspaces stand in a table from the first: whoever has to cut the log at its beginning
+ * loses what was written, but not the way to the tables. */
+static enum status
+flush_meta(struct kv *kv, struct err *err)
+{
+    struct engine_tree *tree = engine_find_tree(kv->engine, KV_META_TREE);
+
+    if (engine_tree_seal(tree) != ST_OK)
+        return err_raise(err, ST_NO_MEMORY, "out of memory for the metadata tablet");
+    return engine_tree_flush(tree, err);
+}
+
 static enum status
 start_meta(struct kv *kv, struct err *err)
 {
@@ -241,6 +253,8 @@ start_meta(struct kv *kv, struct err *err)
         st = kv__load_keyspaces(kv, err);
     if (st == ST_OK && kv->keyspace_count == 0)
         st = kv__create_databases(kv, err);
+    if (st == ST_OK && lsm_flushed(tablet_lsm(kv->meta)).index == 0)
+        st = flush_meta(kv, err);
     return st;
 }
 

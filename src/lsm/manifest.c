@@ -187,7 +187,7 @@ open_folder(struct manifest *m, struct manifest_folder *folder, bool create,
     return st;
 }
 
-/* NOLINTNEXTLINE(readability-function-size): as its header has it */
+/* NOLINTBEGIN(readability-function-size): whom to open, and the four things that come of it */
 enum status
 manifest_open(struct manifest **out, struct env *env, const char *dir, uint64_t tree_id,
               bool create, struct file_sweep *sweep, struct version **version,
@@ -215,6 +215,7 @@ manifest_open(struct manifest **out, struct env *env, const char *dir, uint64_t 
     manifest__check(m);
     return ST_OK;
 }
+/* NOLINTEND(readability-function-size) */
 
 enum status
 manifest_read(struct env *env, const char *dir, struct file_sweep *sweep, struct version **version,

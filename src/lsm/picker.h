@@ -8,15 +8,15 @@
 
 /* Inputs of one compaction: tables of `level` and those of the output level that overlap. */
 struct compaction {
-    uint32_t level;          /* from */
+    uint32_t level; /* from */
     uint32_t output_level;
-    bool trivial;            /* one table, nothing overlaps: move it by an edit alone */
-    bool bottom;             /* nothing older lies below the output for these keys */
+    bool trivial;               /* one table, nothing overlaps: move it by an edit alone */
+    bool bottom;                /* nothing older lies below the output for these keys */
     struct table_file **inputs; /* owned array of references; L0 ones newest first, then down by
                                    level, and within a level by key */
     uint32_t *input_levels;     /* owned; where each of them stands, for the edit that removes it */
     uint32_t input_count;
-    uint32_t upper_count;    /* how many of them come from `level` */
+    uint32_t upper_count; /* how many of them come from `level` */
     uint64_t input_bytes;
 };
 
@@ -29,8 +29,8 @@ void compaction_release(struct compaction *c);
 MUST_USE enum status picker_pick(const struct version *v, const struct lsm_options *options,
                                  const struct buf *cursor, struct compaction *out);
 
-/* Everything into one run at the last level that is in use (at least L1).  ST_NOT_FOUND when
- * there is no table. */
+/* Everything into one run at the last level that is in use (at least L1); never trivial.  Its
+ * `level` is 0, and `upper_count` may be 0 then.  ST_NOT_FOUND when there is no table. */
 MUST_USE enum status picker_all(const struct version *v, struct compaction *out);
 
 /* As lsm_compact_score(). */

@@ -12,10 +12,10 @@
  * number of buckets is fixed: a cache of known size never has to move its index while
  * readers wait.
  *
- * Eviction is CLOCK, and the buckets are its dial, so that a record needs no other links.  A
- * hit marks its record.  The hand goes from bucket to bucket, takes the marks away that it
- * meets, and evicts the first record without one; then it moves on, so that the rest of that bucket
- * has a whole round to be read again.
+ * Eviction is CLOCK, and the buckets are its dial, so that a record needs no other links.  The
+ * hand goes from bucket to bucket; it takes the marks away that it meets, and evicts what has
+ * none.  A hit marks its record again, and a new record begins with a mark: so what is never
+ * read again lives for one round to two, and what is read once in every round lives on.
  *
  * A hit on a large cache costs what it takes to fetch three cache lines from memory: the lines of
  * a record are therefore asked for at once, and the bucket's before the lock is taken.
@@ -221,32 +221,35 @@ remove_at(struct record_cache *c, struct shard *s, struct record **slot)
     mem_free(r);
 }
 
-/* The first record of the bucket without a mark; those before it lose theirs.  Where the chain
- * ends, if there is none. */
-static struct record **
-find_unmarked(struct record **slot)
-{
-    while (*slot != NULL && (*slot)->marked) {
-        (*slot)->marked = false;
-        slot = &(*slot)->next;
-    }
-    return slot;
-}
-
-/* One eviction.  False: the shard is empty. */
+/* The hand passes over a bucket.  Was anything evicted? */
 static bool
-evict_one(struct record_cache *c, struct shard *s)
+pass_bucket(struct record_cache *c, struct shard *s, struct record **slot)
 {
-    while (bytes_of(s) > 0) { /* after one round nothing is marked, so there is an end */
-        struct record **slot = find_unmarked(&s->buckets[s->hand]);
+    bool evicted = false;
 
-        s->hand = (s->hand + 1) & c->bucket_mask;
-        if (*slot != NULL) {
+    while (*slot != NULL) {
+        if ((*slot)->marked) {
+            (*slot)->marked = false;
+            slot = &(*slot)->next;
+        } else {
             remove_at(c, s, slot);
-            return true;
+            evicted = true;
         }
     }
-    return false;
+    return evicted;
+}
+
+/* Evict at least one record.  False: the shard is empty. */
+static bool
+evict_some(struct record_cache *c, struct shard *s)
+{
+    bool evicted = false;
+
+    while (!evicted && bytes_of(s) > 0) { /* after one round nothing is marked */
+        evicted = pass_bucket(c, s, &s->buckets[s->hand]);
+        s->hand = (s->hand + 1) & c->bucket_mask;
+    }
+    return evicted;
 }
 
 /* Make room for so much, and charge it.  False: there is none, even in an empty shard. */
@@ -254,27 +257,24 @@ static bool
 reserve(struct record_cache *c, struct shard *s, size_t bytes)
 {
     while (bytes_of(s) + bytes > c->shard_capacity) {
-        if (!evict_one(c, s))
+        if (!evict_some(c, s))
             return false;
     }
     while (c->budget != NULL && !budget_try_charge(c->budget, bytes)) {
-        if (!evict_one(c, s))
+        if (!evict_some(c, s))
             return false;
     }
     set_bytes(s, bytes_of(s) + bytes);
     return true;
 }
 
-/* At the chain's end: the hand meets the oldest first. */
 static void
 link_record(struct record_cache *c, struct shard *s, struct record *r)
 {
-    struct record **slot = &s->buckets[r->hash & c->bucket_mask];
+    struct record **bucket = &s->buckets[r->hash & c->bucket_mask];
 
-    while (*slot != NULL)
-        slot = &(*slot)->next;
-    r->next = NULL;
-    *slot = r; /* C1 */
+    r->next = *bucket;
+    *bucket = r; /* C1 */
 }
 
 /* ------------------------------------------------------------------ from outside */
@@ -325,6 +325,7 @@ make_record(uint64_t tree, uint64_t mixed, const struct entry *e)
         .key_size = (uint32_t)e->key.size,
         .value_size = (uint16_t)e->value.size,
         .type = (uint8_t)e->type,
+        .marked = true,
     };
     if (e->key.size > 0)
         memcpy(r->bytes, e->key.data, e->key.size);

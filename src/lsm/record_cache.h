@@ -39,8 +39,8 @@ bool record_cache_get(struct record_cache *c, uint64_t tree, struct slice key, u
 
 /* Add (or replace), if `*tag_now` still equals `tag` (compared under the shard's lock).  What
  * does not fit is left out. */
-void record_cache_add(struct record_cache *c, uint64_t tree, uint64_t hash,
-                      const struct entry *e, const _Atomic uint64_t *tag_now, uint64_t tag);
+void record_cache_add(struct record_cache *c, uint64_t tree, uint64_t hash, const struct entry *e,
+                      const _Atomic uint64_t *tag_now, uint64_t tag);
 
 void record_cache_drop(struct record_cache *c, uint64_t tree, struct slice key, uint64_t hash);
 void record_cache_drop_tree(struct record_cache *c, uint64_t tree);

@@ -31,11 +31,11 @@
 /* A table of the tree: what the manifest knows, and the reader once it was opened. */
 struct table_file {
     _Atomic uint32_t refs;
-    struct table_info info;          /* owned */
-    _Atomic(struct table *) reader;  /* owned; NULL until first use (table_file_open) */
-    struct file_sweep *sweep;        /* where it goes when it is obsolete and unreferenced */
-    _Atomic bool obsolete;           /* no manifest names it any more */
-    struct list link;                /* in the sweep list */
+    struct table_info info;         /* owned */
+    _Atomic(struct table *) reader; /* owned; NULL until first use (table_file_open) */
+    struct file_sweep *sweep;       /* where it goes when it is obsolete and unreferenced */
+    _Atomic bool obsolete;          /* no manifest names it any more */
+    struct list link;               /* in the sweep list */
 };
 
 /* Files to delete: filled by whoever drops the last reference, emptied by lsm_sweep(). */
@@ -83,7 +83,7 @@ void table_file_path(const char *dir, uint64_t number, char *out);
 struct level {
     struct table_file **files; /* owned array of references */
     uint32_t count;
-    uint64_t bytes;            /* of the files */
+    uint64_t bytes; /* of the files */
 };
 
 struct version {
@@ -98,18 +98,18 @@ void version_unref(struct version *v);
 
 /* What changes from one version to the next, and what the manifest records. */
 struct version_edit {
-    bool clear;              /* first drop every table */
-    struct lsm_mark mark;    /* new mark, when mark_set */
+    bool clear;           /* first drop every table */
+    struct lsm_mark mark; /* new mark, when mark_set */
     bool mark_set;
     struct edit_added {
         uint32_t level;
         struct table_file *file; /* a reference is held */
-    } *added;                /* owned */
+    } * added;                   /* owned */
     uint32_t added_count;
     struct edit_removed {
         uint32_t level;
         uint64_t number;
-    } *removed;              /* owned */
+    } * removed; /* owned */
     uint32_t removed_count;
 };
 

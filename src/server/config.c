@@ -496,9 +496,9 @@ config_check(const struct config *c, struct err *err)
     if (c->line_port != 0 && c->line_port == c->port)
         return err_raise(err, ST_INVALID, "line-port: %llu is the port already",
                          (unsigned long long)c->port);
-    if (c->memory_budget < 2 * c->memtable)
+    if (c->memory_budget < c->memtable + c->memtable / 2)
         return err_raise(err, ST_INVALID,
-                         "memory-budget: two memtables of %llu bytes must fit into it",
+                         "memory-budget: one and a half memtables of %llu bytes must fit into it",
                          (unsigned long long)c->memtable);
     if (c->node_name == NULL || strlen(c->node_name) > LIMIT_NAME_BYTES)
         return err_raise(err, ST_INVALID, "node-name: 1 to %d bytes", LIMIT_NAME_BYTES);

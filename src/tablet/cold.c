@@ -36,10 +36,10 @@ read_through_iter(struct cold_read *c, struct lsm_iter *it, struct cold_key *k)
     lsm_iter_entry(it, &e);
     if (!slice_equal(e.key, k->stored))
         return ST_NOT_FOUND;
-    copy = arena_alloc_bytes(&c->arena, e.value.size);
-    if (copy == NULL)
+    copy = k->size_only ? NULL : arena_alloc_bytes(&c->arena, e.value.size);
+    if (copy == NULL && !k->size_only)
         return ST_NO_MEMORY;
-    if (e.value.size > 0)
+    if (copy != NULL && e.value.size > 0)
         memcpy(copy, e.value.data, e.value.size);
     k->found = (struct lsm_found){ .entry = e };
     k->found.entry.key = k->stored;
@@ -58,6 +58,24 @@ read_key(struct cold_read *c, struct lsm_iter *it, struct cold_key *k)
     return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
+/* What the job may hold is bounded: by what the request may return, or a request may be (P6). */
+static enum status
+bound_memory(struct cold_read *c, struct cold_key *k)
+{
+    size_t size = k->present ? k->found.entry.value.size : 0;
+
+    if (k->present && k->size_only) {
+        struct entry e = k->found.entry;
+
+        lsm_found_release(&k->found);
+        k->found = (struct lsm_found){ .entry = e };
+        k->found.entry.value.data = NULL;
+        return ST_OK;
+    }
+    c->bytes += size;
+    return c->bytes > c->bytes_max && c->key_count > 1 ? ST_TOO_BIG : ST_OK;
+}
+
 static void
 cold_run(struct job *job)
 {
@@ -70,8 +88,13 @@ cold_run(struct job *job)
     c->status = ST_OK;
     if (c->pin != NULL && (c->own == NULL || c->key_count > 1))
         c->status = lsm_iter_create(c->tablet->lsm, &options, &it, &c->err);
-    for (uint32_t i = 0; i < c->key_count && c->status == ST_OK; i++)
+    for (uint32_t i = 0; i < c->key_count && c->status == ST_OK; i++) {
+        if (atomic_load_explicit(&c->abandoned, memory_order_relaxed))
+            break;
         c->status = read_key(c, it, &c->keys[i]);
+        if (c->status == ST_OK)
+            c->status = bound_memory(c, &c->keys[i]);
+    }
     lsm_iter_destroy(it);
 }
 
@@ -105,7 +128,7 @@ only_disk_knows(struct tablet *t, struct tablet_reader *reader, struct slice sto
 }
 
 static enum status
-add_key(struct cold_read *c, struct tablet_reader *reader, struct slice key)
+add_key(struct cold_read *c, struct tablet_reader *reader, struct slice key, bool size_only)
 {
     uint8_t *room = arena_alloc_bytes(&c->arena, key.size + 1);
     struct slice stored;
@@ -114,7 +137,7 @@ add_key(struct cold_read *c, struct tablet_reader *reader, struct slice key)
         return ST_NO_MEMORY;
     stored = stored_key(KEY_USER, key, room);
     if (c->pin != NULL || only_disk_knows(c->tablet, reader, stored))
-        c->keys[c->key_count++] = (struct cold_key){ .stored = stored };
+        c->keys[c->key_count++] = (struct cold_key){ .stored = stored, .size_only = size_only };
     return ST_OK;
 }
 
@@ -128,11 +151,11 @@ add_keys(struct cold_read *c, struct tablet_reader *reader, const struct request
     if (c->keys == NULL)
         return ST_NO_MEMORY;
     for (uint32_t i = 0; i < r->precondition_count && st == ST_OK; i++)
-        st = add_key(c, reader, r->preconditions[i].key);
+        st = add_key(c, reader, r->preconditions[i].key, false);
     for (uint32_t i = 0; i < r->op_count && st == ST_OK; i++) {
-        st = add_key(c, reader, r->ops[i].key);
+        st = add_key(c, reader, r->ops[i].key, c->pin != NULL && r->ops[i].kind == OP_META);
         if (st == ST_OK && r->ops[i].kind == OP_COPY)
-            st = add_key(c, reader, r->ops[i].key2);
+            st = add_key(c, reader, r->ops[i].key2, false);
     }
     return st;
 }
@@ -153,6 +176,7 @@ cold_start(struct tablet *t, struct tablet_reader *reader, struct request *r,
     c->ready = ready;
     c->pin = r->snapshot != NULL ? r->snapshot->pin : own;
     c->version = c->pin != NULL ? lsm_snapshot_version(c->pin) : VERSION_MAX;
+    c->bytes_max = c->pin != NULL ? r->result_bytes_max : LIMIT_RECORD_BYTES;
     c->flushed_index = lsm_flushed(t->lsm).index;
     c->now_ms = tablet_now_ms(t, loop_now_ns(reader->loop));
     arena_init(&c->arena, COLD_ARENA_BYTES);
@@ -189,6 +213,7 @@ cold_release(struct request *r)
         return;
     r->cold = NULL;
     c->request = NULL;
+    atomic_store_explicit(&c->abandoned, true, memory_order_relaxed);
     if (c->finished)
         cold_destroy(c);
 }

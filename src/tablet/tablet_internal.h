@@ -152,6 +152,7 @@ struct cold_key {
     struct slice stored; /* in the arena */
     struct lsm_found found;
     bool present;
+    bool size_only; /* nobody asks for the value: only its size is kept, without bytes */
 };
 
 struct cold_read {
@@ -165,6 +166,9 @@ struct cold_read {
     version_t version;              /* to read at */
     uint64_t flushed_index;         /* the tree's mark when it was begun */
     uint64_t now_ms;
+    size_t bytes_max; /* of values; beyond: ST_TOO_BIG */
+    size_t bytes;
+    _Atomic bool abandoned; /* the job need not go on */
     bool finished;
     enum status status;
     struct err err;

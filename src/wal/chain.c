@@ -179,6 +179,8 @@ wal__chain_write(const struct place *p, const struct list *segments, struct err 
 
     list_each (at, segments)
         count++;
+    if (count > CHAIN_SEGMENTS_MAX)
+        return err_raise(err, ST_TOO_BIG, "log %s: %zu segments", p->dir, count);
     c.entries = mem_new_array(struct chain_entry, count);
     if (c.entries == NULL)
         return err_raise(err, ST_NO_MEMORY, "log %s: out of memory", p->dir);

@@ -136,6 +136,7 @@ wal_flush(struct wal *w, bool sync, struct err *err)
     st = take_batch(w, &batch, &to, err);
     if (st != ST_OK)
         return st;
+    ASSERT(batch != NULL);
     st = write_batch(w, batch, to, &reason);
     wal__gather_reset(batch);
     if (st == ST_OK && sync && wal_durable(w) < to)

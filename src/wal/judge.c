@@ -127,6 +127,14 @@ find_follower(struct walk *k, uint64_t *sequence, struct err *err)
     return ST_OK;
 }
 
+static enum status
+proved_by_record(struct walk *k, const char *name, const struct beyond *b, struct err *err)
+{
+    return wal__damage(k, name, b->from, err,
+                       "was durable, as the record at %llu knew, and does not check out",
+                       (unsigned long long)b->proof_at);
+}
+
 enum status
 wal__judge_end(struct walk *k, struct err *err)
 {
@@ -146,13 +154,12 @@ wal__judge_end(struct walk *k, struct err *err)
     k->damaged =
         (struct segment_header){ .sequence = last->sequence, .incarnation = last->incarnation };
     if (b.proof_at != 0)
-        return wal__damage(k, name, k->end, err,
-                           "was durable, as the record at %llu knew, and does not check out",
-                           (unsigned long long)b.proof_at);
-    if (follower != 0)
+        return proved_by_record(k, name, &b, err);
+    if (follower != 0) {
         return wal__damage(k, name, k->end, err,
                            "was durable before %016llx.log was begun, and does not check out",
                            (unsigned long long)follower);
+    }
     report_end(k, last->sequence, &b);
     return ST_OK;
 }
@@ -172,9 +179,7 @@ judge_unused(struct walk *k, struct scan *s, struct err *err)
     if (b.proof_at != 0) {
         wal__segment_name(k->next.sequence, name);
         k->damaged = k->next;
-        return wal__damage(k, name, SEGMENT_HEADER_BYTES, err,
-                           "was durable, as the record at %llu knew, and does not check out",
-                           (unsigned long long)b.proof_at);
+        return proved_by_record(k, name, &b, err);
     }
     k->barred = k->next.sequence;
     if (b.end != 0) {

@@ -28,18 +28,22 @@
 
 #include "wal/wal_internal.h"
 
-enum { COPY_BYTES = 1 << 20 }; /* written at a time */
+enum {
+    COPY_BYTES = 1 << 20, /* written at a time */
+    NAME_ROOM = 100,      /* for what stands behind the folder's name in a path */
+};
 
 enum status
 wal__check_options(const struct wal_options *options, struct err *err)
 {
-    if (strlen(options->dir) + SEGMENT_NAME_BYTES * 4 > LIMIT_PATH_BYTES || options->dir[0] == '\0')
-        return err_raise(err, ST_INVALID, "log: the folder's name has %zu bytes",
-                         strlen(options->dir));
-    if (options->segment_bytes < SEGMENT_BYTES_MIN || options->segment_bytes > SEGMENT_BYTES_MAX)
-        return err_raise(err, ST_INVALID, "log %s: segments of %llu bytes, not %d to %d",
-                         options->dir, (unsigned long long)options->segment_bytes,
-                         SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+    size_t name_bytes = strlen(options->dir);
+    uint64_t bytes = options->segment_bytes;
+
+    if (name_bytes == 0 || name_bytes > LIMIT_PATH_BYTES - NAME_ROOM)
+        return err_raise(err, ST_INVALID, "log: the folder's name has %zu bytes", name_bytes);
+    if (bytes < SEGMENT_BYTES_MIN || bytes > SEGMENT_BYTES_MAX)
+        return err_raise(err, ST_INVALID, "log %s: segments of %llu bytes", options->dir,
+                         (unsigned long long)bytes);
     if (options->spare_count == 0 || options->gather_bytes_max == 0)
         return err_raise(err, ST_INVALID, "log %s: no spare segment, or nothing to gather in",
                          options->dir);

@@ -58,7 +58,7 @@ enum status
 wal__scan_record(struct scan *s, uint64_t offset, uint64_t limit, struct found *out,
                  struct err *err)
 {
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     enum status st;
 
     ASSERT(limit <= s->bytes);
@@ -68,6 +68,7 @@ wal__scan_record(struct scan *s, uint64_t offset, uint64_t limit, struct found *
     st = look(s, offset, RECORD_HEADER_BYTES, &bytes, err);
     if (st != ST_OK)
         return st;
+    ASSERT(bytes != NULL);
     out->size = wal__record_peek(bytes, s->seed, offset, limit - offset);
     if (out->size == 0)
         return ST_OK;
@@ -83,7 +84,8 @@ wal__scan_record(struct scan *s, uint64_t offset, uint64_t limit, struct found *
 static enum status
 next_candidate(struct scan *s, uint64_t from, uint64_t *out, struct err *err)
 {
-    const uint8_t *bytes, *hit;
+    const uint8_t *bytes = NULL;
+    const uint8_t *hit;
     enum status st;
 
     while (s->bytes - from >= RECORD_BYTES_MIN) {
@@ -92,6 +94,7 @@ next_candidate(struct scan *s, uint64_t from, uint64_t *out, struct err *err)
         st = look(s, from, RECORD_HEADER_BYTES, &bytes, err);
         if (st != ST_OK)
             return st;
+        ASSERT(bytes != NULL);
         span = s->begin + s->window.size - from - (RECORD_HEADER_BYTES - 1);
         hit = memchr(bytes + FORMAT_AT, LOG_FORMAT, (size_t)span);
         if (hit != NULL) {

@@ -33,11 +33,10 @@ releasable(const struct wal *w)
 
     list_each (at, &w->chain) {
         const struct segment *s = container_of(at, struct segment, link);
-        const struct segment *next = container_of(at->next, struct segment, link);
 
         if (s == w->current || !s->settled || wal__segment_end(s) > w->released)
             break;
-        if (next->heads_end > durable) /* W7 */
+        if (container_of(at->next, struct segment, link)->heads_end > durable) /* W7 */
             break;
         count++;
     }
@@ -47,7 +46,7 @@ releasable(const struct wal *w)
 /* The segments that stay, as CHAIN is to list them.  Those that come to be meanwhile are found
  * through the seals. */
 static void
-list_kept(const struct wal *w, uint32_t skip, struct chain *c, uint32_t count_max)
+list_kept(const struct wal *w, uint32_t skip, uint32_t kept_max, struct chain *c)
 {
     list_each (at, &w->chain) {
         const struct segment *s = container_of(at, struct segment, link);
@@ -57,7 +56,7 @@ list_kept(const struct wal *w, uint32_t skip, struct chain *c, uint32_t count_ma
             skip--;
             continue;
         }
-        if (c->count == count_max)
+        if (c->count == kept_max)
             break;
         c->entries[c->count++] = e;
         if (!s->settled)
@@ -85,26 +84,26 @@ static enum status
 release_segments(struct wal *w, struct err *err)
 {
     struct chain c = { .store_id = w->place.store_id };
-    uint32_t count, kept;
+    uint32_t skip, kept_max;
     enum status st;
 
     lock_take(w->lock);
-    count = releasable(w);
-    kept = w->chain_count - count;
+    skip = releasable(w);
+    kept_max = w->chain_count - skip;
     lock_drop(w->lock);
-    if (count == 0)
+    if (skip == 0)
         return ST_OK;
-    c.entries = mem_new_array(struct chain_entry, kept);
+    c.entries = mem_new_array(struct chain_entry, kept_max);
     if (c.entries == NULL)
         return err_raise(err, ST_NO_MEMORY, "log %s: out of memory", w->dir);
     lock_take(w->lock);
-    list_kept(w, count, &c, kept);
+    list_kept(w, skip, kept_max, &c);
     lock_drop(w->lock);
 
     st = wal__chain_replace(&w->place, &c, err);
     wal__chain_release(&c);
     if (st == ST_OK)
-        drop_oldest(w, count); /* W6 */
+        drop_oldest(w, skip); /* W6 */
     return st;
 }
 

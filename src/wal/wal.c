@@ -158,9 +158,8 @@ find_next(struct wal *w, size_t size, struct segment **out, struct err *err)
 {
     uint64_t need = SEGMENT_HEADER_BYTES + FOLLOW_BYTES + w->heads.bytes + size + TAIL_BYTES;
 
-    if (w->chain_count == CHAIN_SEGMENTS_MAX)
-        return err_raise(err, ST_BUSY, "log %s: %d segments are retained", w->dir,
-                         CHAIN_SEGMENTS_MAX);
+    if (w->chain_count >= RETAINED_SEGMENTS_MAX)
+        return err_raise(err, ST_BUSY, "log %s: %u segments are retained", w->dir, w->chain_count);
     *out = pick_ready(w, need);
     if (*out != NULL)
         return ST_OK;

@@ -85,8 +85,9 @@ struct wal_recovery {
 
 /* Open a stream, replay it, and make durable whatever was replayed: when this
  * returns, everything that `replay` has seen survives a power cut.  On success
- * `*out` is owned by the caller.  On failure `*out` is untouched and nothing
- * stays open, but `replay` may have seen a prefix.
+ * `*out` is owned by the caller, and wants tending: no spare segment is ready
+ * yet.  On failure `*out` is untouched and nothing stays open, but `replay` may
+ * have seen a prefix.
  *
  * ST_CORRUPT: damage that no crash can explain (P5), or a segment is missing;
  * the text names file and offset; the files are left as they were.

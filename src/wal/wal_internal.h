@@ -44,9 +44,12 @@ enum {
     FOLLOW_BYTES = SEAL_BYTES,
     TAIL_BYTES = MARK_BYTES + SEAL_BYTES, /* always left in a segment (W10) */
 
-    /* Segments of one stream; beyond, wal_append() says ST_BUSY until some are released.
-     * 4 TB of segments of 64 MB. */
+    /* Segments that CHAIN can name. */
     CHAIN_SEGMENTS_MAX = 1 << 16,
+
+    /* Segments of one stream; beyond, wal_append() says ST_BUSY until some are released: 2 TB of
+     * segments of 64 MB.  The other half is for what recoveries add. */
+    RETAINED_SEGMENTS_MAX = CHAIN_SEGMENTS_MAX / 2,
 };
 
 /* Where a stream lives, and what seeds its checksums. */

@@ -36,7 +36,7 @@ store_open_cut(struct store_fix *f, uint64_t nth)
     f->db = NULL;
     if (nth > 0)
         sim_crash_at(f->w, STORE_NODE, SIM_OP_ALL, nth, prng_chance(sim_prng(f->w), 1, 2));
-    if (!sim_call(f->w, STORE_NODE, open_body, f))
+    if (!sim_call(f->w, STORE_NODE, open_body, f) || !sim_running(f->w, STORE_NODE))
         return ST_CLOSED;
     sim_crash_at(f->w, STORE_NODE, SIM_OP_ALL, 0, false);
     return f->open_status;
@@ -60,7 +60,7 @@ bool
 store_run(struct store_fix *f, void (*body)(struct store_fix *f))
 {
     f->body = body;
-    return sim_call(f->w, STORE_NODE, run_body, f);
+    return sim_call(f->w, STORE_NODE, run_body, f) && sim_running(f->w, STORE_NODE);
 }
 
 static void

@@ -97,8 +97,8 @@ get_number(struct shared *s, struct dkv_family *family, const struct dkv_snapsho
 {
     char value[300];
     size_t value_size = 0;
-    enum dkv_status status = dkv_get_into(s->db, family, snapshot, key, size, value, sizeof(value),
-                                          &value_size, NULL);
+    enum dkv_status status =
+        dkv_get_into(s->db, family, snapshot, key, size, value, sizeof(value), &value_size, NULL);
 
     if (status == DKV_NOT_FOUND)
         return 0;

@@ -54,6 +54,8 @@ kvfix_open_cut(struct kvfix *f, uint64_t nth)
         sim_crash_at(f->w, FIX_NODE, SIM_OP_ALL, nth, prng_chance(sim_prng(f->w), 1, 2));
     f->closed = false;
     f->open_status = ST_UNKNOWN;
+    if (f->booted != NULL)
+        f->booted(f);
     if (!sim_call(f->w, FIX_NODE, open_body, f))
         return ST_CLOSED; /* it crashed while opening */
     sim_crash_at(f->w, FIX_NODE, SIM_OP_ALL, 0, false);
@@ -97,14 +99,55 @@ close_body(void *ctx)
     f->open_status = kv_close(f->kv, &f->open_err);
 }
 
-void
-kvfix_close(struct kvfix *f)
+enum status
+kvfix_try_close(struct kvfix *f)
 {
     sim_on_loop(f->w, FIX_NODE, 0, drain_body, f);
     EXPECT(sim_run_until(f->w, &f->closed, FIX_PATIENCE_MS));
     EXPECT(sim_call(f->w, FIX_NODE, close_body, f));
-    EXPECT_OK(f->open_status);
     sim_end(f->w, FIX_NODE);
+    return f->open_status;
+}
+
+void
+kvfix_close(struct kvfix *f)
+{
+    EXPECT_OK(kvfix_try_close(f));
+}
+
+/* ------------------------------------------------------------------ administration */
+
+struct admin_call {
+    struct kv_admin admin;
+    struct kvfix *fix;
+    bool done;
+};
+
+static void
+admin_done(struct kv_admin *a)
+{
+    container_of(a, struct admin_call, admin)->done = true;
+}
+
+static void
+admin_body(void *ctx)
+{
+    struct admin_call *c = ctx;
+
+    kv_admin_submit(kv_door_of(c->fix->kv, 0), &c->admin);
+}
+
+enum status
+fix_admin(struct kvfix *f, enum kv_admin_kind kind, uint64_t *count)
+{
+    struct admin_call c = { .admin = { .kind = kind, .done = admin_done }, .fix = f };
+
+    sim_on_loop(f->w, FIX_NODE, 0, admin_body, &c);
+    EXPECT(sim_run_until(f->w, &c.done, FIX_PATIENCE_MS));
+    if (count != NULL)
+        *count = c.admin.count;
+    buf_release(&c.admin.key);
+    return c.admin.status;
 }
 
 /* ------------------------------------------------------------------ calls */

@@ -18,6 +18,8 @@ struct kvfix {
     enum status open_status;
     struct err open_err;
     bool closed;
+    void (*booted)(struct kvfix *f); /* called between boot and opening; NULL: nothing */
+    void *ctx;                       /* the test's own */
 };
 
 /* A world; the node is not yet booted.  Small memtables and segments. */
@@ -35,6 +37,12 @@ void kvfix_crash(struct kvfix *f);
 
 /* Drain, close, end the process; leaks fail. */
 void kvfix_close(struct kvfix *f);
+
+/* As kvfix_close(), whatever the status of closing is. */
+enum status kvfix_try_close(struct kvfix *f);
+
+/* A job of administration, to its end. */
+enum status fix_admin(struct kvfix *f, enum kv_admin_kind kind, uint64_t *count);
 
 /* One request with its own memory: operations are added, then it is sent. */
 enum { CALL_OPS_MAX = 64, CALL_BYTES_MAX = 1 << 16 };

@@ -1,7 +1,6 @@
 /* The order within a connection (B1), and the end of a node's life: cases in which
  * something is still under way when something else would like to be done. */
 #include "kv_fixture.h"
-
 #include "unit/test.h"
 
 struct scene {

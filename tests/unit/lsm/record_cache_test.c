@@ -156,6 +156,44 @@ TEST(what_is_read_again_stays)
     record_cache_destroy(c);
 }
 
+TEST(what_is_never_read_again_goes)
+{
+    struct record_cache *c = record_cache_create(256 * KB, NULL);
+    char key[16];
+    int kept = 0;
+
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof(key), "cold%d", i);
+        add(c, 1, key, "v", 1);
+    }
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof(key), "cold%d", i);
+        EXPECT(i >= 10000 || misses(c, 1, key));
+        kept += !misses(c, 1, key);
+    }
+    EXPECT(kept > 1000);
+    record_cache_destroy(c);
+}
+
+/* A budget that is full of our own records does not keep new ones out. */
+TEST(within_a_tight_budget_new_records_replace_old_ones)
+{
+    struct record_cache *c;
+    struct budget budget;
+    char key[16];
+
+    budget_init(&budget, 200 * KB);
+    c = record_cache_create(512 * KB, &budget);
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        add(c, 1, key, "v", 1);
+        EXPECT(!misses(c, 1, key));
+    }
+    EXPECT(budget_used(&budget) <= 200 * KB);
+    record_cache_destroy(c);
+    EXPECT_U64(budget_used(&budget), 0);
+}
+
 /* C2; what else is charged comes first. */
 TEST(the_cache_gives_way_to_the_rest_of_the_budget)
 {
@@ -326,6 +364,8 @@ TEST(a_tight_cache_forgets_and_never_lies)
 TEST_MAIN(RUN(a_record_comes_back_as_it_was), RUN(trees_with_the_same_keys_do_not_meet),
           RUN(a_later_record_replaces_an_earlier_one), RUN(a_dropped_tree_leaves_the_others),
           RUN(what_does_not_fit_is_left_out), RUN(what_is_read_again_stays),
+          RUN(what_is_never_read_again_goes),
+          RUN(within_a_tight_budget_new_records_replace_old_ones),
           RUN(the_cache_gives_way_to_the_rest_of_the_budget),
           RUN(a_record_that_was_read_before_a_flush_is_not_added_after_it),
           RUN(out_of_memory_nothing_is_cached_and_nothing_lost), RUN(a_roomy_cache_equals_a_map),

@@ -90,6 +90,68 @@ tend(struct life *l)
     return st;
 }
 
+/* ------------------------------------------------------------------ beside the appends */
+
+static void
+flush_run(struct job *job)
+{
+    struct life *l = container_of(job, struct life, flush_job);
+
+    flush(l, l->flush_sync);
+    l->flush_busy = false;
+}
+
+static void
+tend_run(struct job *job)
+{
+    struct life *l = container_of(job, struct life, tend_job);
+
+    tend(l);
+    l->tend_busy = false;
+}
+
+static void
+start_flush(struct life *l, bool sync)
+{
+    if (l->flush_busy)
+        return;
+    l->flush_busy = true;
+    l->flush_sync = sync;
+    l->flush_job = (struct job){ .run = flush_run };
+    env_submit(l->shim.inner, ENV_LANE_LOG, &l->flush_job);
+}
+
+static void
+start_tend(struct life *l)
+{
+    if (l->tend_busy)
+        return;
+    l->tend_busy = true;
+    l->tend_job = (struct job){ .run = tend_run };
+    env_submit(l->shim.inner, ENV_LANE_FLUSH, &l->tend_job);
+}
+
+static void
+wait_for_jobs(struct life *l)
+{
+    while (l->flush_busy || l->tend_busy)
+        env_sleep_ms(l->shim.inner, 1);
+}
+
+/* Do what makes an append possible that was refused; false when that fails. */
+static bool
+make_way(struct life *l)
+{
+    if (!l->concurrent)
+        return flush(l, false) == ST_OK && tend(l) == ST_OK;
+    start_flush(l, false);
+    start_tend(l);
+    wait_for_jobs(l);
+    return true;
+}
+
+/* ------------------------------------------------------------------ steps */
+
 /* Back-pressure is answered as a caller would: by flushing, and by tending. */
 static void
 append(struct life *l, bool is_head, uint8_t tablet, uint32_t size)
@@ -99,7 +161,7 @@ append(struct life *l, bool is_head, uint8_t tablet, uint32_t size)
     for (int i = 0; i < 3 && (st == ST_BUSY || st == ST_NO_SPACE); i++) {
         if (wal_health(l->wal) != ST_OK)
             break;
-        if (flush(l, false) != ST_OK || tend(l) != ST_OK)
+        if (!make_way(l))
             return;
         st = track_append(l->track, l->wal, is_head, tablet, size, &l->err);
     }
@@ -143,16 +205,24 @@ do_something(struct life *l)
         return;
     case 7:
     case 8:
-        flush(l, prng_chance(p, 3, 4));
+        if (l->concurrent)
+            start_flush(l, prng_chance(p, 3, 4));
+        else
+            flush(l, prng_chance(p, 3, 4));
         return;
     case 9:
         if (l->track->acknowledged > 0)
             track_release(l->track, l->wal, (uint32_t)prng_below(p, l->track->acknowledged + 1));
         return;
     case 10:
-        tend(l);
+        if (l->concurrent)
+            start_tend(l);
+        else
+            tend(l);
         return;
     default:
+        if (l->concurrent)
+            env_sleep_ms(l->shim.inner, 1);
         mark(l);
         return;
     }
@@ -205,6 +275,7 @@ live(void *ctx)
         fixed_programme(l);
     for (unsigned i = 0; l->drawn && i < l->steps; i++)
         do_something(l);
+    wait_for_jobs(l);
 
     /* As wal_close() does it, but so that what has become durable is seen. */
     if (flush(l, true) == ST_OK) {
@@ -232,6 +303,8 @@ life_run(struct life *l, void (*prepare)(struct life *l))
 {
     bool finished;
 
+    l->flush_busy = false;
+    l->tend_busy = false;
     shim_init(&l->shim, sim_boot(l->sim, LIFE_NODE, 0));
     l->shim.point = count_down;
     l->shim.ctx = l;

@@ -24,9 +24,12 @@ struct life {
     bool drawn;       /* what to do is drawn from `prng`; else the fixed programme */
     unsigned steps;   /* how many, when drawn */
     bool forgiving;   /* calls may fail */
+    bool concurrent;  /* flushing and tending are jobs beside the appends */
     uint64_t kill_at; /* kill the process at this change of the disk; 0 = never */
     enum sync_purpose swallow;
 
+    struct job flush_job, tend_job;
+    bool flush_busy, tend_busy, flush_sync;
     struct wal *wal; /* in the node's heap: dead after a crash */
     enum status opened;
 };

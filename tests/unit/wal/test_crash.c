@@ -165,13 +165,15 @@ arm_anything(struct life *l)
 
 /* Some lives on one disk.  False when something was wrong. */
 static bool
-campaign(uint64_t seed, enum sync_purpose swallow, uint64_t *swallowed, char *failure, size_t room)
+live_and_die(uint64_t seed, bool concurrent, enum sync_purpose swallow, uint64_t *swallowed,
+             char *failure, size_t room)
 {
     enum { LIVES = 6 };
     struct life *l = life_create(seed);
     bool right = true;
 
     l->drawn = true;
+    l->concurrent = concurrent;
     l->swallow = swallow;
     for (int i = 0; i < LIVES && right; i++) {
         l->steps = (unsigned)prng_below(&l->prng, 60);
@@ -190,7 +192,14 @@ campaign(uint64_t seed, enum sync_purpose swallow, uint64_t *swallowed, char *fa
     return right;
 }
 
-TEST(many_lives_with_crashes_lose_nothing)
+static bool
+campaign(uint64_t seed, enum sync_purpose swallow, uint64_t *swallowed, char *failure, size_t room)
+{
+    return live_and_die(seed, false, swallow, swallowed, failure, room);
+}
+
+static void
+run_campaigns(bool concurrent)
 {
     uint64_t campaigns = life_effort(300);
     uint64_t seed = test_seed(1);
@@ -198,13 +207,24 @@ TEST(many_lives_with_crashes_lose_nothing)
     char failure[300];
 
     for (uint64_t i = 0; i < campaigns; i++) {
-        bool right = campaign(seed + i, SYNC_NONE, &swallowed, failure, sizeof(failure));
+        bool right =
+            live_and_die(seed + i, concurrent, SYNC_NONE, &swallowed, failure, sizeof(failure));
 
         if (!right)
             print_error("replay with TEST_SEED=%llu: %s\n", (unsigned long long)(seed + i),
                         failure);
         EXPECT(right);
     }
+}
+
+TEST(many_lives_with_crashes_lose_nothing)
+{
+    run_campaigns(false);
+}
+
+TEST(appending_flushing_and_tending_at_once_with_crashes_lose_nothing)
+{
+    run_campaigns(true);
 }
 
 /* A process dies between writing a mark and syncing it; the next one finds the stream clean, goes
@@ -280,4 +300,5 @@ TEST_MAIN(RUN(a_power_cut_at_any_call_loses_nothing_that_was_acknowledged),
           RUN(a_kill_during_recovery_and_then_a_power_cut_lose_nothing),
           RUN(a_segment_that_lost_its_hard_states_does_not_stay_the_last),
           RUN(many_lives_with_crashes_lose_nothing),
+          RUN(appending_flushing_and_tending_at_once_with_crashes_lose_nothing),
           RUN(a_mark_that_was_read_but_never_synced_misleads_nobody), RUN(every_sync_is_needed))
