@@ -534,6 +534,7 @@ call_run_unit(struct call *c)
         call_reply_status(c, ST_BUSY, NULL);
         return;
     }
+    u->results = &c->result;
     if (u->op_count == 0) {
         write_unit(c, 0);
         return;
@@ -544,7 +545,6 @@ call_run_unit(struct call *c)
     }
     for (uint32_t i = 0; i < u->op_count && !c->is_write; i++)
         c->is_write = op_writes(u->ops[i].kind);
-    u->results = &c->result;
     if (u->op_count > 1)
         u->results = call_alloc(c, u->op_count * sizeof(struct op_result));
     if (u->results == NULL) {

@@ -120,9 +120,11 @@ enum status
 cursor_find(struct cursor_table *t, uint64_t number, uint32_t keyspace, struct buf *last_key)
 {
     struct cursor *before = NULL;
-    enum status st = buf_reserve(last_key, LIMIT_KEY_BYTES);
     struct cursor *c;
+    enum status st;
 
+    last_key->size = 0;
+    st = buf_reserve(last_key, LIMIT_KEY_BYTES); /* not while the lock is held */
     if (st != ST_OK)
         return st;
     lock_take(&t->lock);

@@ -48,7 +48,8 @@ void cursor_table_release(struct cursor_table *t);
 MUST_USE enum status cursor_add(struct cursor_table *t, uint64_t previous, uint32_t keyspace,
                                 struct slice last_key, uint64_t *number);
 
-/* A copy of the key behind which the scan stands.  ST_NOT_FOUND; ST_NO_MEMORY. */
+/* The key behind which the scan stands replaces what is in `last_key`.  ST_NOT_FOUND;
+ * ST_NO_MEMORY. */
 MUST_USE enum status cursor_find(struct cursor_table *t, uint64_t number, uint32_t keyspace,
                                  struct buf *last_key);
 

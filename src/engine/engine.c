@@ -14,6 +14,8 @@
  *   N6  A table holds nothing that the log could still lose: the log is durable before a memtable
  *       is flushed.  Otherwise a power cut would keep a later write of one tree, and take an
  *       earlier one, or the other half of the same record, of another.
+ *   N7  Jobs are counted from before their submission to their last statement, and nothing is
+ *       released before the count is 0.
  *
  * Not here, on purpose: what log records mean (tablet/), threads (env).
  */
@@ -175,6 +177,19 @@ finish_creation(struct engine *e, struct err *err)
     return st == ST_OK ? engine__store_catalogue(e, 0, err) : st;
 }
 
+/* The last process may have ended because a sync of the folder failed: then the catalogue that is
+ * seen need not be the durable one, and the log must not build upon it.  A full disk has to be
+ * opened all the same; nothing was created on it. */
+static enum status
+open_trees(struct engine *e, struct err *err)
+{
+    enum status st = engine__open_trees(e, err);
+
+    if (st == ST_OK)
+        st = engine__store_catalogue(e, 0, err);
+    return st == ST_NO_SPACE ? ST_OK : st;
+}
+
 static enum status
 open_store(struct engine *e, struct err *err)
 {
@@ -192,7 +207,7 @@ open_store(struct engine *e, struct err *err)
         st = is_there(e, "log-0/CHAIN", &has_log, err);
     if (st != ST_OK)
         return st;
-    return has_log ? engine__open_trees(e, err) : finish_creation(e, err);
+    return has_log ? open_trees(e, err) : finish_creation(e, err);
 }
 
 static enum status
@@ -250,7 +265,6 @@ engine_open(struct engine **out, struct env *env, const struct engine_options *o
     e->env = env;
     e->options = *options;
     lock_init(&e->lock);
-    list_init(&e->listeners);
     atomic_init(&e->memtable_bytes, 0);
     e->recovering = true;
     st = make_shared(e, err);
@@ -263,6 +277,8 @@ engine_open(struct engine **out, struct env *env, const struct engine_options *o
         st = lock_folder(e, err);
     if (st == ST_OK)
         st = open_store(e, err);
+    if (st == ST_OK)
+        engine__find_reserve(e);
     if (st != ST_OK) {
         destroy(e);
         return st;
@@ -311,6 +327,8 @@ engine__flush_replayed(struct engine_tree *tree, wal_position at, struct err *er
     while (lsm_flush_due(tree->lsm) && atomic_load(&tree->applied) < at) {
         enum status st = lsm_flush(tree->lsm, err);
 
+        if (st == ST_NO_SPACE && engine__spend_reserve(tree->engine))
+            st = lsm_flush(tree->lsm, err);
         if (st != ST_OK)
             return st;
     }
@@ -384,12 +402,23 @@ stop_jobs(void *ctx, struct engine_tree *tree)
 }
 
 void
+engine_begin_close(struct engine *e)
+{
+    atomic_store(&e->ending, true);
+    engine_each_tree(e, stop_jobs, NULL);
+    engine__notify(e); /* who waits for a flush or a compaction */
+}
+
+void
 engine_quiesce(struct engine *e)
 {
+    atomic_store(&e->ending, true);
+    atomic_store(&e->listeners, NULL); /* the loops have stopped: whoever listened goes now */
     engine_each_tree(e, stop_jobs, NULL);
     lock_take(&e->lock);
     e->closing = true;
     lock_drop(&e->lock);
+    gate_wake(e->idle); /* who waits for a flush or a compaction */
     engine__stop_ticking(e);
     engine__await_jobs(e);
 }

@@ -113,7 +113,7 @@ const char *engine_stall_name(enum engine_stall stall);
 /* Whoever waited for a stall counts it: how long, in ns. */
 void engine_count_stall(struct engine *e, enum engine_stall stall, uint64_t ns);
 
-/* Seal and flush now, compact now: for SAVE and COMPACT.  Job code (not on the FLUSH or
+/* Seal and flush now, compact now: for SAVE and COMPACT.  ST_CLOSED: the engine closes.  Job code (not on the FLUSH or
  * COMPACT lane); the owner has called engine_tree_seal() before a flush that must cover all. */
 MUST_USE enum status engine_tree_seal(struct engine_tree *tree); /* owner; also after a clear */
 MUST_USE enum status engine_tree_flush(struct engine_tree *tree, struct err *err);
@@ -161,11 +161,13 @@ struct engine_listener {
 
     struct task task; /* private */
     _Atomic bool posted;
-    struct list link;
+    struct engine_listener *next;
 };
 void engine_listen(struct engine *e, struct engine_listener *listener);
 
-/* After ST_BUSY from engine_append(): write out what is gathered, and wait for a fresh segment.
+/* After ST_BUSY from engine_append(): write out what is gathered, or wait for a fresh segment; for
+ * a moment, then it is to be tried again.  The owner of the trees calls engine_tree_tend() for them
+ * all before: they may be what holds the log.  Otherwise the failure that is in the way.
  * For start-up and job code; reactors wait for their listener instead. */
 MUST_USE enum status engine_make_room(struct engine *e, struct err *err);
 
@@ -181,6 +183,11 @@ enum engine_space {
 enum engine_space engine_space(const struct engine *e);
 
 /* ------------------------------------------------------------------ the end */
+
+/* The process is about to end: flushes and compactions under way return soon, those that wait
+ * return ST_CLOSED, no more are begun, and no write waits for them.  The log goes on.  Does not
+ * wait; any thread. */
+void engine_begin_close(struct engine *e);
 
 /* End the background jobs, and start no more: no listener is posted afterwards.  Job code. */
 void engine_quiesce(struct engine *e);

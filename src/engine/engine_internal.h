@@ -33,6 +33,12 @@ struct engine_tree {
     _Atomic bool compaction_failed; /* damage: not tried again before a restart */
 };
 
+/* What failed is not tried again before its time. */
+struct engine_retry {
+    _Atomic uint64_t at_ns;   /* env_boot_ns */
+    _Atomic uint32_t failure; /* why; enum status */
+};
+
 struct engine {
     struct env *env;
     struct engine_options options;
@@ -55,8 +61,15 @@ struct engine {
     bool sync_wanted;
     bool flush_running;
     bool compact_running;
-    bool closing;
-    struct list listeners;
+    uint32_t compact_waiters; /* they want the turn: compactions on nobody's request give way */
+    bool closing;             /* no job is begun, but the log's */
+    struct file *reserve;     /* NULL: not made yet, or spent */
+    bool reserve_spent;       /* and not made again */
+    bool reserve_busy;        /* being spent */
+
+    _Atomic(struct engine_listener *) listeners; /* the newest first; all go at the end */
+    _Atomic uint32_t jobs;                       /* N7 */
+    _Atomic bool ending;                         /* engine_begin_close() */
 
     struct wal *log;
     struct wal_recovery recovery;
@@ -69,18 +82,16 @@ struct engine {
 
     _Atomic uint32_t space; /* enum engine_space */
     _Atomic uint64_t free_bytes;
-    struct file *reserve; /* NULL: not made yet, or spent */
-    bool reserve_spent;   /* and not made again */
     struct job monitor_job;
     _Atomic bool monitor_running;
     struct timer *tick_timer;
-    struct job ticker; /* without loops */
-    _Atomic bool ticker_running;
+    struct job ticker;     /* without loops */
+    _Atomic bool ticking;  /* the ticker is to go on */
     uint64_t last_sync_ns; /* the tick's own */
     uint64_t last_monitor_ns;
-    wal_position last_end;           /* of the log, at the last tick */
-    _Atomic uint64_t flush_retry_ns; /* a failed flush is not tried before */
-    _Atomic uint32_t flush_failure;  /* why; enum status */
+    wal_position last_end; /* of the log, at the last tick */
+    struct engine_retry flush_retry;
+    struct engine_retry compact_retry;
     _Atomic uint64_t memtable_bytes; /* of all trees, as of the last tick */
 
     _Atomic uint64_t stall_count[ENGINE_STALL_COUNT];
@@ -119,14 +130,19 @@ MUST_USE enum status engine__flush_now(struct engine *e, bool sync, struct err *
 
 /* jobs.c */
 void engine__schedule(struct engine *e);
-/* Why flushes are put off for the moment; ST_OK: they are not. */
-enum status engine__flush_failure(const struct engine *e);
+/* Why what would end the stall (for room in the log: a flush) is put off for the moment; ST_OK: it
+ * is not. */
+enum status engine__put_off_by(const struct engine *e, enum engine_stall stall);
 /* Forget what the tree's tables hold by now. */
 void engine__drop_floors(struct engine_tree *tree);
 void engine__release_log(struct engine *e);
+/* N7: whoever submits a job calls the first, and the job calls the second, last of all. */
+void engine__begin_job(struct engine *e);
+void engine__end_job(struct engine *e);
 void engine__await_jobs(struct engine *e);
 
 /* space.c */
+void engine__find_reserve(struct engine *e); /* at start, before anything can need it */
 void engine__monitor(struct engine *e);
 bool engine__spend_reserve(struct engine *e);
 

@@ -11,7 +11,7 @@
 
 #include "engine/engine_internal.h"
 
-enum { FLUSH_RETRY_NS = 1000000000 };
+enum { RETRY_NS = 1000000000 };
 
 static struct engine_tree *
 tree_at(struct engine *e, uint32_t index)
@@ -30,12 +30,7 @@ tree_at(struct engine *e, uint32_t index)
 static struct engine_tree *
 work_at(struct engine *e, uint32_t index)
 {
-    bool closing;
-
-    lock_take(&e->lock);
-    closing = e->closing;
-    lock_drop(&e->lock);
-    return closing ? NULL : tree_at(e, index);
+    return atomic_load(&e->ending) ? NULL : tree_at(e, index);
 }
 
 /* ------------------------------------------------------------------ the log's release (N1) */
@@ -76,8 +71,10 @@ engine__release_log(struct engine *e)
     struct engine_tree *tree;
 
     for (uint32_t i = 0; (tree = tree_at(e, i)) != NULL; i++) {
-        wal_position need = needed_from(e, tree, end);
+        wal_position need;
 
+        engine__drop_floors(tree); /* a job may have been faster than its owner's seal() */
+        need = needed_from(e, tree, end);
         if (need < release || (need == release && oldest == NULL)) {
             release = need;
             oldest = tree;
@@ -88,28 +85,40 @@ engine__release_log(struct engine *e)
         atomic_store(&oldest->seal_wanted, true);
 }
 
-/* ------------------------------------------------------------------ flush */
+/* ------------------------------------------------------------------ after a failure */
 
 static void
-put_off(struct engine *e, enum status failure)
+put_off(struct engine *e, struct engine_retry *retry, enum status failure)
 {
-    atomic_store(&e->flush_failure, (uint32_t)failure);
-    atomic_store(&e->flush_retry_ns, env_boot_ns(e->env) + FLUSH_RETRY_NS);
+    atomic_store(&retry->failure, (uint32_t)failure);
+    atomic_store(&retry->at_ns, env_boot_ns(e->env) + RETRY_NS);
+}
+
+static bool
+is_put_off(const struct engine *e, const struct engine_retry *retry)
+{
+    return env_boot_ns(e->env) < atomic_load(&retry->at_ns);
 }
 
 enum status
-engine__flush_failure(const struct engine *e)
+engine__put_off_by(const struct engine *e, enum engine_stall stall)
 {
-    return env_boot_ns(e->env) < atomic_load(&e->flush_retry_ns)
-               ? (enum status)atomic_load(&e->flush_failure)
-               : ST_OK;
+    const struct engine_retry *retry =
+        stall == ENGINE_STALL_L0 ? &e->compact_retry : &e->flush_retry;
+
+    return is_put_off(e, retry) ? (enum status)atomic_load(&retry->failure) : ST_OK;
 }
 
+/* ------------------------------------------------------------------ flush */
+
+/* Not after the log has failed: what it lost must not come into a table (N6). */
 static bool
 is_flush_due(struct engine *e)
 {
     struct engine_tree *tree;
 
+    if (wal_health(e->log) != ST_OK)
+        return false;
     for (uint32_t i = 0; (tree = work_at(e, i)) != NULL; i++) {
         if (lsm_flush_due(tree->lsm))
             return true;
@@ -146,10 +155,11 @@ flush_tree(struct engine_tree *tree)
     struct err err;
     enum status st = make_log_durable(e, &err);
 
-    if (st == ST_OK)
+    if (st == ST_OK) {
         st = lsm_flush(tree->lsm, &err);
-    if (st == ST_NO_SPACE && engine__spend_reserve(e))
-        st = lsm_flush(tree->lsm, &err);
+        if (st == ST_NO_SPACE && engine__spend_reserve(e))
+            st = lsm_flush(tree->lsm, &err);
+    }
     if (st == ST_OK) {
         engine__drop_floors(tree);
         return ST_OK;
@@ -157,7 +167,7 @@ flush_tree(struct engine_tree *tree)
     if (st != ST_CLOSED) {
         log_event(LOG_ERROR, "flush.failed", log_u64("tree", tree->id), log_err(&err),
                   log_str("effect", "kept in memory and in the log; tried again in a second"));
-        put_off(e, st);
+        put_off(e, &e->flush_retry, st);
     }
     return st;
 }
@@ -194,7 +204,7 @@ tend_log(struct engine *e)
     if (st != ST_OK) {
         log_event(LOG_ERROR, "log.tend_failed", log_str("dir", e->dir), log_err(&err),
                   log_str("effect", "writes wait for a log segment; tried again in a second"));
-        put_off(e, st);
+        put_off(e, &e->flush_retry, st);
     }
     engine__notify(e);
     return st;
@@ -225,7 +235,7 @@ flush_run(struct job *job)
     lock_drop(&e->lock);
     if (st == ST_OK)
         engine__schedule(e); /* compactions; and whatever became due since the last look */
-    gate_wake(e->idle);
+    engine__end_job(e);
 }
 
 /* ------------------------------------------------------------------ compaction */
@@ -261,23 +271,47 @@ sweep(struct engine_tree *tree)
 static bool
 compact_tree(struct engine_tree *tree)
 {
+    struct engine *e = tree->engine;
     struct err err;
     enum status st = lsm_compact(tree->lsm, &err);
 
+    if (st == ST_NO_SPACE && engine__spend_reserve(e))
+        st = lsm_compact(tree->lsm, &err);
     sweep(tree);
-    if (st == ST_OK || st == ST_NOT_FOUND) {
-        engine__notify(tree->engine);
-        return true;
-    }
     if (st == ST_CORRUPT) {
         atomic_store(&tree->compaction_failed, true);
         log_event(LOG_EMERGENCY, "compaction.damage", log_u64("tree", tree->id), log_err(&err),
-                  log_str("effect", "its tables are kept as they are; run distkv check"));
-        return true;
+                  log_str("effect", "its tables are kept as they are, and writes do not wait for "
+                                    "fewer of them; run distkv check"));
+    } else if (st != ST_OK && st != ST_NOT_FOUND) {
+        if (st != ST_CLOSED) {
+            log_event(LOG_ERROR, "compaction.failed", log_u64("tree", tree->id), log_err(&err),
+                      log_str("effect", "tried again in a second"));
+            put_off(e, &e->compact_retry, st);
+        }
+        return false;
     }
-    if (st != ST_CLOSED)
-        log_event(LOG_ERROR, "compaction.failed", log_u64("tree", tree->id), log_err(&err));
-    return false;
+    engine__notify(e); /* a stall may have ended */
+    return true;
+}
+
+static bool
+is_turn_wanted(struct engine *e)
+{
+    bool wanted;
+
+    lock_take(&e->lock);
+    wanted = e->compact_waiters > 0;
+    lock_drop(&e->lock);
+    return wanted;
+}
+
+static void
+end_compaction_turn(struct engine *e)
+{
+    lock_take(&e->lock);
+    e->compact_running = false;
+    lock_drop(&e->lock);
 }
 
 static void
@@ -286,27 +320,44 @@ compact_run(struct job *job)
     struct engine *e = container_of(job, struct engine, compact_job);
     struct engine_tree *tree;
 
-    while ((tree = most_urgent(e)) != NULL) {
+    while (!is_turn_wanted(e) && (tree = most_urgent(e)) != NULL) {
         if (!compact_tree(tree))
             break;
     }
-    lock_take(&e->lock);
-    e->compact_running = false;
-    lock_drop(&e->lock);
-    gate_wake(e->idle);
+    end_compaction_turn(e);
+    engine__end_job(e);
 }
 
 /* ------------------------------------------------------------------ starting them */
 
+/* What is claimed is counted in the same breath: after `closing` the count does not grow. */
 static bool
-claim(struct engine *e, bool *running)
+claim_flush(struct engine *e)
 {
     bool mine;
 
     lock_take(&e->lock);
-    mine = !*running && !e->closing;
-    if (mine)
-        *running = true;
+    mine = !e->flush_running && !e->closing;
+    if (mine) {
+        e->flush_running = true;
+        engine__begin_job(e);
+    }
+    lock_drop(&e->lock);
+    return mine;
+}
+
+static bool
+claim_compaction(struct engine *e, bool on_request)
+{
+    bool mine;
+
+    lock_take(&e->lock);
+    mine = !e->compact_running && !e->closing && !atomic_load(&e->ending) &&
+           (on_request || e->compact_waiters == 0);
+    if (mine) {
+        e->compact_running = true;
+        engine__begin_job(e);
+    }
     lock_drop(&e->lock);
     return mine;
 }
@@ -314,40 +365,60 @@ claim(struct engine *e, bool *running)
 void
 engine__schedule(struct engine *e)
 {
-    bool may_flush = env_boot_ns(e->env) >= atomic_load(&e->flush_retry_ns);
-
     if (e->recovering)
         return;
-    if (may_flush && has_flush_work(e) && claim(e, &e->flush_running)) {
+    if (!is_put_off(e, &e->flush_retry) && has_flush_work(e) && claim_flush(e)) {
         e->flush_job = (struct job){ .run = flush_run };
         env_submit(e->env, ENV_LANE_FLUSH, &e->flush_job);
     }
-    if (most_urgent(e) != NULL && claim(e, &e->compact_running)) {
+    if (!is_put_off(e, &e->compact_retry) && most_urgent(e) != NULL && claim_compaction(e, false)) {
         e->compact_job = (struct job){ .run = compact_run };
         env_submit(e->env, ENV_LANE_COMPACT, &e->compact_job);
     }
 }
 
-/* The ticker starts the other jobs, and the monitor some: who starts others is asked first. */
+/* ------------------------------------------------------------------ ending them (N7) */
+
+void
+engine__begin_job(struct engine *e)
+{
+    atomic_fetch_add(&e->jobs, 1);
+}
+
+/* Inside the gate, so that whoever sees the count at 0 comes after this thread's last look at `e`. */
+void
+engine__end_job(struct engine *e)
+{
+    uint32_t before;
+
+    gate_enter(e->idle);
+    before = atomic_fetch_sub(&e->jobs, 1);
+    ASSERT(before > 0);
+    gate_wake(e->idle);
+    gate_leave(e->idle);
+}
+
+/* A job that starts another is counted still, so the count is 0 only when none will come. */
 void
 engine__await_jobs(struct engine *e)
 {
-    bool busy = true;
-
     gate_enter(e->idle);
-    while (busy) {
-        busy = atomic_load(&e->ticker_running);
-        busy = atomic_load(&e->monitor_running) || busy;
-        lock_take(&e->lock);
-        busy = e->flush_running || e->compact_running || e->log_running || busy;
-        lock_drop(&e->lock);
-        if (busy)
-            gate_wait(e->idle);
-    }
+    while (atomic_load(&e->jobs) > 0)
+        gate_wait(e->idle);
     gate_leave(e->idle);
 }
 
 /* ------------------------------------------------------------------ on request */
+
+static enum status
+why_not_flushed(const struct engine *e)
+{
+    enum status st = wal_health(e->log);
+
+    if (st == ST_OK && atomic_load(&e->ending))
+        st = ST_CLOSED;
+    return st == ST_OK ? engine__put_off_by(e, ENGINE_STALL_MEMTABLES) : st;
+}
 
 /* Until the flush job has done with this tree, or has given up for now. */
 enum status
@@ -357,15 +428,15 @@ engine_tree_flush(struct engine_tree *tree, struct err *err)
     bool due = true;
 
     while (due) {
-        enum status failure = engine__flush_failure(e);
+        enum status failure = why_not_flushed(e);
 
         if (failure != ST_OK)
-            return err_raise(err, failure, "tree %016llx could not be flushed; see the log",
-                             (unsigned long long)tree->id);
+            return err_raise(err, failure, "tree %016llx could not be flushed (%s)",
+                             (unsigned long long)tree->id, status_name(failure));
         engine__schedule(e);
         gate_enter(e->idle);
-        due = lsm_flush_due(tree->lsm) && !e->closing;
-        if (due)
+        due = lsm_flush_due(tree->lsm);
+        if (due && why_not_flushed(e) == ST_OK)
             gate_wait(e->idle);
         gate_leave(e->idle);
     }
@@ -373,12 +444,26 @@ engine_tree_flush(struct engine_tree *tree, struct err *err)
 }
 
 static void
+want_turn(struct engine *e, bool wants)
+{
+    lock_take(&e->lock);
+    e->compact_waiters += wants ? 1 : UINT32_MAX;
+    lock_drop(&e->lock);
+}
+
+/* True: it is this caller's. */
+static bool
 await_compaction_turn(struct engine *e)
 {
+    bool mine;
+
+    want_turn(e, true);
     gate_enter(e->idle);
-    while (!claim(e, &e->compact_running) && !e->closing)
+    while (!(mine = claim_compaction(e, true)) && !atomic_load(&e->ending))
         gate_wait(e->idle);
     gate_leave(e->idle);
+    want_turn(e, false);
+    return mine;
 }
 
 enum status
@@ -388,15 +473,12 @@ engine_tree_compact_all(struct engine_tree *tree, struct lsm_compact_report *rep
     struct engine *e = tree->engine;
     enum status st;
 
-    await_compaction_turn(e);
-    if (e->closing)
+    if (!await_compaction_turn(e))
         return err_raise(err, ST_CLOSED, "shutting down");
     st = lsm_compact_all(tree->lsm, report, err);
     sweep(tree);
-    lock_take(&e->lock);
-    e->compact_running = false;
-    lock_drop(&e->lock);
-    gate_wake(e->idle);
+    end_compaction_turn(e);
     engine__schedule(e);
+    engine__end_job(e);
     return st == ST_NOT_FOUND ? ST_OK : st;
 }

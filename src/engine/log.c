@@ -12,6 +12,8 @@
 
 #include "engine/engine_internal.h"
 
+enum { ROOM_POLL_MS = 10 };
+
 static void
 listener_task(struct task *task)
 {
@@ -26,18 +28,16 @@ engine_listen(struct engine *e, struct engine_listener *listener)
 {
     listener->task.run = listener_task;
     atomic_init(&listener->posted, false);
-    lock_take(&e->lock);
-    list_push_back(&e->listeners, &listener->link);
+    lock_take(&e->lock); /* against another one; whoever walks takes no lock */
+    listener->next = atomic_load(&e->listeners);
+    atomic_store(&e->listeners, listener);
     lock_drop(&e->lock);
 }
 
-/* The list changes only at start, so it is walked without the lock. */
 void
 engine__notify(struct engine *e)
 {
-    list_each (at, &e->listeners) {
-        struct engine_listener *l = container_of(at, struct engine_listener, link);
-
+    for (struct engine_listener *l = atomic_load(&e->listeners); l != NULL; l = l->next) {
         if (!atomic_exchange(&l->posted, true))
             loop_post(l->loop, &l->task);
     }
@@ -92,13 +92,14 @@ log_run(struct job *job)
         st = flush_once(e, take_sync_wanted(e), &err);
         engine__notify(e);
     } while (!may_rest(e, st));
-    gate_wake(e->idle);
+    engine__end_job(e);
 }
 
 static void
 submit_log_job(struct engine *e)
 {
     e->log_job = (struct job){ .run = log_run };
+    engine__begin_job(e);
     env_submit(e->env, ENV_LANE_LOG, &e->log_job);
 }
 
@@ -141,22 +142,32 @@ engine__flush_now(struct engine *e, bool sync, struct err *err)
     st = flush_once(e, sync, err);
     if (!may_rest(e, st))
         submit_log_job(e); /* somebody wants more than we do; the turn goes with it */
-    gate_wake(e->idle);    /* others may wait for the turn */
+    engine__notify(e);     /* others may wait for the turn, or for what was written */
     return st;
 }
 
 enum status
 engine_make_room(struct engine *e, struct err *err)
 {
+    bool gathered = wal_written(e->log) < wal_end(e->log);
     enum status st = engine__flush_now(e, false, err);
+    bool waits;
 
-    if (st != ST_OK)
+    if (st != ST_OK || gathered)
         return st;
+    st = engine__put_off_by(e, ENGINE_STALL_LOG);
+    if (st != ST_OK)
+        return err_raise(err, st, "%s: no room in the log, and none can be made now (%s)", e->dir,
+                         status_name(st));
+    engine__release_log(e);
     engine__schedule(e);
     gate_enter(e->idle);
-    if (wal_wants_tending(e->log))
+    waits = wal_wants_tending(e->log);
+    if (waits)
         gate_wait(e->idle);
     gate_leave(e->idle);
+    if (!waits) /* made meanwhile, or a memtable holds the log, and its owner is asked to seal it */
+        env_sleep_ms(e->env, ROOM_POLL_MS);
     return ST_OK;
 }
 

@@ -11,6 +11,7 @@
  */
 #include <stdio.h>
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/log.h"
 
@@ -33,6 +34,17 @@ reserve_bytes(const struct engine *e)
            COMPACTION_RESERVE_TABLES * o->trees.table_bytes + MANIFEST_RESERVE_BYTES;
 }
 
+static bool
+is_reserve_spent(struct engine *e)
+{
+    bool spent;
+
+    lock_take(&e->lock);
+    spent = e->reserve_spent;
+    lock_drop(&e->lock);
+    return spent;
+}
+
 static void
 enter_low(struct engine *e, uint64_t free_bytes)
 {
@@ -44,57 +56,132 @@ enter_low(struct engine *e, uint64_t free_bytes)
               log_str("effect", "writes are refused, deletes are admitted"));
 }
 
+/* For one of those who meet the full disk at the same time. */
+static struct file *
+take_reserve(struct engine *e)
+{
+    struct file *f;
+
+    lock_take(&e->lock);
+    f = e->reserve;
+    e->reserve = NULL;
+    if (f != NULL)
+        e->reserve_spent = e->reserve_busy = true;
+    lock_drop(&e->lock);
+    return f;
+}
+
+static void
+give_reserve(struct engine *e, struct file *f)
+{
+    lock_take(&e->lock);
+    ASSERT(e->reserve == NULL);
+    e->reserve = f;
+    e->reserve_spent = false;
+    lock_drop(&e->lock);
+}
+
 /* True when there was something to give.  Ordinary writes must not have it: they are refused until
  * the reserve can be made again. */
 bool
 engine__spend_reserve(struct engine *e)
 {
+    struct file *f = take_reserve(e);
     struct err err;
 
-    if (e->reserve == NULL)
+    if (f == NULL)
         return false;
     log_event(LOG_EMERGENCY, "space.reserve_spent", log_str("dir", e->dir),
               log_u64("bytes", reserve_bytes(e)));
-    if (file_truncate(e->reserve, 0, &err) != ST_OK)
+    if (file_truncate(f, 0, &err) != ST_OK)
         log_event(LOG_ERROR, "space.reserve_failed", log_err(&err));
-    file_close(e->reserve);
-    e->reserve = NULL;
-    e->reserve_spent = true;
+    file_close(f);
+    lock_take(&e->lock);
+    e->reserve_busy = false;
+    lock_drop(&e->lock);
     enter_low(e, 0);
     return true;
+}
+
+static void
+reserve_path(const struct engine *e, char path[LIMIT_PATH_BYTES])
+{
+    snprintf(path, LIMIT_PATH_BYTES, "%s/RESERVE", e->dir);
+}
+
+/* An empty file means that the reserve was spent; so one that was never made leaves none. */
+static void
+give_up_reserve(struct engine *e, struct file *f, const char *path)
+{
+    struct err err;
+    enum status st = file_truncate(f, 0, &err);
+
+    file_close(f);
+    if (st == ST_OK && !is_reserve_spent(e))
+        st = env_remove(e->env, path, &err);
+    if (st != ST_OK)
+        log_event(LOG_WARN, "space.reserve_failed", log_err(&err));
+}
+
+static void
+fill_reserve(struct engine *e, const char *path)
+{
+    struct file *f = NULL;
+    struct err err;
+    enum status st = env_open(e->env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE, &f, &err);
+
+    if (st == ST_OK)
+        st = file_fill(f, reserve_bytes(e), &err);
+    if (st == ST_OK) {
+        give_reserve(e, f);
+        return;
+    }
+    log_event(LOG_WARN, "space.reserve_failed", log_err(&err));
+    if (f != NULL)
+        give_up_reserve(e, f, path);
 }
 
 static void
 make_reserve(struct engine *e, uint64_t free_bytes)
 {
     char path[LIMIT_PATH_BYTES];
-    uint64_t wanted = reserve_bytes(e);
+    uint64_t size = 0;
+    struct err err;
+    enum status st;
+    bool wanted;
+
+    lock_take(&e->lock);
+    wanted = e->reserve == NULL && !e->reserve_busy;
+    lock_drop(&e->lock);
+    if (!wanted)
+        return;
+    reserve_path(e, path);
+    st = env_stat(e->env, path, &size, &err);
+    if (st != ST_OK && st != ST_NOT_FOUND)
+        log_event(LOG_WARN, "space.reserve_failed", log_err(&err));
+    else if (free_bytes + size >= reserve_bytes(e) + e->options.min_free_bytes)
+        fill_reserve(e, path);
+}
+
+void
+engine__find_reserve(struct engine *e)
+{
+    char path[LIMIT_PATH_BYTES];
     struct file *f = NULL;
     uint64_t size = 0;
     struct err err;
     enum status st;
 
-    if (e->reserve != NULL)
-        return;
-    snprintf(path, sizeof(path), "%s/RESERVE", e->dir);
-    st = env_open(e->env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE, &f, &err);
-    if (st == ST_OK)
-        st = file_size(f, &size, &err);
-    if (st == ST_OK && size != wanted) {
-        if (free_bytes + size < wanted + e->options.min_free_bytes) {
-            file_close(f);
-            return; /* not now */
-        }
-        st = file_fill(f, wanted, &err);
-    }
-    if (st == ST_OK) {
-        e->reserve = f;
-        return;
-    }
-    log_event(LOG_WARN, "space.reserve_failed", log_err(&err));
-    if (f != NULL && file_truncate(f, 0, &err) != ST_OK)
+    reserve_path(e, path);
+    st = env_stat(e->env, path, &size, &err);
+    if (st == ST_OK && size == reserve_bytes(e))
+        st = env_open(e->env, path, ENV_OPEN_WRITE, &f, &err);
+    if (f != NULL)
+        give_reserve(e, f);
+    else if (st != ST_OK && st != ST_NOT_FOUND)
         log_event(LOG_WARN, "space.reserve_failed", log_err(&err));
-    file_close(f);
+    else if (st == ST_OK && size == 0)
+        e->reserve_spent = true; /* nobody else is there yet */
 }
 
 static void
@@ -124,8 +211,6 @@ measure(struct engine *e, uint64_t *free_bytes)
 static void
 enter_ok(struct engine *e, uint64_t free_bytes)
 {
-    make_reserve(e, free_bytes);
-    e->reserve_spent = false;
     if (engine_space(e) == ENGINE_SPACE_OK)
         return;
     atomic_store(&e->space, (uint32_t)ENGINE_SPACE_OK);
@@ -135,9 +220,9 @@ enter_ok(struct engine *e, uint64_t free_bytes)
 
 /* Below which ordinary writes are refused. */
 static uint64_t
-free_wanted(const struct engine *e)
+free_wanted(struct engine *e)
 {
-    return e->options.min_free_bytes + (e->reserve_spent ? reserve_bytes(e) : 0);
+    return e->options.min_free_bytes + (is_reserve_spent(e) ? reserve_bytes(e) : 0);
 }
 
 void
@@ -154,8 +239,10 @@ engine__monitor(struct engine *e)
         if (measure(e, &free_bytes) != ST_OK)
             return;
     }
+    if (free_bytes >= free_wanted(e))
+        make_reserve(e, free_bytes);
     if (free_bytes < free_wanted(e))
         enter_low(e, free_bytes);
-    else
+    else if (!is_reserve_spent(e))
         enter_ok(e, free_bytes);
 }

@@ -135,6 +135,20 @@ add_family(struct dkv *db, uint64_t id, const char *name, struct err *err)
     return ST_OK;
 }
 
+static void
+keep_above(struct dkv *db, uint64_t id)
+{
+    if (db->next_id <= id)
+        db->next_id = id + 1;
+}
+
+/* A creation that failed may have left a tree without a name. */
+static void
+keep_above_tree(void *ctx, struct engine_tree *tree)
+{
+    keep_above(ctx, engine_tree_id(tree));
+}
+
 static enum status
 load_families(struct dkv *db, struct err *err)
 {
@@ -156,27 +170,16 @@ load_families(struct dkv *db, struct err *err)
         memcpy(name, e.key.data, e.key.size);
         st = add_family(db, get_u64le(e.value.data), name, err);
         if (st == ST_OK)
+            keep_above(db, get_u64le(e.value.data));
+        if (st == ST_OK)
             st = lsm_iter_next(it, err);
     }
     lsm_iter_destroy(it);
     return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
-static uint64_t
-next_family_id(struct dkv *db)
-{
-    uint64_t highest = STORE_DEFAULT_TREE;
-
-    lock_take(&db->lock);
-    for (uint32_t i = 0; i < db->family_count; i++) {
-        if (db->families[i]->id > highest)
-            highest = db->families[i]->id;
-    }
-    lock_drop(&db->lock);
-    return highest + 1;
-}
-
-/* The name is durable before the tree is made: a crash in between leaves an empty family. */
+/* The name is durable before the tree is made: a crash in between leaves an empty family.  An id is
+ * used up by the attempt: a name that has it may be in the log, whatever became of its writing. */
 static enum status
 create_family(struct dkv *db, const char *name, struct err *err)
 {
@@ -187,7 +190,7 @@ create_family(struct dkv *db, const char *name, struct err *err)
     };
     struct entry room;
     struct store_writer w = { .ops = &op, .room = &room, .op_count = 1, .bytes = 64, .sync = true };
-    uint64_t id = next_family_id(db);
+    uint64_t id = db->next_id++;
     enum status st;
 
     put_u64le(value, id);
@@ -315,6 +318,7 @@ open_store(struct dkv *db, const char *path, const struct dkv_options *options, 
         st = add_family(db, STORE_DEFAULT_TREE, "", err);
     if (st == ST_OK)
         st = load_families(db, err);
+    engine_each_tree(db->engine, keep_above_tree, db);
     for (uint32_t i = 0; i < db->family_count; i++) {
         struct lsm_mark mark = lsm_flushed(db->families[i]->lsm);
 

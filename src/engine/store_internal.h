@@ -42,10 +42,10 @@ struct store_writer {
     size_t bytes; /* of keys and values */
     bool sync;
     bool only_deletes;
-    bool seal;                     /* also seal every memtable */
-    struct dkv_snapshot *snapshot; /* also fill this in; NULL: none */
-    struct store_gate *gate;       /* where it waits; from the pool, which outlives it */
-    _Atomic uint32_t turn;         /* enum store_turn */
+    bool seal;                      /* also seal every memtable */
+    struct dkv_snapshot **snapshot; /* also take one; NULL: none */
+    struct store_gate *gate;        /* where it waits; from the pool, which outlives it */
+    _Atomic uint32_t turn;          /* enum store_turn */
 
     /* the leader's */
     enum status status;
@@ -66,6 +66,7 @@ struct dkv {
     bool owns_env;
     struct engine *engine;
     struct gate *family_gate; /* one creation of a family at a time */
+    uint64_t next_id;         /* inside that gate: above the id of every tree and of every name */
 
     struct lock lock;                                /* guards what follows, up to the blank line */
     struct dkv_family *families[STORE_FAMILIES_MAX]; /* owned; 0 names, 1 default */
@@ -85,7 +86,6 @@ struct dkv {
 
 struct dkv_snapshot {
     version_t version;
-    uint32_t capacity;
     uint32_t count;
     struct {
         struct dkv_family *family;
@@ -107,8 +107,8 @@ void store__sort_ops(struct store_op *ops, size_t count);
 /* Write with the others that wait; blocks until it is done. */
 MUST_USE enum status store__write(struct dkv *db, struct store_writer *w);
 
-/* Pin every family as of now; in the leader's turn. */
-MUST_USE enum status store__pin_families(struct dkv *db, struct dkv_snapshot *s);
+/* Pin every family as of now; in the leader's turn.  ST_NO_MEMORY: `*out` is untouched. */
+MUST_USE enum status store__pin_families(struct dkv *db, struct dkv_snapshot **out);
 
 /* NULL: the family is younger than the snapshot. */
 const struct lsm_snapshot *store__pin_of(const struct dkv_snapshot *s, const struct dkv_family *f);

@@ -151,49 +151,39 @@ dkv_free(void *value)
 
 /* ------------------------------------------------------------------ snapshots */
 
+/* The families are counted in the turn: a write that it shows may be to one that was made while the
+ * caller waited. */
 enum status
-store__pin_families(struct dkv *db, struct dkv_snapshot *s)
+store__pin_families(struct dkv *db, struct dkv_snapshot **out)
 {
+    uint32_t count = atomic_load(&db->family_count);
+    struct dkv_snapshot *s = mem_alloc_zero(sizeof(*s) + count * sizeof(s->families[0]));
+
+    if (s == NULL)
+        return ST_NO_MEMORY;
     s->version = atomic_load(&db->visible);
-    for (uint32_t i = 0; i < s->capacity; i++) {
-        struct dkv_family *f = db->families[i];
+    while (s->count < count) {
+        struct dkv_family *f = db->families[s->count];
         struct lsm_snapshot *pin = lsm_snapshot_take(f->lsm);
 
-        if (pin == NULL)
+        if (pin == NULL) {
+            dkv_snapshot_release(db, s);
             return ST_NO_MEMORY;
+        }
         s->families[s->count].family = f;
         s->families[s->count++].pin = pin;
     }
+    *out = s;
     return ST_OK;
-}
-
-static uint32_t
-count_families(struct dkv *db)
-{
-    uint32_t count;
-
-    lock_take(&db->lock);
-    count = db->family_count;
-    lock_drop(&db->lock);
-    return count;
 }
 
 struct dkv_snapshot *
 dkv_snapshot_take(struct dkv *db)
 {
-    struct store_writer w = { .only_deletes = true };
-    uint32_t count = count_families(db);
-    struct dkv_snapshot *s = mem_alloc_zero(sizeof(*s) + count * sizeof(s->families[0]));
+    struct dkv_snapshot *s = NULL;
+    struct store_writer w = { .only_deletes = true, .snapshot = &s };
 
-    if (s == NULL)
-        return NULL;
-    s->capacity = count;
-    w.snapshot = s;
-    if (store__write(db, &w) != ST_OK) {
-        dkv_snapshot_release(db, s);
-        return NULL;
-    }
-    return s;
+    return store__write(db, &w) == ST_OK ? s : NULL;
 }
 
 const struct lsm_snapshot *

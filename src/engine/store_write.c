@@ -203,6 +203,17 @@ count_in_flight(const struct store_writer *w, bool more)
     }
 }
 
+/* The owner's part, for all families: one that nobody writes to may be what holds the log, or the
+ * memory that others wait for. */
+static void
+tend_all(struct dkv *db)
+{
+    uint32_t count = atomic_load(&db->family_count);
+
+    for (uint32_t i = 0; i < count; i++)
+        engine_tree_tend(db->families[i]->tree);
+}
+
 static enum engine_stall
 stalled_by(const struct store_writer *w)
 {
@@ -220,6 +231,7 @@ await_memtables(struct dkv *db, struct store_writer *w)
 {
     struct engine *e = db->engine;
     enum engine_stall stall = stalled_by(w);
+    enum engine_stall now = stall;
     enum status failure = ST_OK;
     uint64_t begun_ns;
 
@@ -228,19 +240,20 @@ await_memtables(struct dkv *db, struct store_writer *w)
     begun_ns = env_boot_ns(db->env);
     engine__schedule(e);
     gate_enter(e->idle);
-    while (stalled_by(w) != ENGINE_STALL_NONE && wal_health(e->log) == ST_OK) {
-        failure = engine__flush_failure(e);
+    while (now != ENGINE_STALL_NONE && wal_health(e->log) == ST_OK) {
+        tend_all(db);
+        failure = engine__put_off_by(e, now);
         if (failure != ST_OK)
             break;
         gate_wait(e->idle); /* woken by every flush and compaction, and by the tick */
+        now = stalled_by(w);
     }
     gate_leave(e->idle);
     engine_count_stall(e, stall, env_boot_ns(db->env) - begun_ns);
     return failure == ST_OK ? ST_OK
                             : err_raise(&w->err, failure,
-                                        "%s: the memtables are full, and cannot "
-                                        "be flushed now (%s)",
-                                        e->dir, status_name(failure));
+                                        "%s: there is no room (%s), and none can be made now (%s)",
+                                        e->dir, engine_stall_name(now), status_name(failure));
 }
 
 static enum status
@@ -259,6 +272,7 @@ append(struct dkv *db, struct store_writer *w)
     count_in_flight(w, true); /* before the append: N1 */
     st = wal_append(e->log, &record, &w->end, &w->err);
     while (st == ST_BUSY) {
+        tend_all(db);
         st = engine_make_room(e, &w->err);
         if (st == ST_OK)
             st = wal_append(e->log, &record, &w->end, &w->err);
@@ -283,8 +297,6 @@ propose(struct dkv *db, struct store_writer *w)
     if (w->op_count == 0)
         return ST_OK;
     st = await_memtables(db, w);
-    for (size_t i = 0; i < w->op_count; i++)
-        engine_tree_tend(w->ops[i].tree);
     return st == ST_OK ? append(db, w) : st;
 }
 
@@ -384,6 +396,7 @@ propose_group(struct dkv *db, struct list *group)
 {
     bool flush = false;
 
+    tend_all(db);
     list_each (item, group) {
         struct store_writer *w = container_of(item, struct store_writer, link);
 

@@ -55,11 +55,17 @@ static void
 watch_memtables(struct engine *e)
 {
     struct sum sum = { 0 };
+    size_t share = engine__memtable_share(e);
+    bool stalled = atomic_load(&e->memtable_bytes) > share;
+    bool seal;
 
     engine_each_tree(e, add_memtables, &sum);
     atomic_store(&e->memtable_bytes, sum.bytes);
-    if (sum.bytes > engine__memtable_share(e) / 5 * 4 && sum.largest != NULL)
+    seal = sum.bytes > share / 5 * 4 && sum.largest != NULL;
+    if (seal)
         atomic_store(&sum.largest->seal_wanted, true);
+    if (seal || (stalled && sum.bytes <= share))
+        engine__notify(e); /* the owner may be idle, or wait for the end of the stall */
 }
 
 static void
@@ -69,7 +75,7 @@ monitor_run(struct job *job)
 
     engine__monitor(e);
     atomic_store(&e->monitor_running, false);
-    gate_wake(e->idle);
+    engine__end_job(e);
 }
 
 static void
@@ -80,6 +86,7 @@ monitor_if_due(struct engine *e, uint64_t now_ns)
         return;
     e->last_monitor_ns = now_ns;
     e->monitor_job = (struct job){ .run = monitor_run };
+    engine__begin_job(e);
     env_submit(e->env, ENV_LANE_FLUSH, &e->monitor_job);
 }
 
@@ -113,28 +120,16 @@ on_timer(void *ctx)
     timer_start(e->tick_timer, period_ms(e));
 }
 
-static bool
-is_closing(struct engine *e)
-{
-    bool closing;
-
-    lock_take(&e->lock);
-    closing = e->closing;
-    lock_drop(&e->lock);
-    return closing;
-}
-
 static void
 ticker_run(struct job *job)
 {
     struct engine *e = container_of(job, struct engine, ticker);
 
-    while (!is_closing(e)) {
+    while (atomic_load(&e->ticking)) {
         tick(e);
         env_sleep_ms(e->env, period_ms(e));
     }
-    atomic_store(&e->ticker_running, false);
-    gate_wake(e->idle);
+    engine__end_job(e);
 }
 
 enum status
@@ -151,8 +146,9 @@ engine__start_ticking(struct engine *e, struct err *err)
             st = err_raise(err, st, "%s: out of memory", e->dir);
         return st;
     }
-    atomic_store(&e->ticker_running, true);
+    atomic_store(&e->ticking, true);
     e->ticker = (struct job){ .run = ticker_run };
+    engine__begin_job(e);
     env_submit(e->env, ENV_LANE_READ, &e->ticker);
     return ST_OK;
 }
@@ -160,6 +156,7 @@ engine__start_ticking(struct engine *e, struct err *err)
 void
 engine__stop_ticking(struct engine *e)
 {
+    atomic_store(&e->ticking, false);
     timer_destroy(e->tick_timer);
     e->tick_timer = NULL;
 }

@@ -289,11 +289,15 @@ memtables_beyond_share(const struct engine *e)
 enum engine_stall
 engine_tree_stall(const struct engine_tree *tree)
 {
+    if (atomic_load_explicit(&tree->engine->ending, memory_order_relaxed))
+        return ENGINE_STALL_NONE; /* nothing is flushed any more; what is under way is to end */
     switch (lsm_stall(tree->lsm)) {
     case LSM_STALL_MEMTABLES:
         return ENGINE_STALL_MEMTABLES;
     case LSM_STALL_L0:
-        return ENGINE_STALL_L0;
+        if (!atomic_load_explicit(&tree->compaction_failed, memory_order_relaxed))
+            return ENGINE_STALL_L0;
+        break; /* nothing would end it; reads are slower, memory is bounded all the same */
     case LSM_STALL_NONE:
     case LSM_STALL_COUNT:
         break;

@@ -414,6 +414,7 @@ kv_drain(struct kv *kv, void (*drained)(void *ctx), void *ctx)
 {
     ASSERT(!atomic_load(&kv->closing));
     atomic_store(&kv->closing, true);
+    engine_begin_close(kv->engine); /* a compaction of minutes must not hold up the end */
     kv->drained = drained;
     kv->drained_ctx = ctx;
     atomic_store(&kv->drains_left, kv->door_count);

@@ -42,6 +42,9 @@
  *   C2  The bytes of a shard's records are counted in `bytes`, charged to the budget,
  *       and never above `capacity`.
  *   C3  There is one record for a (tree, key).
+ *   C4  A bucket's tag has the bit of every record in its chain, so a bit that
+ *       is not set proves an absence.  Read outside the lock it may be older
+ *       than a record that is just being added, which a get may miss and a drop may not.
  */
 #include "lsm/record_cache.h"
 
@@ -62,6 +65,7 @@ enum {
     BUCKETS_AT_ONCE = 64, /* how many are emptied under one hold of the lock */
     HEAP_OVERHEAD = 32,   /* of one allocation, about */
     CACHE_LINE = 64,
+    TAG_BITS_AT = 36, /* bits of the hash that neither bucket nor shard uses */
 };
 
 struct record {
@@ -80,6 +84,7 @@ struct record {
 struct shard {
     struct lock lock;
     struct record **buckets; /* in the cache's index */
+    _Atomic uint16_t *tags;  /* of the buckets; C4 */
     uint64_t hand;           /* the bucket where CLOCK goes on */
     _Atomic size_t bytes;    /* C2; written with the lock, as `hits` */
     _Atomic uint64_t hits;
@@ -92,7 +97,8 @@ struct record_cache {
     uint64_t bucket_mask; /* of one shard */
     size_t shard_capacity;
     size_t index_bytes;
-    struct record **index; /* owned; the buckets of all shards */
+    struct record **index;  /* owned; the buckets of all shards */
+    _Atomic uint16_t *tags; /* owned; theirs */
     struct shard shards[];
 };
 
@@ -112,6 +118,7 @@ shard_init(struct record_cache *c, uint32_t i)
 
     lock_init(&s->lock);
     s->buckets = c->index + i * (c->bucket_mask + 1);
+    s->tags = c->tags + i * (c->bucket_mask + 1);
 }
 
 struct record_cache *
@@ -131,14 +138,17 @@ record_cache_create(size_t capacity_bytes, struct budget *budget)
     if (c == NULL)
         return NULL;
     c->index = mem_new_array(struct record *, shard_count * buckets);
-    if (c->index == NULL) {
+    c->tags = mem_new_array(_Atomic uint16_t, shard_count *buckets);
+    if (c->index == NULL || c->tags == NULL) {
+        mem_free(c->index);
+        mem_free(c->tags);
         mem_free(c);
         return NULL;
     }
     c->budget = budget;
     c->shard_mask = (uint32_t)shard_count - 1;
     c->bucket_mask = buckets - 1;
-    c->index_bytes = shard_count * buckets * sizeof(struct record *);
+    c->index_bytes = shard_count * buckets * (sizeof(struct record *) + sizeof(uint16_t));
     if (capacity_bytes > c->index_bytes)
         c->shard_capacity = (capacity_bytes - c->index_bytes) / shard_count;
     if (budget != NULL)
@@ -206,6 +216,34 @@ find_slot(const struct record_cache *c, struct shard *s, uint64_t mixed, uint64_
     return slot;
 }
 
+static uint16_t
+tag_of(uint64_t mixed)
+{
+    return (uint16_t)(1U << (mixed >> TAG_BITS_AT & 15));
+}
+
+/* A record has left the bucket of this hash: what do those that stay say? */
+static void
+renew_tag(struct record_cache *c, struct shard *s, uint64_t mixed)
+{
+    uint64_t bucket = mixed & c->bucket_mask;
+    uint16_t tag = 0;
+
+    for (const struct record *r = s->buckets[bucket]; r != NULL; r = r->next)
+        tag |= tag_of(r->hash);
+    atomic_store_explicit(&s->tags[bucket], tag, memory_order_relaxed); /* C4 */
+}
+
+/* Is there certainly no record of this hash?  The tags are small and stay in the processor's own
+ * caches, which the chains do not. */
+static bool
+is_absent(const struct record_cache *c, const struct shard *s, uint64_t mixed)
+{
+    uint16_t tag = atomic_load_explicit(&s->tags[mixed & c->bucket_mask], memory_order_relaxed);
+
+    return (tag & tag_of(mixed)) == 0;
+}
+
 /* Unlink and free the record that `slot` points to. */
 static void
 remove_at(struct record_cache *c, struct shard *s, struct record **slot)
@@ -213,7 +251,8 @@ remove_at(struct record_cache *c, struct shard *s, struct record **slot)
     struct record *r = *slot;
     size_t bytes = record_bytes(r->key_size, r->value_size);
 
-    *slot = r->next;              /* C1 */
+    *slot = r->next; /* C1 */
+    renew_tag(c, s, r->hash);
     ASSERT(bytes_of(s) >= bytes); /* C2 */
     set_bytes(s, bytes_of(s) - bytes);
     if (c->budget != NULL)
@@ -275,6 +314,8 @@ link_record(struct record_cache *c, struct shard *s, struct record *r)
 
     r->next = *bucket;
     *bucket = r; /* C1 */
+    atomic_fetch_or_explicit(&s->tags[r->hash & c->bucket_mask], tag_of(r->hash),
+                             memory_order_relaxed); /* C4 */
 }
 
 /* ------------------------------------------------------------------ from outside */
@@ -287,6 +328,8 @@ record_cache_get(struct record_cache *c, uint64_t tree, struct slice key, uint64
     struct shard *s = shard_of(c, mixed);
     struct record *r;
 
+    if (is_absent(c, s, mixed)) /* one that is just being added may be missed: it is a cache */
+        return false;
     __builtin_prefetch(&s->buckets[mixed & c->bucket_mask]);
     lock_take(&s->lock);
     r = *find_slot(c, s, mixed, tree, key);
@@ -373,9 +416,11 @@ record_cache_drop(struct record_cache *c, uint64_t tree, struct slice key, uint6
     struct record **slot;
 
     lock_take(&s->lock);
-    slot = find_slot(c, s, mixed, tree, key);
-    if (*slot != NULL)
-        remove_at(c, s, slot);
+    if (!is_absent(c, s, mixed)) { /* inside the lock, where it is exact (C4) */
+        slot = find_slot(c, s, mixed, tree, key);
+        if (*slot != NULL)
+            remove_at(c, s, slot);
+    }
     lock_drop(&s->lock);
 }
 
@@ -424,6 +469,7 @@ record_cache_destroy(struct record_cache *c)
     if (c->budget != NULL)
         budget_return(c->budget, c->index_bytes);
     mem_free(c->index);
+    mem_free(c->tags);
     mem_free(c);
 }
 

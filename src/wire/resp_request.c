@@ -23,7 +23,7 @@
 #include "wire/decimal.h"
 #include "wire/resp.h"
 
-enum line_result { LINE_WHOLE, LINE_PART, LINE_BAD };
+enum line_result { LINE_WHOLE, LINE_PART, LINE_ENDLESS, LINE_BAD };
 
 static enum resp_event
 fail(struct resp_parser *p, const char *text)
@@ -40,7 +40,9 @@ parse_number_line(struct slice rest, int64_t *number, size_t *size)
     const uint8_t *end = memchr(rest.data, '\r', limit);
     size_t length;
 
-    if (end == NULL || end + 1 == rest.data + rest.size)
+    if (end == NULL)
+        return rest.size < RESP_NUMBER_LINE_BYTES_MAX ? LINE_PART : LINE_ENDLESS;
+    if (end + 1 == rest.data + rest.size)
         return LINE_PART;
     length = (size_t)(end - rest.data);
     if (end[1] != '\n' || !decimal_parse_i64(slice_of(rest.data + 1, length - 1), number))
@@ -50,11 +52,9 @@ parse_number_line(struct slice rest, int64_t *number, size_t *size)
 }
 
 static enum resp_event
-more_of_line(struct resp_parser *p, struct slice rest, const char *too_long)
+more(struct resp_parser *p, size_t need)
 {
-    if (rest.size >= RESP_NUMBER_LINE_BYTES_MAX)
-        return fail(p, too_long);
-    p->need = 0;
+    p->need = need;
     return RESP_MORE;
 }
 
@@ -66,7 +66,9 @@ begin_command(struct resp_parser *p, struct slice rest, size_t *at)
 
     switch (parse_number_line(rest, &count, &size)) {
     case LINE_PART:
-        return more_of_line(p, rest, "too big mbulk count string");
+        return more(p, 0);
+    case LINE_ENDLESS:
+        return fail(p, "too big mbulk count string");
     case LINE_BAD:
         return fail(p, "invalid multibulk length");
     case LINE_WHOLE:
@@ -95,7 +97,9 @@ begin_bulk(struct resp_parser *p, struct slice rest, size_t *at)
     }
     switch (parse_number_line(rest, &length, &size)) {
     case LINE_PART:
-        return more_of_line(p, rest, "too big bulk count string");
+        return more(p, 0);
+    case LINE_ENDLESS:
+        return fail(p, "too big bulk count string");
     case LINE_BAD:
         return fail(p, "invalid bulk length");
     case LINE_WHOLE:
@@ -115,10 +119,8 @@ static enum resp_event
 take_bulk(struct resp_parser *p, struct slice rest, size_t *at, struct slice *arg)
 {
     ASSERT(p->args_left > 0); /* Q2 */
-    if (rest.size < p->bulk_size + 2) {
-        p->need = p->bulk_size + 2;
-        return RESP_MORE;
-    }
+    if (rest.size < p->bulk_size + 2)
+        return more(p, p->bulk_size + 2);
     if (rest.data[p->bulk_size] != '\r' || rest.data[p->bulk_size + 1] != '\n')
         return fail(p, "expected CRLF after a bulk string");
     *arg = slice_of(rest.data, p->bulk_size);
@@ -145,8 +147,7 @@ take_inline(struct resp_parser *p, struct slice rest, size_t *at, struct slice *
         return fail(p, "too big inline request");
     if (end == NULL) {
         p->scanned = rest.size;
-        p->need = 0;
-        return RESP_MORE;
+        return more(p, 0);
     }
     p->scanned = 0;
     *at += size + 1;
@@ -167,10 +168,8 @@ resp_next(struct resp_parser *p, struct slice input, size_t *at, struct slice *a
 
         if (p->in_bulk)
             return take_bulk(p, rest, at, arg);
-        if (rest.size == 0) {
-            p->need = 0;
-            return RESP_MORE;
-        }
+        if (rest.size == 0)
+            return more(p, 0);
         if (p->args_left > 0)
             event = begin_bulk(p, rest, at);
         else if (rest.data[0] == '*')

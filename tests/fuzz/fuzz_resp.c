@@ -33,7 +33,8 @@ trace_inline(struct buf *trace, struct slice line)
     struct slice word;
 
     append(&copy, line);
-    it = (struct resp_inline){ copy.data, copy.data + copy.size };
+    append_text(&copy, "\n"); /* so that there is something to point to */
+    it = (struct resp_inline){ copy.data, copy.data + line.size };
     while ((event = resp_inline_next(&it, &word)) == RESP_ARG) {
         ASSERT(word.data >= copy.data && word.data + word.size <= copy.data + copy.size);
         append(trace, word);

@@ -65,8 +65,10 @@ TEST(base64_of_any_bytes_comes_back)
 static void
 round_trip(enum record_format format)
 {
-    static const char *const texts[] = { "plain", "", "with,comma", "quote\"d", "two\nlines",
-                                         "\r\n", "\xff\x00 binary", "{\"name\":\"Alice\"}" };
+    static const char *const texts[] = { "plain",           "",
+                                         "with,comma",      "quote\"d",
+                                         "two\nlines",      "\r\n",
+                                         "\xff\x00 binary", "{\"name\":\"Alice\"}" };
     FILE *file = tmpfile();
     struct record_reader *reader = NULL;
     struct record r;

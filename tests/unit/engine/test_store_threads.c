@@ -53,7 +53,8 @@ struct shared {
     struct dkv *db;
     struct dkv_family *mirror;
     _Atomic uint64_t acknowledged[WRITERS][KEYS];
-    _Atomic uint32_t next;
+    _Atomic uint32_t next_writer;
+    _Atomic uint32_t next_reader;
     _Atomic bool stop;
     _Atomic uint64_t wrong;
 };
@@ -69,7 +70,7 @@ static void *
 write_thread(void *arg)
 {
     struct shared *s = arg;
-    uint32_t me = atomic_fetch_add(&s->next, 1);
+    uint32_t me = atomic_fetch_add(&s->next_writer, 1);
     struct dkv_batch *b = dkv_batch_create();
     struct dkv_write_options options = { me % 4 == 0 ? DKV_SYNC_ALWAYS : DKV_SYNC_NONE };
     char key[32], value[300];
@@ -163,7 +164,7 @@ read_thread(void *arg)
     struct shared *s = arg;
     struct prng p;
 
-    prng_init(&p, 77 + atomic_fetch_add(&s->next, 1));
+    prng_init(&p, 77 + atomic_fetch_add(&s->next_reader, 1));
     while (!atomic_load(&s->stop)) {
         for (int i = 0; i < 50; i++)
             look_at_one(s, &p);

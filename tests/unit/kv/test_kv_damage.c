@@ -14,7 +14,7 @@
 #include "kv_fixture.h"
 #include "unit/test.h"
 
-enum { KEYS = 40, WRITES_MAX = 600, FILES_MAX = 128, PATH_ROOM = 96, CASES_WANTED = 2000 };
+enum { KEYS = 40, WRITES_MAX = 600, FILES_MAX = 128, PATH_ROOM = 96, CASES_WANTED = 800 };
 
 struct file_list {
     char paths[FILES_MAX][PATH_ROOM];

@@ -27,7 +27,7 @@ struct script {
     bool for_good;
     uint32_t fail_boot; /* in which process */
     uint32_t boots;
-    uint64_t allocations[2]; /* of each process, in the end */
+    uint64_t allocations[4]; /* of each process, in the end */
     uint64_t failures;       /* requests and steps that did not end with ST_OK */
 };
 
@@ -285,12 +285,14 @@ live(struct script *s, void (*steps)(struct script *s))
     sim_end(s->f.w, FIX_NODE);
 }
 
+static uint64_t seed;
+
 static struct script *
 script_new(void)
 {
     struct script *s = calloc(1, sizeof(*s));
 
-    kvfix_create(&s->f, 1);
+    kvfix_create(&s->f, seed);
     s->f.options.segment_bytes = 64 << 10;
     s->f.booted = booted;
     s->f.ctx = s;
@@ -409,6 +411,7 @@ silence(void **state)
 
     (void)state;
     log_set_sink(&nowhere);
+    seed = test_seed(1);
     return 0;
 }
 

@@ -163,7 +163,7 @@ TEST(the_overlay_equals_a_naive_list)
     enum { NODES = 200, KEYS = 20 };
     static struct overlay_node nodes[NODES];
     static struct entry entries[NODES];
-    static char keys[NODES][8];
+    static char keys[NODES][16];
     struct overlay o;
     int newest[KEYS];
     struct prng p;
@@ -190,7 +190,7 @@ TEST(the_overlay_equals_a_naive_list)
                 newest[gone_key] = -1;
         }
         for (int j = 0; j < KEYS; j++) {
-            char key[8];
+            char key[16];
             const struct entry *e;
 
             snprintf(key, sizeof(key), "k%d", j);
