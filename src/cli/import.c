@@ -7,9 +7,8 @@
 #include "base/mem.h"
 
 #include "cli/cli.h"
-#include "cli/records.h"
 #include "cli/show.h"
-#include "cli/target.h"
+#include "cli/transfer.h"
 
 enum { BATCH_RECORDS = 512, BATCH_BYTES = 1 << 20 };
 
@@ -121,39 +120,10 @@ import_file(struct target *t, const char *path, enum record_format format)
 int
 cli_import_main(int argc, char **argv)
 {
-    struct target_options options;
-    struct target *t = NULL;
-    struct err err = { 0 };
-    const char *path = NULL;
-    const char *format_name = NULL;
-    enum record_format format;
+    struct transfer x = { .name = "import", .help = help, .needs_path = true };
     int code;
-    int used;
 
-    target_options_default(&options);
-    for (int i = 0; i < argc; i += used) {
-        used = 1;
-        if (strcmp(argv[i], "--help") == 0)
-            return printf("%s%s", help, target_options_help) < 0;
-        if (strcmp(argv[i], "--format") == 0 && i + 1 < argc) {
-            format_name = argv[i + 1];
-            used = 2;
-        } else if (argv[i][0] == '-' && argv[i][1] != '\0') {
-            if (target_options_take(&options, argc - i, argv + i, &used, &err) != ST_OK ||
-                used == 0)
-                return fprintf(stderr, "distkv import: unexpected %s %s\n", argv[i], err.text), 2;
-        } else {
-            path = argv[i];
-        }
-    }
-    if (path == NULL)
-        return fprintf(stderr, "distkv import: which file?\n%s", help), 2;
-    if (!record_format_of(format_name, path, &format))
-        return fprintf(stderr, "distkv import: is %s jsonl or csv? say --format\n", path), 2;
-    if (target_open(&t, &options, &err) != ST_OK)
-        return fprintf(stderr, "distkv import: %s\n", err.text), 1;
-    code = import_file(t, path, format);
-    if (target_close(t, &err) != ST_OK)
-        return fprintf(stderr, "distkv import: %s\n", err.text), 1;
-    return code;
+    if (!transfer_begin(&x, argc, argv, &code))
+        return code;
+    return transfer_end(&x, import_file(x.target, x.path, x.format));
 }

@@ -8,6 +8,8 @@
 #include "cli/show.h"
 #include "cli/stats_box.h"
 
+enum { WATCH_INTERVAL_US = 200000, SECONDS_DIGITS = 6 };
+
 /* ------------------------------------------------------------------ the answer, as it is */
 
 /* A value is printed as its bytes; on a terminal, unprintable ones as escapes. */
@@ -211,31 +213,22 @@ run_stats(struct target *t, const struct words *w, FILE *out, FILE *err_out)
 /* ------------------------------------------------------------------ COMPACT with progress */
 
 struct watch {
-    struct target *target;
     _Atomic bool over;
     FILE *out;
 };
 
-/* A second connection asks how far it is, while the first waits for the answer. */
+/* On a terminal: that it goes on, and for how long already. */
 static void *
 watch_compaction(void *ctx)
 {
-    struct slice words[2] = { slice_str("DISTKV"), slice_str("COMPACTING") };
     struct watch *watch = ctx;
-    struct client *c = NULL;
-    struct resp_item item;
-    struct err err;
+    double begun = show_clock();
 
-    if (target_connect(watch->target, &c, &err) != ST_OK)
-        return NULL;
     while (!watch->over) {
-        if (client_call(c, words, 2, &item, NULL, &err) != ST_OK || item.type != RESP_INTEGER)
-            break;
-        fprintf(watch->out, "\r\033[K  merging: %.1f %%", (double)item.integer / 10);
+        fprintf(watch->out, "\r\033[K  merging, %.1f s", show_clock() - begun);
         fflush(watch->out);
-        usleep(200000);
+        usleep(WATCH_INTERVAL_US);
     }
-    client_close(c);
     fputs("\r\033[K", watch->out);
     return NULL;
 }
@@ -261,7 +254,8 @@ print_compaction(struct client *c, FILE *out, FILE *err_out)
         } else if (item.type == RESP_INTEGER && figure < 4) {
             fprintf(out, "  %s: %lld\n", labels[figure++], (long long)item.integer);
         } else if (figure == 3 && item.text.size > 0 && item.text.data[0] <= '9') {
-            fprintf(out, "  %s: %.*s\n", labels[figure++], (int)item.text.size,
+            fprintf(out, "  %s: %.*s\n", labels[figure++],
+                    (int)(item.text.size < SECONDS_DIGITS ? item.text.size : SECONDS_DIGITS),
                     (const char *)item.text.data);
         }
     }
@@ -273,7 +267,7 @@ print_compaction(struct client *c, FILE *out, FILE *err_out)
 static enum run_outcome
 run_compact(struct target *t, const struct words *w, FILE *out, FILE *err_out)
 {
-    struct watch watch = { .target = t, .out = out };
+    struct watch watch = { .out = out };
     bool watched = false;
     pthread_t thread;
     enum run_outcome outcome;
