@@ -13,16 +13,27 @@
 #include "base/assert.h"
 #include "base/limits.h"
 
-enum { SHARE_OF_BUDGET = 4, SHARE_BYTES_MIN = 2 * LIMIT_VALUE_BYTES + (2 << 20) };
+enum {
+    /* A request that is under way is in memory up to three times: as it came, as an entry on its
+     * way to the log, and in the log's buffer.  So requests get a sixth of the budget, which is
+     * half of it in the end; memtables have the other half. */
+    REQUESTS_OF_BUDGET = 6,
+    REPLIES_OF_BUDGET = 4,
+    SHARE_BYTES_MIN = 2 * LIMIT_VALUE_BYTES + (2 << 20),
+};
 
 void
 room_shares_init(struct room_shares *shares, struct budget *budget)
 {
-    size_t limit = budget->limit / SHARE_OF_BUDGET;
+    const size_t limits[ROOM_KIND_COUNT] = {
+        [ROOM_REQUEST] = budget->limit / REQUESTS_OF_BUDGET,
+        [ROOM_REPLY] = budget->limit / REPLIES_OF_BUDGET,
+    };
 
     shares->budget = budget;
     for (int kind = 0; kind < ROOM_KIND_COUNT; kind++) {
-        budget_init(&shares->share[kind], limit > SHARE_BYTES_MIN ? limit : SHARE_BYTES_MIN);
+        budget_init(&shares->share[kind],
+                    limits[kind] > SHARE_BYTES_MIN ? limits[kind] : SHARE_BYTES_MIN);
         atomic_init(&shares->missed[kind], 0);
     }
 }

@@ -139,30 +139,47 @@ unit_delete(struct unit *u, struct slice key)
 
 /* ------------------------------------------------------------------ looking */
 
+/* What one unit may hold of values that it read (P6); a pure read is then answered in pieces. */
+static bool
+holds_too_much(const struct unit *u, size_t more)
+{
+    return u->t->arena.total_bytes + more > LIMIT_RECORD_BYTES;
+}
+
 /* Copy what a pinned block holds, so that the pin need not outlive the look. */
 static enum status
-look_copy(struct unit *u, struct lsm_found *found, struct current *out)
+copy_value(struct unit *u, struct current *out)
 {
-    uint8_t *copy = NULL;
+    uint8_t *copy;
 
-    current_judge(out, &found->entry, u->now_ms);
-    if (out->exists && out->value.size > 0) {
-        copy = unit_bytes(u, out->value.size);
-        if (copy != NULL) {
-            memcpy(copy, out->value.data, out->value.size);
-            out->value.data = copy;
-        }
-    }
-    if (copy == NULL && out->exists && out->value.size > 0) {
-        lsm_found_release(found);
+    if (!out->exists || out->value.size == 0)
+        return ST_OK;
+    if (holds_too_much(u, out->value.size))
+        return ST_TOO_BIG;
+    copy = unit_bytes(u, out->value.size);
+    if (copy == NULL)
         return ST_NO_MEMORY;
-    }
-    lsm_found_release(found);
+    memcpy(copy, out->value.data, out->value.size);
+    out->value.data = copy;
     return ST_OK;
 }
 
 static enum status
-look_in_tree(struct unit *u, struct slice stored, struct current *out)
+look_at_found(struct unit *u, bool bytes, struct lsm_found *found, struct current *out)
+{
+    enum status st = ST_OK;
+
+    current_judge(out, &found->entry, u->now_ms);
+    if (bytes)
+        st = copy_value(u, out);
+    else
+        out->value.data = NULL;
+    lsm_found_release(found);
+    return st;
+}
+
+static enum status
+look_in_tree(struct unit *u, struct slice stored, bool bytes, struct current *out)
 {
     struct tablet *t = u->t;
     const struct cold_key *cold;
@@ -174,7 +191,7 @@ look_in_tree(struct unit *u, struct slice stored, struct current *out)
     epoch_enter(t->reader.epoch, &t->reader.slot);
     st = lsm_try_get(t->lsm, stored, VERSION_MAX, &found, &u->r->err);
     if (st == ST_OK)
-        st = look_copy(u, &found, out);
+        st = look_at_found(u, bytes, &found, out);
     else if (st == ST_NOT_FOUND)
         st = ST_OK;
     epoch_leave(t->reader.epoch, &t->reader.slot);
@@ -192,7 +209,7 @@ look_in_tree(struct unit *u, struct slice stored, struct current *out)
 }
 
 enum status
-unit_look(struct unit *u, struct slice key, struct current *out)
+unit_look(struct unit *u, struct slice key, bool bytes, struct current *out)
 {
     uint8_t small[256];
     uint8_t *room = key.size < sizeof(small) ? small : unit_bytes(u, key.size + 1);
@@ -207,7 +224,7 @@ unit_look(struct unit *u, struct slice key, struct current *out)
     if (e == NULL)
         e = overlay_find(&u->t->overlay, stored, hash64(stored));
     if (e == NULL)
-        return look_in_tree(u, stored, out);
+        return look_in_tree(u, stored, bytes, out);
     current_judge(out, e, u->now_ms);
     return ST_OK;
 }
@@ -223,7 +240,7 @@ check_preconditions(struct unit *u)
     for (uint32_t i = 0; i < u->r->precondition_count; i++) {
         const struct precondition *p = &u->r->preconditions[i];
 
-        st = unit_look(u, p->key, &now);
+        st = unit_look(u, p->key, false, &now);
         if (st != ST_OK)
             return st;
         if ((now.exists ? now.version : 0) != p->version)
@@ -242,8 +259,6 @@ results_keep(struct request *r)
 
     for (uint32_t i = 0; i < r->op_count; i++)
         total += r->results[i].value.size;
-    if (total > r->result_bytes_max)
-        return ST_TOO_BIG;
     buf_release(&r->scratch);
     if (total == 0)
         return ST_OK;
@@ -263,6 +278,7 @@ enum status
 tablet__evaluate(struct unit *u)
 {
     struct request *r = u->r;
+    size_t returned = 0;
     enum status st;
 
     arena_reset(&u->t->arena);
@@ -272,6 +288,9 @@ tablet__evaluate(struct unit *u)
     for (uint32_t i = 0; i < r->op_count && st == ST_OK; i++) {
         r->results[i] = (struct op_result){ 0 };
         st = op_evaluate(u, &r->ops[i], &r->results[i]);
+        returned += r->results[i].value.size;
+        if (st == ST_OK && returned > r->result_bytes_max)
+            st = ST_TOO_BIG;
     }
     return st == ST_OK ? results_keep(r) : st;
 }

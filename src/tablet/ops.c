@@ -62,7 +62,7 @@ static enum status
 read_op(struct unit *u, const struct op *op, struct op_result *out)
 {
     struct current now;
-    enum status st = unit_look(u, op->key, &now);
+    enum status st = unit_look(u, op->key, op->kind != OP_META, &now);
 
     if (st == ST_OK)
         op_read(op, &now, out);
@@ -94,7 +94,7 @@ put_op(struct unit *u, const struct op *op, struct op_result *out)
     enum status st;
 
     if ((op->flags & looks) != 0) {
-        st = unit_look(u, op->key, &now);
+        st = unit_look(u, op->key, has(op, OPF_RETURN_OLD), &now);
         if (st != ST_OK)
             return st;
         keep_old(op, &now, out);
@@ -116,7 +116,7 @@ static enum status
 delete_op(struct unit *u, const struct op *op, struct op_result *out)
 {
     struct current now;
-    enum status st = unit_look(u, op->key, &now);
+    enum status st = unit_look(u, op->key, has(op, OPF_RETURN_OLD), &now);
 
     if (st != ST_OK)
         return st;
@@ -157,7 +157,7 @@ static enum status
 expire_op(struct unit *u, const struct op *op, struct op_result *out)
 {
     struct current now;
-    enum status st = unit_look(u, op->key, &now);
+    enum status st = unit_look(u, op->key, true, &now);
 
     if (st != ST_OK)
         return st;
@@ -177,7 +177,7 @@ static enum status
 getex_op(struct unit *u, const struct op *op, struct op_result *out)
 {
     struct current now;
-    enum status st = unit_look(u, op->key, &now);
+    enum status st = unit_look(u, op->key, true, &now);
 
     if (st != ST_OK)
         return st;
@@ -210,7 +210,7 @@ incr_op(struct unit *u, const struct op *op, struct op_result *out)
     struct current now;
     char text[24];
     int64_t sum = 0;
-    enum status st = unit_look(u, op->key, &now);
+    enum status st = unit_look(u, op->key, true, &now);
 
     if (st != ST_OK)
         return st;
@@ -234,7 +234,7 @@ incr_float_op(struct unit *u, const struct op *op, struct op_result *out)
     char text[NUMBER_TEXT_MAX];
     long double sum = 0;
     long double delta;
-    enum status st = unit_look(u, op->key, &now);
+    enum status st = unit_look(u, op->key, true, &now);
 
     if (st != ST_OK)
         return st;
@@ -283,7 +283,7 @@ static enum status
 append_op(struct unit *u, const struct op *op, struct op_result *out)
 {
     struct current now;
-    enum status st = unit_look(u, op->key, &now);
+    enum status st = unit_look(u, op->key, true, &now);
 
     return st == ST_OK ? overwrite(u, op, &now, now.value.size, out) : st;
 }
@@ -292,7 +292,7 @@ static enum status
 setrange_op(struct unit *u, const struct op *op, struct op_result *out)
 {
     struct current now;
-    enum status st = unit_look(u, op->key, &now);
+    enum status st = unit_look(u, op->key, true, &now);
 
     if (st != ST_OK)
         return st;
@@ -313,10 +313,10 @@ copy_op(struct unit *u, const struct op *op, struct op_result *out)
 {
     struct current from;
     struct current to;
-    enum status st = unit_look(u, op->key, &from);
+    enum status st = unit_look(u, op->key, true, &from);
 
     if (st == ST_OK)
-        st = unit_look(u, op->key2, &to);
+        st = unit_look(u, op->key2, false, &to);
     if (st != ST_OK)
         return st;
     if (!from.exists) {

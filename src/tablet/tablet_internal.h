@@ -109,8 +109,9 @@ struct unit {
  * nothing happened; read cold first.  ST_CONFLICT, ST_TOO_BIG, ST_NO_MEMORY, ST_CORRUPT, ST_IO. */
 MUST_USE enum status tablet__evaluate(struct unit *u);
 
-/* Used by the operations (ops.c): what a key is, seen from inside the unit. */
-MUST_USE enum status unit_look(struct unit *u, struct slice key, struct current *out);
+/* Used by the operations (ops.c): what a key is, seen from inside the unit.  Without `bytes` the
+ * value has its size, but its bytes may be missing.  ST_TOO_BIG: the unit holds too much. */
+MUST_USE enum status unit_look(struct unit *u, struct slice key, bool bytes, struct current *out);
 MUST_USE enum status unit_put(struct unit *u, struct slice key, struct slice value,
                               uint64_t expiry_ms);
 MUST_USE enum status unit_delete(struct unit *u, struct slice key);

@@ -126,7 +126,10 @@ TEST(a_command_of_too_many_bytes_is_refused_and_the_connection_goes_on)
     struct client c;
     struct buf value;
 
-    begin(&n, &c, 3);
+    node_init(&n, 3);
+    n.engine.budget_bytes = (size_t)512 * MB;
+    node_open(&n);
+    c = client_connect(&n);
     value = value_of(0, 15 * MB);
     client_send_text(&c, "*11\r\n$4\r\nMSET\r\n");
     for (int i = 0; i < 5; i++) {

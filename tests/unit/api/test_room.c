@@ -46,13 +46,13 @@ TEST(a_share_is_a_part_of_the_budget)
     struct world x;
 
     begin(&x, 400 * MB);
-    EXPECT(room_try(&x.room, ROOM_REQUEST, 100 * MB));
-    EXPECT(!room_try(&x.room, ROOM_REQUEST, 1));
-    EXPECT(room_try(&x.room, ROOM_REPLY, 100 * MB)); /* the other share is another one */
-    EXPECT_U64(budget_used(&x.budget), 200 * MB);
-    room_give(&x.room, ROOM_REQUEST, 100 * MB);
-    EXPECT(room_try(&x.room, ROOM_REQUEST, 1));
-    EXPECT_U64(budget_used(&x.budget), 100 * MB + 1);
+    EXPECT(room_try(&x.room, ROOM_REPLY, 100 * MB));
+    EXPECT(!room_try(&x.room, ROOM_REPLY, 1));
+    EXPECT(room_try(&x.room, ROOM_REQUEST, 66 * MB)); /* the other share is another one */
+    EXPECT_U64(budget_used(&x.budget), 166 * MB);
+    room_give(&x.room, ROOM_REPLY, 100 * MB);
+    EXPECT(room_try(&x.room, ROOM_REPLY, 1));
+    EXPECT_U64(budget_used(&x.budget), 66 * MB + 1);
 }
 
 TEST(a_small_budget_has_room_for_one_large_request_all_the_same)
@@ -79,8 +79,8 @@ TEST(those_who_wait_are_served_in_turn)
 {
     struct world x;
 
-    begin(&x, 400 * MB);
-    EXPECT(room_try(&x.room, ROOM_REQUEST, 90 * MB));
+    begin(&x, 396 * MB); /* a sixth is 66 */
+    EXPECT(room_try(&x.room, ROOM_REQUEST, 56 * MB));
     room_await(&x.room, ROOM_REQUEST, &x.a.wait, 20 * MB, 1000);
     room_await(&x.room, ROOM_REQUEST, &x.b.wait, 5 * MB, 1000);
     EXPECT(room_busy(&x.room));
