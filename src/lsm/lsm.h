@@ -41,7 +41,7 @@ struct lsm_shared {
     struct env *env;
     struct epoch *epoch;
     struct cache *blocks;
-    struct record_cache *records;  /* NULL: none */
+    struct record_cache *records; /* NULL: none */
     struct budget *budget;
     _Atomic uint64_t *next_number; /* table numbers, unique in the data directory */
 };
@@ -224,23 +224,23 @@ bool lsm_sweep_due(const struct lsm *t);
 struct lsm_stats {
     uint32_t tables[LIMIT_LEVELS];
     uint64_t bytes[LIMIT_LEVELS];
-    uint64_t entries;          /* in tables and memtables, all versions */
+    uint64_t entries; /* in tables and memtables, all versions */
     uint64_t tombstones;
-    size_t memtable_bytes;     /* active and sealed */
+    size_t memtable_bytes; /* active and sealed */
     uint32_t sealed_count;
     uint64_t gets;
-    uint64_t tables_read;      /* tables whose blocks were searched */
-    uint64_t filter_skips;     /* table reads that a filter spared */
-    uint64_t filter_passes;    /* table reads that a filter allowed */
-    uint64_t filter_false;     /* and that found nothing */
+    uint64_t tables_read;   /* tables whose blocks were searched */
+    uint64_t filter_skips;  /* table reads that a filter spared */
+    uint64_t filter_passes; /* table reads that a filter allowed */
+    uint64_t filter_false;  /* and that found nothing */
     uint64_t flushes;
     uint64_t compactions;
     uint64_t keys_removed;
     uint64_t bytes_reclaimed;
     uint64_t last_compaction_ms; /* Unix time; 0 = never */
-    uint64_t bytes_applied;    /* keys and values given to lsm_apply */
-    uint64_t bytes_written;    /* to tables, by flush and compaction */
-    uint64_t raw_bytes;        /* keys and values in tables */
+    uint64_t bytes_applied;      /* keys and values given to lsm_apply */
+    uint64_t bytes_written;      /* to tables, by flush and compaction */
+    uint64_t raw_bytes;          /* keys and values in tables */
 };
 void lsm_stats(const struct lsm *t, struct lsm_stats *out);
 
