@@ -155,6 +155,12 @@ void *call_alloc(struct call *c, size_t size);
 void call_submit(struct call *c, const struct op *ops, struct op_result *results, uint32_t count,
                  size_t result_bytes_max);
 
+/* For call_create(): the end of call_await_room(). */
+void call_room_over(struct room_wait *wait, bool granted);
+
+/* Later writes of the session wait until this call has ended, or no longer (C3). */
+void call_set_rereads(struct call *c, bool on);
+
 /* Carry out a unit of pieces: submit, and write the replies. */
 void call_run_unit(struct call *c);
 

@@ -72,11 +72,11 @@ struct command {
     const char *since; /* the version of Redis that it came with, or ours */
     const char *summary;
     enum command_kind kind;
+    uint32_t subcommand_count;
     prepare_fn *prepare;
     local_fn *local;
     task_fn *task;
     const struct command *subcommands;
-    uint32_t subcommand_count;
 };
 
 extern const struct command command_table[];

@@ -22,10 +22,10 @@ enum {
     TX = SUB_QUIET | CMD_FAST | CMD_ALLOW_BUSY | CMD_AT_ONCE,
 };
 
-#define LOCAL(fn)   COMMAND_LOCAL, NULL, (fn), NULL, NULL, 0
-#define DATA(fn)    COMMAND_DATA, (fn), NULL, NULL, NULL, 0
-#define TASK(fn)    COMMAND_TASK, NULL, NULL, (fn), NULL, 0
-#define GROUP(subs) COMMAND_GROUP, NULL, NULL, NULL, (subs), COUNT_OF(subs)
+#define LOCAL(fn)   COMMAND_LOCAL, 0, NULL, (fn), NULL, NULL
+#define DATA(fn)    COMMAND_DATA, 0, (fn), NULL, NULL, NULL
+#define TASK(fn)    COMMAND_TASK, 0, NULL, NULL, (fn), NULL
+#define GROUP(subs) COMMAND_GROUP, COUNT_OF(subs), NULL, NULL, NULL, (subs)
 
 /* clang-format off */
 
@@ -68,7 +68,7 @@ const struct command command_table[] = {
     { "auth", -2, CONN_FREE | CMD_NO_MULTI, CATEGORY_CONNECTION, 0, 0, 0, "1.0.0", "Say who you are", LOCAL(local_auth) },
     { "bgsave", -1, CMD_ADMIN | CMD_NOSCRIPT | CMD_DANGEROUS | CMD_ALONE, CATEGORY_SERVER, 0, 0, 0, "1.0.0", "Write what is in memory to tables, in the background", TASK(task_bgsave) },
     { "client", -2, 0, CATEGORY_CONNECTION, 0, 0, 0, "2.4.0", "Commands on connections", GROUP(client_commands) },
-    { "command", -1, SUB, CATEGORY_SERVER, 0, 0, 0, "2.8.13", "What every command is", COMMAND_LOCAL, NULL, local_command, NULL, command_commands, COUNT_OF(command_commands) },
+    { "command", -1, SUB, CATEGORY_SERVER, 0, 0, 0, "2.8.13", "What every command is", COMMAND_LOCAL, COUNT_OF(command_commands), NULL, local_command, NULL, command_commands },
     { "compact", 1, CMD_ADMIN | CMD_NOSCRIPT | CMD_DANGEROUS | CMD_ALONE, CATEGORY_SERVER, 0, 0, 0, "7.0.0", "Merge all tables into one run", TASK(task_compact) },
     { "config", -2, 0, CATEGORY_SERVER, 0, 0, 0, "2.0.0", "Commands on settings", GROUP(config_commands) },
     { "copy", -3, STORE, CATEGORY_GENERIC, 1, 2, 1, "6.2.0", "Copy a key", DATA(prepare_copy) },

@@ -34,10 +34,12 @@ unknown_command(const struct slice *args, uint32_t count, char out[REFUSAL_TEXT_
                  shown(args[0], NAME_SHOWN_MAX), (const char *)args[0].data);
     int begin = at;
 
-    for (uint32_t i = 1; i < count && at - begin < NAME_SHOWN_MAX; i++)
-        at += snprintf(out + at, (size_t)(REFUSAL_TEXT_MAX - at), "'%.*s' ",
-                       shown(args[i], (size_t)(NAME_SHOWN_MAX - (at - begin))),
+    for (uint32_t i = 1; i < count && at - begin < NAME_SHOWN_MAX; i++) {
+        size_t left = (size_t)(NAME_SHOWN_MAX - (at - begin));
+
+        at += snprintf(out + at, (size_t)(REFUSAL_TEXT_MAX - at), "'%.*s' ", shown(args[i], left),
                        (const char *)args[i].data);
+    }
 }
 
 static void
@@ -50,7 +52,7 @@ unknown_subcommand(const struct command *group, struct slice name, char out[REFU
     for (size_t i = 0; i <= size; i++) {
         char c = group->name[i];
 
-        upper[i] = c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
+        upper[i] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
     }
     snprintf(out, REFUSAL_TEXT_MAX, "ERR unknown subcommand '%.*s'. Try %s HELP.",
              shown(name, NAME_SHOWN_MAX), (const char *)name.data, upper);

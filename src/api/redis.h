@@ -61,9 +61,12 @@ task_fn task_flushall, task_randomkey, task_dbsize;
 prepare_fn prepare_expire, prepare_pexpire, prepare_expireat, prepare_pexpireat, prepare_persist;
 prepare_fn prepare_ttl, prepare_pttl, prepare_expiretime, prepare_pexpiretime;
 
-/* ------------------------------------------------------------------ scans (redis_scan.c) */
+/* ------------------------------------------------------------------ scans (redis_scan.c, redis_range.c) */
 
 task_fn task_scan, task_keys, task_range;
+
+/* The keys that match a glob. */
+void scan_set_pattern(struct kv_scan_options *options, struct slice pattern);
 
 /* ------------------------------------------------------------------ transactions (redis_multi.c) */
 

@@ -191,14 +191,15 @@ explain(struct config_set *set, enum status st, struct slice name, const struct 
 {
     int size = (int)(name.size < SETTING_NAME_MAX ? name.size : SETTING_NAME_MAX);
     const char *text = (const char *)name.data;
+    const char *why = st == ST_CONFLICT ? "can't set immutable config" : err->text;
 
-    if (st == ST_NOT_FOUND)
+    if (st == ST_NOT_FOUND) {
         snprintf(set->error, sizeof(set->error),
                  "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'", size, text);
-    else
-        snprintf(set->error, sizeof(set->error),
-                 "ERR CONFIG SET failed (possibly related to argument '%.*s') - %s", size, text,
-                 st == ST_CONFLICT ? "can't set immutable config" : err->text);
+        return;
+    }
+    snprintf(set->error, sizeof(set->error),
+             "ERR CONFIG SET failed (possibly related to argument '%.*s') - %s", size, text, why);
 }
 
 static void
@@ -208,14 +209,15 @@ set_there(struct hop *h)
     const struct api_host *host = &set->api->options.host;
 
     for (uint32_t i = 0; i < set->pair_count; i++) {
-        struct slice name = set->pairs[2 * i];
+        const struct slice *pair = &set->pairs[(size_t)i * 2];
+        struct slice name = pair[0];
         char folded[SETTING_NAME_MAX];
         struct err err = { .text = "invalid value" };
         enum status st = ST_NOT_FOUND;
 
-        if (host->config_set != NULL && lower(name, folded))
-            st = host->config_set(host->ctx, slice_of(folded, name.size), set->pairs[2 * i + 1],
-                                  &err);
+        if (host->config_set != NULL && lower(name, folded)) {
+            st = host->config_set(host->ctx, slice_of(folded, name.size), pair[1], &err);
+        }
         if (st != ST_OK) {
             explain(set, st, name, &err);
             return;

@@ -6,6 +6,13 @@
 #include "api/transaction.h"
 #include "wire/decimal.h"
 
+static const char no_password[] =
+    "ERR AUTH <password> called without any password configured for the default user. Are you sure "
+    "your configuration is correct?";
+static const char not_let_in[] =
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH "
+    "<user> <pass> option can be used to authenticate the client and select the RESP protocol "
+    "version at the same time";
 static const char wrong_password[] =
     "WRONGPASS invalid username-password pair or user is disabled.";
 
@@ -54,7 +61,7 @@ local_select(struct session *s, const struct slice *args, uint32_t count, struct
 
 /* The one user is called "default". */
 static bool
-login(struct session *s, struct slice user, struct slice password)
+let_in(struct session *s, struct slice user, struct slice password)
 {
     bool known = slice_equal(user, slice_str("default"));
 
@@ -74,9 +81,8 @@ local_auth(struct session *s, const struct slice *args, uint32_t count, struct r
     if (count > 3)
         resp_put_error_text(w, REDIS_SYNTAX_ERROR);
     else if (count == 2 && !atomic_load(&s->reactor->api->password_set))
-        resp_put_error_text(w, "ERR AUTH <password> called without any password configured for "
-                               "the default user. Are you sure your configuration is correct?");
-    else if (!login(s, user, args[count - 1]))
+        resp_put_error_text(w, no_password);
+    else if (!let_in(s, user, args[count - 1]))
         resp_put_error_text(w, wrong_password);
     else
         resp_put_simple(w, "OK");
@@ -145,16 +151,12 @@ apply_hello(struct session *s, const struct hello *h, struct resp_writer *w)
 {
     const char *error;
 
-    if (h->has_login && !login(s, h->user, h->password)) {
+    if (h->has_login && !let_in(s, h->user, h->password)) {
         resp_put_error_text(w, wrong_password);
         return false;
     }
     if (!s->authenticated) {
-        resp_put_error_text(w,
-                            "NOAUTH HELLO must be called with the client already authenticated, "
-                            "otherwise the HELLO AUTH <user> <pass> option can be used to "
-                            "authenticate the client and select the RESP protocol version at the "
-                            "same time");
+        resp_put_error_text(w, not_let_in);
         return false;
     }
     error = h->has_name ? session_set_name(s, h->name) : NULL;

@@ -99,6 +99,15 @@ void session_wake(struct session *s);
 /* There is something to send, or to watch for. */
 void session_mark_dirty(struct session *s);
 
+/* Why parsing cannot go on: see session.c. */
+bool session_blocked(const struct session *s);
+
+/* Watch the socket for what can be used now. */
+void session_watch(struct session *s);
+
+/* The wait of the input for room is over. */
+void session_room_over(struct room_wait *wait, bool granted);
+
 /* Send; adjust what is watched; close when that was all. */
 void session_flush(struct session *s);
 

@@ -110,6 +110,25 @@ put_ratios(const struct kv_stats *stats, struct buf *out)
                       ratio(written, (double)trees->bytes_applied), space_amplification(stats));
 }
 
+static enum status
+put_sizes(const struct kv_stats *stats, struct buf *out)
+{
+    return buf_printf(out,
+                      ",\"num_keys\":%" PRIu64 ",\"num_keys_is_estimate\":true"
+                      ",\"memtable_size_bytes\":%zu",
+                      stats->keys_estimate, stats->engine.trees.memtable_bytes);
+}
+
+static enum status
+put_node(struct api *a, const struct engine_stats *engine, struct buf *out)
+{
+    return buf_printf(out,
+                      ",\"connections\":%" PRIu32 ",\"budget_used_bytes\":%zu"
+                      ",\"budget_limit_bytes\":%zu,\"free_disk_bytes\":%" PRIu64 "}",
+                      atomic_load(&a->connections), engine->budget_used, engine->budget_limit,
+                      engine->free_bytes);
+}
+
 enum status
 api_stats_json(struct api *a, struct buf *out)
 {
@@ -119,21 +138,12 @@ api_stats_json(struct api *a, struct buf *out)
     kv_stats(a->kv, &stats);
     st = put_identity(a, &stats, out);
     if (st == ST_OK)
-        st = buf_printf(out,
-                        ",\"num_keys\":%" PRIu64 ",\"num_keys_is_estimate\":true"
-                        ",\"memtable_size_bytes\":%zu",
-                        stats.keys_estimate, stats.engine.trees.memtable_bytes);
+        st = put_sizes(&stats, out);
     if (st == ST_OK)
         st = put_tables(&stats.engine.trees, out);
     if (st == ST_OK)
         st = put_ratios(&stats, out);
     if (st == ST_OK)
         st = put_compactions(&stats.engine.trees, out);
-    if (st == ST_OK)
-        st = buf_printf(out,
-                        ",\"connections\":%" PRIu32 ",\"budget_used_bytes\":%zu"
-                        ",\"budget_limit_bytes\":%zu,\"free_disk_bytes\":%" PRIu64 "}",
-                        atomic_load(&a->connections), stats.engine.budget_used,
-                        stats.engine.budget_limit, stats.engine.free_bytes);
-    return st;
+    return st == ST_OK ? put_node(a, &stats.engine, out) : st;
 }

@@ -87,21 +87,21 @@ line_parse(struct slice line, struct line_command *out)
 static enum status
 put_line(struct buf *out, const char *word, struct slice rest)
 {
-    size_t word_size = strlen(word);
+    struct slice head = slice_str(word);
     uint8_t *at;
     enum status st;
 
     if (rest.size > SIZE_MAX / 2)
         return ST_TOO_BIG;
-    st = buf_reserve(out, word_size + rest.size + 1);
+    st = buf_reserve(out, head.size + rest.size + 1);
     if (st != ST_OK)
         return st;
     at = out->data + out->size;
-    memcpy(at, word, word_size);
+    memcpy(at, head.data, head.size);
     if (rest.size > 0)
-        memcpy(at + word_size, rest.data, rest.size);
-    at[word_size + rest.size] = '\n';
-    out->size += word_size + rest.size + 1;
+        memcpy(at + head.size, rest.data, rest.size);
+    at[head.size + rest.size] = '\n';
+    out->size += head.size + rest.size + 1;
     return ST_OK;
 }
 

@@ -182,12 +182,23 @@ resp_reply_next(struct resp_reply_parser *p, struct slice input, size_t *at, str
 
     *item = (struct resp_item){ .depth = p->depth };
     size = line.size;
-    if (memchr("$!=", line.mark, 3) != NULL)
+    switch (line.mark) {
+    case '$':
+    case '!':
+    case '=':
         event = parse_bulk(p, &line, rest, &size, item);
-    else if (memchr("*%~>|", line.mark, 5) != NULL)
+        break;
+    case '*':
+    case '%':
+    case '~':
+    case '>':
+    case '|':
         event = parse_aggregate(p, &line, item);
-    else
+        break;
+    default:
         event = parse_scalar(p, &line, item);
+        break;
+    }
     if (event != RESP_ITEM)
         return event;
     *at += size;

@@ -55,33 +55,33 @@ resp_put_raw(struct resp_writer *w, struct slice bytes)
 void
 resp_put_simple(struct resp_writer *w, const char *text)
 {
-    size_t size = strlen(text);
-    uint8_t *at = room(w, size + 3);
+    struct slice word = slice_str(text);
+    uint8_t *at = room(w, word.size + 3);
 
     if (at == NULL)
         return;
     at[0] = '+';
-    memcpy(at + 1, text, size);
-    put_line_end(at + 1 + size);
-    w->out->size += size + 3;
+    memcpy(at + 1, word.data, word.size);
+    put_line_end(at + 1 + word.size);
+    w->out->size += word.size + 3;
 }
 
 static void
-put_bytes(struct resp_writer *w, char mark, const char *prefix, struct slice bytes)
+put_bytes(struct resp_writer *w, char mark, struct slice prefix, struct slice bytes)
 {
-    size_t prefix_size = strlen(prefix);
     uint8_t *begin, *at;
 
     if (bytes.size > SIZE_MAX / 2) {
         w->st = ST_TOO_BIG;
         return;
     }
-    begin = at = room(w, HEADER_BYTES_MAX + prefix_size + bytes.size + 2);
+    begin = at = room(w, HEADER_BYTES_MAX + prefix.size + bytes.size + 2);
     if (at == NULL)
         return;
-    at = put_header(at, mark, prefix_size + bytes.size);
-    memcpy(at, prefix, prefix_size);
-    at += prefix_size;
+    at = put_header(at, mark, prefix.size + bytes.size);
+    if (prefix.size > 0)
+        memcpy(at, prefix.data, prefix.size);
+    at += prefix.size;
     if (bytes.size > 0)
         memcpy(at, bytes.data, bytes.size);
     at = put_line_end(at + bytes.size);
@@ -91,14 +91,14 @@ put_bytes(struct resp_writer *w, char mark, const char *prefix, struct slice byt
 void
 resp_put_bulk(struct resp_writer *w, struct slice bytes)
 {
-    put_bytes(w, '$', "", bytes);
+    put_bytes(w, '$', slice_of(NULL, 0), bytes);
 }
 
 void
 resp_put_text(struct resp_writer *w, struct slice text)
 {
     if (w->version >= 3)
-        put_bytes(w, '=', "txt:", text);
+        put_bytes(w, '=', slice_str("txt:"), text);
     else
         resp_put_bulk(w, text);
 }

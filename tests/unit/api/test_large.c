@@ -217,6 +217,20 @@ TEST(a_long_mget_is_streamed)
     end(&n, &c);
 }
 
+TEST(a_long_mget_is_streamed_from_the_disk_too)
+{
+    struct node n;
+    struct client c;
+
+    begin(&n, &c, 15);
+    sim_set_cold_percent(n.w, NODE_ID, 100);
+    fill(&c, 50, 2 * MB);
+    client_ask(&c, "SAVE", "+OK\r\n");
+    send_mget(&c, 50);
+    expect_stream(&n, &c, 50, 2 * MB, 64 * MB); /* the block cache fills meanwhile */
+    end(&n, &c);
+}
+
 TEST(a_stream_of_small_values_mixes_what_there_is_with_what_there_is_not)
 {
     struct node n;
@@ -406,6 +420,7 @@ TEST_MAIN(RUN(the_largest_value_travels_both_ways),
           RUN(a_larger_value_is_refused_and_the_connection_goes_on),
           RUN(a_command_of_too_many_bytes_is_refused_and_the_connection_goes_on),
           RUN(a_transaction_of_too_many_bytes_is_refused), RUN(a_long_mget_is_streamed),
+          RUN(a_long_mget_is_streamed_from_the_disk_too),
           RUN(a_stream_of_small_values_mixes_what_there_is_with_what_there_is_not),
           RUN(a_long_exec_of_reads_is_streamed),
           RUN(an_exec_that_writes_may_return_no_more_than_it_may_hold),
