@@ -206,6 +206,7 @@ TEST(threads_append_flush_and_tend_at_once)
     struct shared *s = create_shared();
     struct appender appenders[APPENDERS];
     pthread_t flusher, tender;
+    wal_position kept;
     struct err err;
 
     EXPECT(pthread_create(&flusher, NULL, flush_all, s) == 0);
@@ -224,11 +225,13 @@ TEST(threads_append_flush_and_tend_at_once)
             EXPECT(s->ends[tablet][i] < s->ends[tablet][i + 1]);
         EXPECT(s->ends[tablet][RECORDS] <= wal_durable(s->wal));
     }
+    kept = wal_begin(s->wal);
     EXPECT_OK(wal_close(s->wal, &err));
     open_stream(s, false);
     EXPECT(!s->gap);
     for (unsigned tablet = 1; tablet <= APPENDERS; tablet++) {
-        EXPECT_U64(s->replayed[tablet], RECORDS);
+        if (s->ends[tablet][RECORDS] > kept) /* not a thread that was done before half of the rest */
+            EXPECT_U64(s->replayed[tablet], RECORDS);
         EXPECT_U64(s->heads[tablet], RECORDS / 50 * 50);
     }
     EXPECT_OK(wal_close(s->wal, &err));
