@@ -180,6 +180,18 @@ reactor_tend(struct reactor *r)
 
 /* ------------------------------------------------------------------ doors */
 
+/* Say why, as far as the stream takes it. */
+static void
+turn_away(struct stream *stream)
+{
+    struct slice text = slice_str(too_many);
+    size_t written;
+
+    while (text.size > 0 && stream_write(stream, &text, 1, &written) == ST_OK)
+        text = slice_of(text.data + written, text.size - written);
+    stream_close(stream);
+}
+
 void
 reactor_accept(struct reactor *r, struct stream *stream, enum api_door door)
 {
@@ -187,12 +199,7 @@ reactor_accept(struct reactor *r, struct stream *stream, enum api_door door)
     uint32_t before = atomic_fetch_add(&a->connections, 1);
 
     if (before >= a->options.connections_max || r->draining) {
-        struct slice text = slice_str(too_many);
-        size_t written;
-        enum status st = stream_write(stream, &text, 1, &written);
-
-        (void)st; /* said as far as it could be */
-        stream_close(stream);
+        turn_away(stream);
         atomic_fetch_sub(&a->connections, 1);
         counter_add(&r->counters.refused, 1);
         return;

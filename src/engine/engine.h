@@ -133,18 +133,22 @@ typedef enum status engine_replay_fn(void *ctx, struct engine_tree *tree,
 MUST_USE enum status engine_recover(struct engine *e, engine_replay_fn *replay, void *ctx,
                                     struct wal_recovery *report, struct err *err);
 
-/* When an appended record is to be fsynced; it is written to the operating system at once in
- * any case. */
+/* When an appended record is to be fsynced. */
 enum engine_sync_class {
-    ENGINE_SYNC_NOW,      /* as soon as the log is free */
+    ENGINE_SYNC_NOW,      /* by the next engine_flush() */
     ENGINE_SYNC_INTERVAL, /* within sync_interval_ms */
     ENGINE_SYNC_NEVER,    /* when something else is */
 };
 
-/* wal_append() for this tree's tablet, and see to it that it is written and fsynced.  The log is
- * retained from the first ENTRY that was not yet reported by engine_tree_applied().  Any thread. */
+/* wal_append() for this tree's tablet: the record is gathered, and goes out with the next
+ * engine_flush().  The log is retained from the first ENTRY that was not yet reported by
+ * engine_tree_applied().  Any thread. */
 MUST_USE enum status engine_append(struct engine_tree *tree, const struct wal_record *record,
                                    enum engine_sync_class sync, wal_position *end, struct err *err);
+
+/* Have the log's thread write what is gathered, and with `sync` fsync it; returns at once.  Whoever
+ * appends calls it when its batch is complete.  Any thread. */
+void engine_flush(struct engine *e, bool sync);
 
 wal_position engine_written(const struct engine *e);
 wal_position engine_durable(const struct engine *e);

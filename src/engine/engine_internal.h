@@ -123,7 +123,6 @@ void engine__close_trees(struct engine *e);
 void engine__tree_moved(struct engine_tree *tree, uint64_t index, wal_position position);
 
 /* log.c: the log's own thread */
-void engine__kick(struct engine *e, bool sync);
 void engine__notify(struct engine *e);
 /* Flush on the calling thread, in its turn with the log's own. */
 MUST_USE enum status engine__flush_now(struct engine *e, bool sync, struct err *err);

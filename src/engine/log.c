@@ -1,10 +1,11 @@
 /*
  * Driving the log: one flush at a time, on the log's own thread.
  *
- *      engine_append ──> wal (gathers) ──kick──> log_run: wal_flush, again while there is more
- *                                                   └──> listeners, on their loops
+ *      engine_append ──> wal (gathers) ──engine_flush──> log_run: wal_flush, again while there is more
+ *                                                           └──> listeners, on their loops
  *
- * While a flush runs, the next batch gathers: group commit without a timer.
+ * A batch gathers during a round of its reactor, and while the flush before it runs: group commit
+ * without a timer.
  */
 #include "base/log.h"
 
@@ -117,7 +118,7 @@ claim_log(struct engine *e)
 }
 
 void
-engine__kick(struct engine *e, bool sync)
+engine_flush(struct engine *e, bool sync)
 {
     if (sync) {
         lock_take(&e->lock);
@@ -171,6 +172,16 @@ engine_make_room(struct engine *e, struct err *err)
     return ST_OK;
 }
 
+/* Somebody waits for room: what is gathered goes out, and a fresh segment comes. */
+static void
+make_way(struct engine *e)
+{
+    if (wal_written(e->log) < wal_end(e->log))
+        engine_flush(e, false);
+    if (wal_wants_tending(e->log))
+        engine__schedule(e);
+}
+
 enum status
 engine_append(struct engine_tree *tree, const struct wal_record *record,
               enum engine_sync_class sync, wal_position *end, struct err *err)
@@ -186,13 +197,12 @@ engine_append(struct engine_tree *tree, const struct wal_record *record,
     if (st != ST_OK) {
         if (entry)
             atomic_fetch_sub(&tree->in_flight, 1);
-        if (st == ST_BUSY && wal_wants_tending(e->log))
-            engine__schedule(e);
+        if (st == ST_BUSY)
+            make_way(e);
         return st;
     }
     if (sync == ENGINE_SYNC_INTERVAL)
         atomic_store_explicit(&e->interval_dirty, true, memory_order_relaxed);
-    engine__kick(e, sync == ENGINE_SYNC_NOW);
     return ST_OK;
 }
 
@@ -219,7 +229,7 @@ engine_sync(struct engine *e, struct err *err)
 {
     wal_position target = wal_end(e->log);
 
-    engine__kick(e, true);
+    engine_flush(e, true);
     gate_enter(e->idle);
     while (wal_durable(e->log) < target && wal_health(e->log) == ST_OK)
         gate_wait(e->idle);

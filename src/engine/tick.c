@@ -16,7 +16,7 @@ sync_if_due(struct engine *e, uint64_t now_ns)
         return;
     e->last_sync_ns = now_ns;
     if (atomic_exchange(&e->interval_dirty, false))
-        engine__kick(e, true);
+        engine_flush(e, true);
 }
 
 /* Two ticks without a record, and everything durable: say so in the log (P5). */
@@ -27,7 +27,7 @@ mark_if_idle(struct engine *e)
 
     if (end == e->last_end && wal_durable(e->log) == end && wal_wants_mark(e->log) &&
         wal_mark(e->log, NULL) == ST_OK)
-        engine__kick(e, true);
+        engine_flush(e, true);
     e->last_end = wal_end(e->log);
 }
 

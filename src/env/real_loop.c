@@ -5,7 +5,7 @@
  *
  *      libuv's turn:    timers -> [before_poll] -> poll, and what it reports -> ...
  *
- *      before_poll:     take the inbox, run its tasks
+ *      before_poll:     take the inbox, run its tasks, and those that these posted
  *                       call `after`
  *                       fall asleep: only from here on is a post worth a system call
  *
@@ -33,7 +33,7 @@
 
 #include "env/real_internal.h"
 
-enum { CLOSE_ROUNDS_MAX = 16, NS_PER_MS = 1000000 };
+enum { CLOSE_ROUNDS_MAX = 16, TASK_TURNS_MAX = 3, NS_PER_MS = 1000000 };
 
 struct real_timer {
     struct timer base;
@@ -101,14 +101,17 @@ take_tasks(struct real_loop *loop)
     return oldest;
 }
 
+static bool
+has_tasks(const struct real_loop *loop)
+{
+    return atomic_load_explicit(&loop->inbox, memory_order_relaxed) != NULL;
+}
+
 static void
 run_tasks(struct real_loop *loop)
 {
-    struct task *task;
+    struct task *task = take_tasks(loop);
 
-    if (atomic_load_explicit(&loop->inbox, memory_order_relaxed) == NULL)
-        return;
-    task = take_tasks(loop);
     while (task != NULL) {
         struct task *next = task->next; /* the task may be gone, or posted again, after its run */
 
@@ -174,10 +177,12 @@ fall_asleep(struct real_loop *loop)
     ASSERT(failed == 0);
 }
 
+/* Tasks that tasks have posted belong to the same round, within reason. */
 static void
 run_round(struct real_loop *loop)
 {
-    run_tasks(loop);
+    for (unsigned i = 0; i < TASK_TURNS_MAX && has_tasks(loop); i++)
+        run_tasks(loop);
     if (loop->base.after != NULL)
         loop->base.after(loop->base.after_ctx);
 }

@@ -47,10 +47,14 @@ each_own_tablet(struct kv_door *door, tablet_fn *fn)
     }
 }
 
+/* A door that has drained rests: what its tablets would still begin, nobody waits for. */
 static void
 log_moved(void *ctx)
 {
-    each_own_tablet(ctx, tablet_moved);
+    struct kv_door *door = ctx;
+
+    if (!door->drained)
+        each_own_tablet(door, tablet_moved);
 }
 
 static void
@@ -74,7 +78,8 @@ on_tick(void *ctx)
     if (loop_index(door->loop) == 0)
         slew_if_due(door->kv, env_boot_ns(engine_env(door->kv->engine)));
     check_drained(door);
-    timer_start(door->tick, TABLET_TICK_MS);
+    if (!door->drained)
+        timer_start(door->tick, TABLET_TICK_MS);
 }
 
 /* ------------------------------------------------------------------ opening */
@@ -379,6 +384,8 @@ is_drained(struct kv_door *door)
     struct kv *kv = door->kv;
     bool idle = door->under_way == 0 && list_empty(&door->reader.cold);
 
+    if (idle && tablet_loop(kv->meta) == door->loop)
+        idle = tablet_idle(kv->meta);
     for (uint32_t i = 0; i < kv->keyspace_count && idle; i++) {
         if (tablet_loop(kv->keyspaces[i].tablet) == door->loop)
             idle = tablet_idle(kv->keyspaces[i].tablet);

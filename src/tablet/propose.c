@@ -34,8 +34,21 @@ sync_class(enum durability durability)
 }
 
 static enum status
-append(struct tablet *t, struct slice body, enum durability durability, wal_position *end,
-       struct err *err)
+append(struct tablet *t, const struct wal_record *record, enum engine_sync_class sync,
+       wal_position *end, struct err *err)
+{
+    enum status st = engine_append(t->tree, record, sync, end, err);
+
+    if (st == ST_OK) {
+        t->gathered = true;
+        t->sync_gathered |= sync == ENGINE_SYNC_NOW;
+    }
+    return st;
+}
+
+static enum status
+append_entry(struct tablet *t, struct slice body, enum durability durability, wal_position *end,
+             struct err *err)
 {
     struct wal_record record = {
         .type = WAL_ENTRY,
@@ -45,7 +58,7 @@ append(struct tablet *t, struct slice body, enum durability durability, wal_posi
         .body = body,
     };
 
-    return engine_append(t->tree, &record, sync_class(durability), end, err);
+    return append(t, &record, sync_class(durability), end, err);
 }
 
 static void
@@ -105,7 +118,7 @@ tablet__propose_batch(struct unit *u, struct err *err)
     p = st == ST_OK ? pending_create(u, body_bytes) : NULL;
     if (p == NULL)
         return ST_NO_MEMORY;
-    st = append(t, slice_of(p->nodes + p->count, body_bytes), p->durability, &end, err);
+    st = append_entry(t, slice_of(p->nodes + p->count, body_bytes), p->durability, &end, err);
     if (st != ST_OK) {
         mem_free(p);
         return st;
@@ -141,7 +154,7 @@ tablet__propose_small(struct tablet *t, enum body_kind kind, uint64_t ceiling_ms
     p->version = version;
     p->ceiling_ms = ceiling_ms;
     p->bytes = sizeof(*p);
-    st = append(t, slice_of(body, size), p->durability, &end, err);
+    st = append_entry(t, slice_of(body, size), p->durability, &end, err);
     if (st != ST_OK) {
         mem_free(p);
         return st;
@@ -183,7 +196,7 @@ tablet__append_head(struct tablet *t, struct err *err)
 
     record.body = buf_slice(&body);
     if (st == ST_OK)
-        st = engine_append(t->tree, &record, ENGINE_SYNC_NOW, &end, err);
+        st = append(t, &record, ENGINE_SYNC_NOW, &end, err);
     buf_release(&body);
     return st;
 }

@@ -31,6 +31,8 @@
 
 enum { EVALUATION_ARENA_BYTES = 64 << 10 };
 
+static void flush_gathered(struct task *task);
+
 struct tablet *
 tablet_create(const struct tablet_options *options)
 {
@@ -59,6 +61,7 @@ tablet_create(const struct tablet_options *options)
     list_init(&t->parked);
     list_init(&t->behind);
     arena_init(&t->arena, EVALUATION_ARENA_BYTES);
+    t->flush_task.run = flush_gathered;
     return t;
 }
 
@@ -67,7 +70,7 @@ tablet_destroy(struct tablet *t)
 {
     if (t == NULL)
         return;
-    ASSERT(t->request_count == 0);
+    ASSERT(t->request_count == 0 && !t->flush_posted);
     tablet__abandon_pending(t); /* ceilings and terms that nobody waits for */
     overlay_release(&t->overlay);
     arena_release(&t->arena);
@@ -96,7 +99,7 @@ tablet_lsm(const struct tablet *t)
 bool
 tablet_idle(const struct tablet *t)
 {
-    return t->request_count == 0 && list_empty(&t->reader.cold);
+    return t->request_count == 0 && list_empty(&t->reader.cold) && !t->flush_posted;
 }
 
 version_t
@@ -262,6 +265,30 @@ tablet_write_now(struct tablet *t, struct entry *entries, size_t count, struct e
     if (st == ST_OK)
         tablet__commit(t);
     return st;
+}
+
+/* ------------------------------------------------------------------ batches */
+
+static void
+flush_gathered(struct task *task)
+{
+    struct tablet *t = container_of(task, struct tablet, flush_task);
+    bool sync = t->sync_gathered;
+
+    t->flush_posted = false;
+    t->gathered = t->sync_gathered = false;
+    engine_flush(t->engine, sync);
+}
+
+/* What one round of the loop appends is one batch: woken for the first entry of many, the log's
+ * thread would fsync that one alone. */
+static void
+end_batch_with_round(struct tablet *t)
+{
+    if (!t->gathered || t->flush_posted)
+        return;
+    t->flush_posted = true;
+    loop_post(t->loop, &t->flush_task);
 }
 
 /* ------------------------------------------------------------------ serving */
@@ -464,7 +491,7 @@ conclude(struct unit *u)
 
 /* True: answered, pending, or parked.  False: it must wait, and nothing has happened. */
 static bool
-serve(struct tablet *t, struct request *r)
+try_to_serve(struct tablet *t, struct request *r)
 {
     struct unit u = { .t = t, .r = r };
     bool writes = request_writes(r);
@@ -494,6 +521,15 @@ serve(struct tablet *t, struct request *r)
     return conclude(&u);
 }
 
+static bool
+serve(struct tablet *t, struct request *r)
+{
+    bool served = try_to_serve(t, r);
+
+    end_batch_with_round(t);
+    return served;
+}
+
 void
 tablet_submit(struct tablet *t, struct request *r)
 {
@@ -512,6 +548,7 @@ tablet_moved(struct tablet *t)
         tablet__abandon_pending(t);
     engine_tree_tend(t->tree);
     drain_waiting(t);
+    end_batch_with_round(t);
 }
 
 /* ------------------------------------------------------------------ deadlines (P8) */

@@ -76,7 +76,8 @@ void tablet_moved(struct tablet *t);
 enum { TABLET_TICK_MS = 50 };
 void tablet_tick(struct tablet *t);
 
-/* Every request that was taken is answered, and no job reads for one that was given up. */
+/* Every request that was taken is answered, no job reads for one that was given up, and no task of
+ * ours waits on the loop. */
 bool tablet_idle(const struct tablet *t);
 
 /* ------------------------------------------------------------------ reading anywhere */

@@ -45,6 +45,10 @@ struct tablet {
     struct head head;      /* term, vote, membership; its ceiling is the committed one */
     uint64_t last_index;   /* of the log */
     wal_position last_end; /* position just past the last entry */
+    bool gathered;         /* entries were appended, and the log's thread was not told of them */
+    bool sync_gathered;    /* and one of them is to be fsynced */
+    bool flush_posted;
+    struct task flush_task; /* tells it, at the end of the round */
     uint64_t applied_index;
     version_t version;               /* of the last write evaluated */
     enum durability last_durability; /* of the last pending entry */
