@@ -14,6 +14,7 @@
 struct flush {
     struct lsm *tree;
     const struct layer *layer;
+    struct memtable_order *order; /* of the layer's memtable, in one run */
     uint64_t generation;
     struct horizon horizon;
     struct sieve sieve;
@@ -55,7 +56,9 @@ flush_entries(struct flush *f, struct err *err)
     struct memtable_iter it;
     uint64_t seen = 0;
 
-    memtable_iter_init(&it, f->layer->memtable);
+    if (memtable_order_run_count(f->order) == 0)
+        return ST_OK;
+    memtable_iter_init(&it, f->order, 0);
     for (memtable_iter_first(&it); memtable_iter_valid(&it); memtable_iter_next(&it)) {
         struct entry e;
         enum status st = ST_OK;
@@ -80,7 +83,11 @@ write_table(struct flush *f, struct change *c, struct err *err)
     uint64_t bytes;
     enum status st;
 
+    st = memtable_order(f->layer->memtable, true, &f->order);
+    if (st != ST_OK)
+        return err_raise(err, st, "tree %s: no memory to order a memtable", f->tree->dir);
     st = flush_entries(f, err);
+    memtable_order_unref(f->order);
     if (st != ST_OK) {
         table_builder_abandon(f->builder);
         return st;

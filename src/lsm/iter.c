@@ -34,33 +34,79 @@ struct lsm_iter {
 
 /* ------------------------------------------------------------------ create and destroy */
 
+/* The orders of a view's memtables, the newest first. */
+struct orders {
+    struct memtable_order *list[1 + SEALED_LIMIT];
+    uint32_t count;
+    uint32_t run_count; /* of all */
+};
+
+static enum status
+add_order(struct orders *o, const struct layer *l)
+{
+    enum status st;
+
+    if (l == NULL || l->memtable == NULL)
+        return ST_OK;
+    st = memtable_order(l->memtable, false, &o->list[o->count]);
+    if (st == ST_OK)
+        o->run_count += memtable_order_run_count(o->list[o->count++]);
+    return st;
+}
+
+static void
+release_orders(struct orders *o)
+{
+    while (o->count > 0)
+        memtable_order_unref(o->list[--o->count]);
+}
+
+static enum status
+take_orders(struct orders *o, const struct view *v)
+{
+    enum status st = add_order(o, v->active);
+
+    for (uint32_t i = 0; i < v->sealed_count && st == ST_OK; i++)
+        st = add_order(o, v->sealed[i]);
+    if (st != ST_OK)
+        release_orders(o);
+    return st;
+}
+
 static uint32_t
-count_sources(const struct view *v)
+count_sources(const struct orders *o, const struct view *v)
 {
-    return 1 + v->sealed_count + v->version->levels[0].count + LIMIT_LEVELS - 1;
+    return o->run_count + v->version->levels[0].count + LIMIT_LEVELS - 1;
 }
 
 static void
-add_layer(struct merge *m, const struct layer *l)
-{
-    if (l != NULL && l->memtable != NULL)
-        lsm__merge_add_memtable(m, l->memtable);
-}
-
-static void
-add_sources(struct merge *m, const struct view *v)
+add_sources(struct merge *m, const struct orders *o, const struct view *v)
 {
     const struct level *levels = v->version->levels;
 
-    add_layer(m, v->active);
-    for (uint32_t i = 0; i < v->sealed_count; i++)
-        add_layer(m, v->sealed[i]);
+    for (uint32_t i = 0; i < o->count; i++)
+        lsm__merge_add_memtable(m, o->list[i]);
     for (uint32_t i = 0; i < levels[0].count; i++)
         lsm__merge_add_run(m, &levels[0].files[i], 1);
     for (int level = 1; level < LIMIT_LEVELS; level++) {
         if (levels[level].count > 0)
             lsm__merge_add_run(m, levels[level].files, levels[level].count);
     }
+}
+
+static enum status
+init_merge(struct lsm_iter *it, bool fill_cache, struct err *err)
+{
+    struct orders orders = { 0 };
+    enum status st = take_orders(&orders, it->view);
+
+    if (st != ST_OK)
+        return err_raise(err, st, "tree %s: no memory to order a memtable", it->tree->dir);
+    st = lsm__merge_init(&it->merge, it->tree, count_sources(&orders, it->view), fill_cache, err);
+    if (st == ST_OK)
+        add_sources(&it->merge, &orders, it->view);
+    release_orders(&orders);
+    return st;
 }
 
 enum status
@@ -80,13 +126,12 @@ lsm_iter_create(struct lsm *t, const struct lsm_iter_options *options, struct ls
     it->now_ms = options->now_ms;
     it->key = buf_empty(LIMIT_STORED_KEY_BYTES);
     it->value = buf_empty(UINT32_MAX);
-    st = lsm__merge_init(&it->merge, t, count_sources(it->view), options->fill_cache, err);
+    st = init_merge(it, options->fill_cache, err);
     if (st != ST_OK) {
         lsm__view_unref(it->view);
         mem_free(it);
         return st;
     }
-    add_sources(&it->merge, it->view);
     atomic_fetch_add_explicit(&t->iter_count, 1, memory_order_relaxed);
     *out = it;
     return ST_OK;

@@ -139,18 +139,19 @@ version_t lsm__horizon_oldest(const struct horizon *h);
 
 /* ------------------------------------------------------------------ merging */
 
-/* A memtable, or tables with ascending, disjoint ranges, as a cursor over entries. */
+/* A part of a memtable, or tables with ascending, disjoint ranges, as a cursor over entries. */
 struct source {
     struct lsm *tree;
     bool is_run;
     bool fill_cache;
-    struct entry entry;       /* where it stands */
-    uint64_t prefix;          /* of entry.key: compared first */
-    uint32_t rank;            /* lower is newer; among equal entries it comes first */
-    struct memtable_iter mem; /* not a run */
-    struct level run;         /* a run: files borrowed, kept alive by who made it */
-    uint32_t at;              /* the file that `iter` walks */
-    struct table_iter *iter;  /* owned; NULL until needed */
+    struct entry entry;           /* where it stands */
+    uint64_t prefix;              /* of entry.key: compared first */
+    uint32_t rank;                /* lower is newer; among equal entries it comes first */
+    struct memtable_iter mem;     /* not a run: */
+    struct memtable_order *order; /* a reference, to what `mem` walks */
+    struct level run;             /* a run: files borrowed, kept alive by who made it */
+    uint32_t at;                  /* the file that `iter` walks */
+    struct table_iter *iter;      /* owned; NULL until needed */
 };
 
 enum place_kind { PLACE_FIRST, PLACE_LAST, PLACE_AT, PLACE_BEFORE };
@@ -187,7 +188,7 @@ MUST_USE enum status lsm__merge_init(struct merge *m, struct lsm *t, uint32_t ca
 void lsm__merge_release(struct merge *m);
 
 /* Newest source first.  What is added stays alive at least as long as the merge. */
-void lsm__merge_add_memtable(struct merge *m, const struct memtable *table);
+void lsm__merge_add_memtable(struct merge *m, struct memtable_order *order); /* all its runs */
 void lsm__merge_add_run(struct merge *m, struct table_file **files, uint32_t count);
 
 /* FIRST and AT begin a walk forward, LAST and BEFORE one backward.  Statuses as for a source;

@@ -51,9 +51,15 @@ add(struct merge *m, bool is_run)
 }
 
 void
-lsm__merge_add_memtable(struct merge *m, const struct memtable *table)
+lsm__merge_add_memtable(struct merge *m, struct memtable_order *order)
 {
-    memtable_iter_init(&add(m, false)->mem, table);
+    for (uint32_t i = memtable_order_run_count(order); i > 0; i--) {
+        struct source *s = add(m, false);
+
+        memtable_order_ref(order);
+        s->order = order;
+        memtable_iter_init(&s->mem, order, i - 1);
+    }
 }
 
 void

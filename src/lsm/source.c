@@ -1,5 +1,5 @@
 /*
- * A memtable, or a run of tables, as a cursor.
+ * A part of a memtable, or a run of tables, as a cursor.
  *
  * A run opens its tables one at a time, when the cursor gets there: a seek
  * opens one table of each level, however many there are.
@@ -198,4 +198,6 @@ lsm__source_release(struct source *s)
 {
     table_iter_destroy(s->iter);
     s->iter = NULL;
+    memtable_order_unref(s->order);
+    s->order = NULL;
 }

@@ -1,10 +1,10 @@
 /*
- * The hashed half of the memtable; invariants M5 and M6.
+ * The hash index; invariants M2 and M3.
  *
  *      directory              segments             nodes
  *      [00] ------------> [ heads ... ]
  *      [01] ------------> [ heads ... ] --> n --> n --> n
- *      [10] --.                                 by `chain`
+ *      [10] --.                                 by `chain`, in the order of their hashes
  *      [11] --+---------> [ heads ... ]
  *
  * The upper `depth` bits of the hash choose the directory's slot, the lowest
@@ -13,19 +13,25 @@
  * more bits than it has: growth costs a few microseconds at a time, never a
  * stall, and an idle memtable holds one segment of a kilobyte.
  *
- * To split, the writer marks the segment as retired, moves its nodes to the new
- * segments by rewriting their `chain`, then publishes those.  A reader that has
- * met the mark must not believe what it saw, because a chain may have led it
- * astray; but it cannot be led in circles, because nodes keep their order within
- * a bucket.  Retired segments and directories stay in the arena until the end.
+ * A split moves no node.  A chain is in the order of the hashes, so what belongs to each of the
+ * new segments is a stretch of it, and a new bucket's head leads to where its stretch begins:
+ *
+ *      before   [b] --> 0001 --> 0010 --> 0111 --> 1001
+ *      after    [b] --> 0001 --> 0010 --> 0111 --> 1001
+ *                                          ^        ^
+ *                        [b of way 01] ----'        '---- [b of way 10]
+ *
+ * Who walks a stretch stops at the first hash beyond its own, so what follows is of no concern
+ * (Shalev and Shavit, "Split-ordered lists", 2006).  Old segments and directories stay in the
+ * arena until the end, for readers who are still there: they see the past, whole.
  */
 #include "base/assert.h"
 
 #include "mem/memtable_internal.h"
 
 struct memtable_segment {
-    atomic_bool retired;
-    uint8_t depth;      /* how many bits of the hash all its keys share */
+    uint32_t depth;     /* how many bits of the hash all its keys share */
+    uint32_t prefix;    /* these bits */
     uint32_t key_count; /* the writer's */
     _Atomic(struct memtable_node *) heads[SEGMENT_BUCKETS];
 };
@@ -56,14 +62,14 @@ segment_of(const struct memtable_index *x, uint32_t hash)
 }
 
 static struct memtable_segment *
-segment_create(struct arena *arena, uint32_t depth)
+segment_create(struct arena *arena, uint32_t depth, uint32_t prefix)
 {
     struct memtable_segment *s = arena_alloc(arena, sizeof(*s));
 
     if (s == NULL)
         return NULL;
-    atomic_init(&s->retired, false);
-    s->depth = (uint8_t)depth;
+    s->depth = depth;
+    s->prefix = prefix;
     s->key_count = 0;
     for (int i = 0; i < SEGMENT_BUCKETS; i++)
         atomic_init(&s->heads[i], NULL);
@@ -85,7 +91,7 @@ bool
 memtable__index_init(struct memtable_index *x, struct arena *arena)
 {
     struct memtable_directory *d = directory_create(arena, 0);
-    struct memtable_segment *s = d == NULL ? NULL : segment_create(arena, 0);
+    struct memtable_segment *s = d == NULL ? NULL : segment_create(arena, 0, 0);
 
     if (s == NULL)
         return false;
@@ -111,38 +117,33 @@ enlarge(struct memtable_index *x, struct arena *arena)
     return true;
 }
 
-/* Move one bucket's nodes to the same bucket of the new segments, in order. */
+/* The same bucket of the new segments begins where its stretch of the chain does. */
 static void
-move_bucket(struct memtable_segment *from, struct memtable_segment *const to[SPLIT_WAYS],
-            uint32_t bucket)
+share_bucket(const struct memtable_segment *from, struct memtable_segment *const to[SPLIT_WAYS],
+             uint32_t bucket)
 {
     uint32_t shift = 32 - from->depth - SPLIT_BITS;
     struct memtable_node *n = atomic_load_explicit(&from->heads[bucket], memory_order_relaxed);
-    _Atomic(struct memtable_node *) *tails[SPLIT_WAYS];
 
-    for (int way = 0; way < SPLIT_WAYS; way++)
-        tails[way] = &to[way]->heads[bucket];
-    while (n != NULL) {
-        struct memtable_node *next = atomic_load_explicit(&n->chain, memory_order_relaxed);
+    while (n != NULL && slot_of(n->hash, from->depth) == from->prefix) {
         uint32_t way = (n->hash >> shift) & (SPLIT_WAYS - 1);
+        _Atomic(struct memtable_node *) *head = &to[way]->heads[bucket];
 
-        atomic_store_explicit(tails[way], n, memory_order_release);
-        tails[way] = &n->chain;
+        if (atomic_load_explicit(head, memory_order_relaxed) == NULL)
+            atomic_init(head, n);
         to[way]->key_count++;
-        n = next;
+        n = atomic_load_explicit(&n->chain, memory_order_relaxed);
     }
-    for (int way = 0; way < SPLIT_WAYS; way++)
-        atomic_store_explicit(tails[way], NULL, memory_order_release);
 }
 
 /* Let the directory's slots that led to `from` lead to the new segments. */
 static void
 publish(struct memtable_index *x, const struct memtable_segment *from,
-        struct memtable_segment *const to[SPLIT_WAYS], uint32_t hash)
+        struct memtable_segment *const to[SPLIT_WAYS])
 {
     struct memtable_directory *d = atomic_load_explicit(&x->directory, memory_order_relaxed);
     uint32_t way_bits = d->depth - from->depth - SPLIT_BITS; /* slots of one way, as a power */
-    size_t begin = (size_t)slot_of(hash, from->depth) << (d->depth - from->depth);
+    size_t begin = (size_t)from->prefix << (d->depth - from->depth);
 
     for (size_t i = 0; i < (size_t)SPLIT_WAYS << way_bits; i++)
         atomic_store_explicit(&d->slots[begin + i], to[i >> way_bits], memory_order_release);
@@ -151,14 +152,14 @@ publish(struct memtable_index *x, const struct memtable_segment *from,
 void
 memtable__index_reserve(struct memtable_index *x, struct arena *arena, uint32_t hash)
 {
-    struct memtable_segment *from = segment_of(x, hash);
+    const struct memtable_segment *from = segment_of(x, hash);
     struct memtable_segment *to[SPLIT_WAYS];
     uint32_t depth = from->depth + SPLIT_BITS;
 
     if (from->key_count < SEGMENT_BUCKETS || depth > DIRECTORY_DEPTH_MAX)
         return;
-    for (int way = 0; way < SPLIT_WAYS; way++) {
-        to[way] = segment_create(arena, depth);
+    for (uint32_t way = 0; way < SPLIT_WAYS; way++) {
+        to[way] = segment_create(arena, depth, from->prefix << SPLIT_BITS | way);
         if (to[way] == NULL)
             return;
     }
@@ -166,59 +167,52 @@ memtable__index_reserve(struct memtable_index *x, struct arena *arena, uint32_t 
         !enlarge(x, arena))
         return;
 
-    atomic_store_explicit(&from->retired, true, memory_order_release); /* M6: before any move */
     for (uint32_t bucket = 0; bucket < SEGMENT_BUCKETS; bucket++)
-        move_bucket(from, to, bucket);
-    publish(x, from, to, hash);
+        share_bucket(from, to, bucket);
+    publish(x, from, to);
+}
+
+struct memtable_slot
+memtable__index_locate(const struct memtable_index *x, struct slice key, uint32_t hash)
+{
+    struct memtable_segment *s = segment_of(x, hash);
+    struct memtable_slot slot = { .segment = s, .link = &s->heads[bucket_of(hash)] };
+    struct memtable_node *n;
+
+    while ((n = atomic_load_explicit(slot.link, memory_order_relaxed)) != NULL && n->hash <= hash) {
+        if (n->hash == hash && slice_equal(memtable__key(n), key)) {
+            slot.older = n;
+            break;
+        }
+        slot.link = &n->chain;
+    }
+    return slot;
 }
 
 void
-memtable__index_add(struct memtable_index *x, struct memtable_node *n, struct memtable_node *older)
+memtable__index_add(const struct memtable_slot *slot, struct memtable_node *n)
 {
-    struct memtable_segment *s = segment_of(x, n->hash);
-    _Atomic(struct memtable_node *) *at = &s->heads[bucket_of(n->hash)];
-    struct memtable_node *next = atomic_load_explicit(at, memory_order_relaxed);
+    struct memtable_node *after = atomic_load_explicit(slot->link, memory_order_relaxed);
 
-    if (older == NULL) {
-        s->key_count++;
-    } else {
-        while (next != older) { /* M5: it is in the chain */
-            ASSERT(next != NULL);
-            at = &next->chain;
-            next = atomic_load_explicit(at, memory_order_relaxed);
-        }
-        next = atomic_load_explicit(&older->chain, memory_order_relaxed);
-    }
-    atomic_init(&n->chain, next);
-    atomic_store_explicit(at, n, memory_order_release);
+    if (slot->older == NULL)
+        slot->segment->key_count++;
+    else
+        after = atomic_load_explicit(&slot->older->chain, memory_order_relaxed); /* M3 */
+    atomic_init(&n->chain, after);
+    atomic_store_explicit(slot->link, n, memory_order_release); /* M1 */
 }
 
-bool
-memtable__index_find(const struct memtable_index *x, struct slice key, uint32_t hash,
-                     const struct memtable_node **found, const struct memtable_segment **token)
+const struct memtable_node *
+memtable__index_find(const struct memtable_index *x, struct slice key, uint32_t hash)
 {
     const struct memtable_segment *s = segment_of(x, hash);
     const struct memtable_node *n =
         atomic_load_explicit(&s->heads[bucket_of(hash)], memory_order_acquire);
 
-    while (n != NULL && (n->hash != hash || !memtable__has_key(n, key)))
+    while (n != NULL && n->hash <= hash) {
+        if (n->hash == hash && slice_equal(memtable__key(n), key))
+            return n;
         n = atomic_load_explicit(&n->chain, memory_order_acquire);
-    *token = s;
-    if (atomic_load_explicit(&s->retired, memory_order_acquire))
-        return false;
-    *found = n;
-    return true;
-}
-
-bool
-memtable__index_unchanged(const struct memtable_index *x, uint32_t hash,
-                          const struct memtable_segment *token)
-{
-    return segment_of(x, hash) == token;
-}
-
-void
-memtable__index_prefetch(const struct memtable_index *x, uint32_t hash)
-{
-    __builtin_prefetch(&segment_of(x, hash)->heads[bucket_of(hash)]);
+    }
+    return NULL;
 }

@@ -1,51 +1,41 @@
 /*
- * The memtable: one set of nodes, linked twice.
+ * The memtable: nodes in an arena, found by hash at once and by order when it is asked for.
  *
- *      skip list     every version of every key, in entry order: iteration, and
- *                    reads at an old snapshot
- *      hash index    the newest version of every key: all other point reads
+ *      hash index    the newest version of every key: point reads           (hash_index.c)
+ *      history       from each version of a key to the older ones: point reads at an old snapshot
+ *      arrivals      all nodes, as a list in the order in which they were put
+ *      order         sorted runs, made of the arrivals for a scan or a flush (order.c)
  *
  * A node lies in the arena and is never moved, changed or freed before the whole
- * memtable is; so a reader needs no lock and no epoch, only its reference.
+ * memtable is; so a point read needs no lock and no epoch, only its reference.
  *
- * THE LIST is Pugh's ("Skip lists: a probabilistic alternative to balanced
- * trees", 1990).  Every second node has guides on the levels above, every fourth
- * of those one more, and so on:
- *
- *      level 1   [ ]-------------------->[c]
- *      level 0   [ ]-------->[b]-------->[c]-------->[e]
- *      list      head-->a-->  b ------->  c -->d-->   e
- *
- * Guides lie apart from the nodes, packed, with the first sixteen bytes of the key
- * in them.  So a search walks memory that mostly fits a processor's cache, and
- * touches a node only where these bytes are equal, and at the very end: measured,
- * that is twice as fast as links inside the nodes.  The number of guides is drawn
- * from the hash of key and version, so that a run of versions of one key is a skip
- * list too, and the same writes make the same list.
+ * WHY ORDER COMES LATE.  A list that is kept in order costs a search for each put: some twenty
+ * loads that miss the processor's caches, one after the other, a microsecond or more.  Sorting
+ * what has come, when it is needed, costs a tenth of that, and runs where nobody waits: in the
+ * job that flushes.  A scan of a memtable that grows sorts what came since the scan before, and
+ * pays for it in proportion.
  *
  * INVARIANTS
  *
  *   M1  A node is complete before a release store makes it reachable, and
  *       whoever reaches it does so by an acquire load.
- *   M2  On each level the nodes are in strict entry order.
- *   M3  A node is in the list before its guides are, the lower ones first.
- *   M4  After an insertion the splice holds, on every level, the last guide (and
- *       in the list the last node) that is not after the node added last.  If the next place follows that node
- *       and is not after its successor, then no search is needed.
- *   M5  A bucket's chain holds exactly one node for each of its keys: the newest
+ *   M2  A bucket's chain is in the order of the hashes, and a reader leaves it at the first hash
+ *       beyond its own; so a split need not move a node, and misleads nobody.
+ *   M3  A bucket's chain holds exactly one node for each of its keys: the newest
  *       version.  A newer version takes the place of the older one, which keeps
  *       its own `chain` for readers who stand on it.
- *   M6  A segment is retired before its first node moves, and only before the
- *       put of the moment has linked its node in anywhere.  So while a segment
- *       is retired and not yet replaced, list and index hold the same entries,
- *       and a reader may take the list's answer for the index's: what one reader
- *       has seen, no later reader misses.
+ *   M4  The first `entry_count` arrivals can be reached from the first one.  They are in the order
+ *       of their versions, as far as keys are the same.
+ *   M5  The entries of an order are exactly the first so many arrivals, each in one run.
+ *   M6  Runs of an order shrink by more than half from each to the next.
  */
 #include "mem/memtable.h"
 
 #include "base/assert.h"
+#include "base/coding.h"
 #include "base/hash.h"
 #include "base/limits.h"
+#include "base/lock.h"
 #include "base/mem.h"
 
 #include "mem/memtable_internal.h"
@@ -54,26 +44,28 @@ enum {
     CHUNK_BYTES_MIN = 4 << 10,
     CHUNK_BYTES_MAX = 1 << 20,
     CHUNK_SHARE = 64, /* a chunk is at most this part of what is expected */
-    GUIDE_SHARE = 8,  /* guides take about this part of what nodes take */
 };
 
 struct memtable {
-    struct memtable_list *list; /* in the arena, as what the index points to */
     struct memtable_index index;
-    struct arena nodes;
-    struct arena guides;
+    struct arena arena;
     size_t chunk_bytes_max;
+    struct memtable_node *last; /* the writer's: what was put last; NULL: nothing yet */
+    _Atomic(struct memtable_node *) first;
     _Atomic uint32_t ref_count;
-    _Atomic size_t byte_count;
+    _Atomic size_t arena_bytes;
+    _Atomic size_t order_bytes;
     _Atomic uint64_t entry_count;
     _Atomic uint64_t tombstone_count;
+
+    struct lock lock;             /* guards `order` */
+    struct memtable_order *order; /* the newest one; a reference; NULL: nobody has asked yet */
 };
 
 static void
 update_bytes(struct memtable *m)
 {
-    atomic_store_explicit(&m->byte_count, sizeof(*m) + m->nodes.total_bytes + m->guides.total_bytes,
-                          memory_order_relaxed);
+    atomic_store_explicit(&m->arena_bytes, sizeof(*m) + m->arena.total_bytes, memory_order_relaxed);
 }
 
 struct memtable *
@@ -84,14 +76,13 @@ memtable_create(size_t bytes_expected)
 
     if (m == NULL)
         return NULL;
-    arena_init(&m->nodes, CHUNK_BYTES_MIN);
-    arena_init(&m->guides, CHUNK_BYTES_MIN / GUIDE_SHARE);
+    arena_init(&m->arena, CHUNK_BYTES_MIN);
     m->chunk_bytes_max = chunk < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : chunk;
     if (m->chunk_bytes_max > CHUNK_BYTES_MAX)
         m->chunk_bytes_max = CHUNK_BYTES_MAX;
     atomic_init(&m->ref_count, 1);
-    m->list = memtable__list_create(&m->nodes);
-    if (m->list == NULL || !memtable__index_init(&m->index, &m->nodes)) {
+    lock_init(&m->lock);
+    if (!memtable__index_init(&m->index, &m->arena)) {
         memtable_unref(m);
         return NULL;
     }
@@ -115,42 +106,61 @@ memtable_unref(struct memtable *m)
     ASSERT(before > 0);
     if (before > 1)
         return;
-    arena_release(&m->guides);
-    arena_release(&m->nodes);
+    memtable_order_unref(m->order);
+    ASSERT(atomic_load(&m->order_bytes) == 0); /* no order outlives us */
+    lock_release(&m->lock);
+    arena_release(&m->arena);
     mem_free(m);
 }
 
-/* 0 with probability 1/2, 1 with 3/8, 2 with 3/32, and so on. */
-static uint32_t
-draw_levels(uint64_t hash, version_t version)
+static uint64_t
+depth_of(const struct memtable_node *n)
 {
-    uint64_t bits = hash_u64(hash ^ version);
+    return n->has_history ? memtable__history(n)->depth : 0;
+}
 
-    if ((bits & 1) != 0)
-        return 0;
-    bits = bits >> 1 | UINT64_C(1) << (2 * (GUIDE_LEVELS - 1));
-    return (uint32_t)(1 + __builtin_ctzll(bits) / 2);
+/* The history of a new version, given the one before. */
+static struct memtable_history
+history_after(const struct memtable_node *older)
+{
+    struct memtable_history h = { .older = older, .jump = older, .depth = 1 };
+    const struct memtable_node *jump;
+
+    if (!older->has_history)
+        return h;
+    h.depth = depth_of(older) + 1;
+    jump = memtable__history(older)->jump;
+    if (jump->has_history && depth_of(older) - depth_of(jump) ==
+                                 depth_of(jump) - depth_of(memtable__history(jump)->jump))
+        h.jump = memtable__history(jump)->jump;
+    return h;
 }
 
 /* A node with the entry copied in, linked to nothing yet; NULL when out of memory. */
 static struct memtable_node *
-make_node(struct arena *arena, const struct entry *e, uint64_t hash)
+make_node(struct arena *arena, const struct entry *e, uint32_t hash,
+          const struct memtable_node *older)
 {
     bool expires = e->expiry_ms != 0;
-    struct memtable_node *n =
-        arena_alloc(arena, sizeof(*n) + e->key.size + (expires ? 8 : 0) + e->value.size);
+    size_t history_bytes = older != NULL ? sizeof(struct memtable_history) : 0;
+    struct memtable_node *n = arena_alloc(arena, sizeof(*n) + history_bytes + e->key.size +
+                                                     (expires ? 8 : 0) + e->value.size);
     uint8_t *at;
 
     if (n == NULL)
         return NULL;
+    atomic_init(&n->next, NULL);
     n->version = e->version;
-    n->hash = (uint32_t)(hash >> 32);
+    n->hash = hash;
     n->value_size = (uint32_t)e->value.size;
     n->key_size = (uint32_t)e->key.size;
     n->type = (uint8_t)e->type;
     n->expires = expires;
+    n->has_history = older != NULL;
 
-    at = (uint8_t *)(n + 1);
+    at = (uint8_t *)(n + 1) + history_bytes;
+    if (older != NULL)
+        *(struct memtable_history *)(n + 1) = history_after(older);
     if (e->key.size > 0)
         memcpy(at, e->key.data, e->key.size);
     at += e->key.size;
@@ -163,14 +173,15 @@ make_node(struct arena *arena, const struct entry *e, uint64_t hash)
     return n;
 }
 
-static void
-read_node(const struct memtable_node *n, struct entry *out)
+void
+memtable__read(const struct memtable_node *n, struct entry *out)
 {
-    const uint8_t *at = (const uint8_t *)(n + 1) + n->key_size;
+    const uint8_t *at;
 
     out->key = memtable__key(n);
     out->version = n->version;
     out->type = (enum entry_type)n->type;
+    at = out->key.data + out->key.size;
     out->expiry_ms = n->expires ? get_u64le(at) : 0;
     out->value = slice_of(at + (n->expires ? 8 : 0), n->value_size);
 }
@@ -179,13 +190,12 @@ read_node(const struct memtable_node *n, struct entry *out)
 static void
 grow_chunks(struct memtable *m)
 {
-    if (m->nodes.chunk_bytes >= m->chunk_bytes_max ||
-        m->nodes.total_bytes < 4 * m->nodes.chunk_bytes)
+    if (m->arena.chunk_bytes >= m->chunk_bytes_max ||
+        m->arena.total_bytes < 4 * m->arena.chunk_bytes)
         return;
-    m->nodes.chunk_bytes *= 2;
-    if (m->nodes.chunk_bytes > m->chunk_bytes_max)
-        m->nodes.chunk_bytes = m->chunk_bytes_max;
-    m->guides.chunk_bytes = m->nodes.chunk_bytes / GUIDE_SHARE;
+    m->arena.chunk_bytes *= 2;
+    if (m->arena.chunk_bytes > m->chunk_bytes_max)
+        m->arena.chunk_bytes = m->chunk_bytes_max;
 }
 
 static void
@@ -194,9 +204,19 @@ count_entry(struct memtable *m, const struct entry *e)
     uint64_t entries = atomic_load_explicit(&m->entry_count, memory_order_relaxed);
     uint64_t tombstones = atomic_load_explicit(&m->tombstone_count, memory_order_relaxed);
 
-    atomic_store_explicit(&m->entry_count, entries + 1, memory_order_relaxed);
     if (e->type == ENTRY_TOMBSTONE)
         atomic_store_explicit(&m->tombstone_count, tombstones + 1, memory_order_relaxed);
+    atomic_store_explicit(&m->entry_count, entries + 1, memory_order_release); /* M4 */
+}
+
+static void
+arrive(struct memtable *m, struct memtable_node *n)
+{
+    if (m->last == NULL)
+        atomic_store_explicit(&m->first, n, memory_order_release);
+    else
+        atomic_store_explicit(&m->last->next, n, memory_order_release);
+    m->last = n;
 }
 
 enum status
@@ -205,28 +225,11 @@ memtable_put(struct memtable *m, const struct entry *e)
     return memtable_put_hashed(m, e, hash64(e->key));
 }
 
-/* The node of the key's newest version so far, given that the splice is at (key, version); NULL
- * when the key is new here. */
-static struct memtable_node *
-older_version(const struct memtable *m, const struct entry *e)
-{
-    const struct memtable_node *before = m->list->before;
-    struct memtable_node *after = memtable__next(before);
-
-    ASSERT(before == &m->list->head || !memtable__has_key(before, e->key)); /* the writer's duty */
-    if (after == NULL || !memtable__has_key(after, e->key))
-        return NULL;
-    ASSERT(after->version < e->version);
-    return after;
-}
-
 enum status
 memtable_put_hashed(struct memtable *m, const struct entry *e, uint64_t hash)
 {
-    struct memtable_place place = memtable__place(e->key, e->version);
-    uint32_t level_count = draw_levels(hash, e->version);
-    struct memtable_guide *guides = NULL;
-    struct memtable_node *older;
+    uint32_t upper = (uint32_t)(hash >> 32);
+    struct memtable_slot slot;
     struct memtable_node *n;
 
     ASSERT(e->key.size <= LIMIT_STORED_KEY_BYTES);
@@ -234,51 +237,32 @@ memtable_put_hashed(struct memtable *m, const struct entry *e, uint64_t hash)
     ASSERT(e->type == ENTRY_VALUE || e->value.size == 0);
     VERIFY(hash == hash64(e->key));
 
-    memtable__index_prefetch(&m->index, (uint32_t)(hash >> 32));
-    if (level_count > 0) {
-        guides = arena_alloc(&m->guides, level_count * sizeof(*guides));
-        if (guides == NULL)
-            return ST_NO_MEMORY;
-    }
-    n = make_node(&m->nodes, e, hash);
+    memtable__index_reserve(&m->index, &m->arena, upper);
+    slot = memtable__index_locate(&m->index, e->key, upper);
+    ASSERT(slot.older == NULL || slot.older->version < e->version); /* the writer's duty */
+    n = make_node(&m->arena, e, upper, slot.older);
     if (n == NULL)
         return ST_NO_MEMORY;
-    memtable__index_reserve(&m->index, &m->nodes, n->hash); /* M6: before it is linked in */
     grow_chunks(m);
 
-    memtable__list_locate(m->list, &place);
-    older = older_version(m, e);
-    memtable__list_add(m->list, &place, n, guides, level_count);
-    memtable__index_add(&m->index, n, older);
-
+    arrive(m, n);
     count_entry(m, e);
+    memtable__index_add(&slot, n);
     update_bytes(m);
     return ST_OK;
 }
 
-/* The key's newest version not above `snapshot`, by the list. */
+/* The newest of a key's versions that is not above `snapshot`, `n` being the newest of all. */
 static const struct memtable_node *
-find_ordered(const struct memtable *m, struct slice key, version_t snapshot)
+back_to(const struct memtable_node *n, version_t snapshot)
 {
-    struct memtable_place place = memtable__place(key, snapshot);
-    const struct memtable_node *n = memtable__list_at(m->list, &place);
+    while (n->version > snapshot) {
+        const struct memtable_history *h = memtable__history(n);
 
-    return n != NULL && memtable__has_key(n, key) ? n : NULL;
-}
-
-static const struct memtable_node *
-find(const struct memtable *m, struct slice key, uint32_t hash, version_t snapshot)
-{
-    const struct memtable_segment *token;
-    const struct memtable_node *n;
-
-    while (!memtable__index_find(&m->index, key, hash, &n, &token)) {
-        n = find_ordered(m, key, snapshot);
-        if (memtable__index_unchanged(&m->index, hash, token))
-            return n; /* M6 */
+        if (!n->has_history)
+            return NULL;
+        n = h->jump->version > snapshot ? h->jump : h->older;
     }
-    if (n != NULL && n->version > snapshot)
-        return find_ordered(m, key, snapshot);
     return n;
 }
 
@@ -289,18 +273,20 @@ memtable_get(const struct memtable *m, struct slice key, uint64_t hash, version_
     const struct memtable_node *n;
 
     VERIFY(hash == hash64(key));
-    n = find(m, key, (uint32_t)(hash >> 32), snapshot);
+    n = memtable__index_find(&m->index, key, (uint32_t)(hash >> 32));
+    if (n != NULL)
+        n = back_to(n, snapshot);
     if (n == NULL)
         return false;
-    ASSERT(n->version <= snapshot);
-    read_node(n, out);
+    memtable__read(n, out);
     return true;
 }
 
 size_t
 memtable_bytes(const struct memtable *m)
 {
-    return atomic_load_explicit(&m->byte_count, memory_order_relaxed);
+    return atomic_load_explicit(&m->arena_bytes, memory_order_relaxed) +
+           atomic_load_explicit(&m->order_bytes, memory_order_relaxed);
 }
 
 uint64_t
@@ -315,75 +301,72 @@ memtable_tombstone_count(const struct memtable *m)
     return atomic_load_explicit(&m->tombstone_count, memory_order_relaxed);
 }
 
-/* ------------------------------------------------------------------ iteration */
+/* ------------------------------------------------------------------ order */
 
-/* The head stands for "before the first", which is no entry. */
+/* The newest order, with a reference for the caller; NULL: there is none. */
+static struct memtable_order *
+take_order(struct memtable *m)
+{
+    struct memtable_order *o;
+
+    lock_take(&m->lock);
+    o = m->order;
+    if (o != NULL)
+        memtable_order_ref(o);
+    lock_drop(&m->lock);
+    return o;
+}
+
+/* The order becomes the newest, unless somebody else's knows of more. */
 static void
-stand_on(struct memtable_iter *it, const struct memtable_node *n)
+keep_order(struct memtable *m, struct memtable_order *o)
 {
-    it->node = n == &it->table->list->head ? NULL : n;
+    struct memtable_order *drop = NULL;
+
+    lock_take(&m->lock);
+    if (m->order == NULL || memtable__order_count(m->order) <= memtable__order_count(o)) {
+        drop = m->order;
+        m->order = o;
+        memtable_order_ref(o);
+    }
+    lock_drop(&m->lock);
+    memtable_order_unref(drop);
 }
 
-void
-memtable_iter_init(struct memtable_iter *it, const struct memtable *m)
+/* Those that are not in `known`. */
+static struct memtable_arrivals
+arrivals_since(struct memtable *m, const struct memtable_order *known)
 {
-    *it = (struct memtable_iter){ .table = m };
+    uint64_t count = atomic_load_explicit(&m->entry_count, memory_order_acquire); /* M4 */
+    struct memtable_arrivals a = { .order_bytes = &m->order_bytes };
+
+    if (known != NULL && memtable__order_last(known) != NULL) {
+        a.count = count - memtable__order_count(known);
+        a.first = a.count == 0 ? NULL : memtable__next(memtable__order_last(known));
+    } else {
+        a.count = count;
+        a.first = count == 0 ? NULL : atomic_load_explicit(&m->first, memory_order_acquire);
+    }
+    return a;
 }
 
-bool
-memtable_iter_valid(const struct memtable_iter *it)
+enum status
+memtable_order(struct memtable *m, bool whole, struct memtable_order **out)
 {
-    return it->node != NULL;
-}
+    struct memtable_order *known = take_order(m);
+    struct memtable_arrivals since = arrivals_since(m, known);
+    struct memtable_order *o;
+    enum status st;
 
-void
-memtable_iter_seek(struct memtable_iter *it, struct slice key, version_t version)
-{
-    struct memtable_place place = memtable__place(key, version);
-
-    stand_on(it, memtable__list_at(it->table->list, &place));
-}
-
-void
-memtable_iter_seek_before(struct memtable_iter *it, struct slice key, version_t version)
-{
-    struct memtable_place place = memtable__place(key, version);
-
-    stand_on(it, memtable__list_before(it->table->list, &place));
-}
-
-void
-memtable_iter_first(struct memtable_iter *it)
-{
-    stand_on(it, memtable__next(&it->table->list->head));
-}
-
-void
-memtable_iter_last(struct memtable_iter *it)
-{
-    stand_on(it, memtable__list_last(it->table->list));
-}
-
-void
-memtable_iter_next(struct memtable_iter *it)
-{
-    ASSERT(it->node != NULL);
-    stand_on(it, memtable__next(it->node));
-}
-
-void
-memtable_iter_prev(struct memtable_iter *it)
-{
-    struct memtable_place place;
-
-    ASSERT(it->node != NULL);
-    place = memtable__place(memtable__key(it->node), it->node->version);
-    stand_on(it, memtable__list_before(it->table->list, &place));
-}
-
-void
-memtable_iter_entry(const struct memtable_iter *it, struct entry *out)
-{
-    ASSERT(it->node != NULL);
-    read_node(it->node, out);
+    if (known != NULL && since.count == 0 && (!whole || memtable_order_run_count(known) <= 1)) {
+        *out = known;
+        return ST_OK;
+    }
+    st = memtable__order_extend(known, &since, whole, &o);
+    memtable_order_unref(known);
+    if (st != ST_OK)
+        return st;
+    keep_order(m, o);
+    *out = o;
+    return ST_OK;
 }

@@ -1,13 +1,12 @@
 /*
- * mem/memtable.h — the newest writes, in memory: ordered, and hashed.
+ * mem/memtable.h — the newest writes, in memory: hashed at once, ordered on demand.
  *
- * A skip list gives order, a hash index gives point reads in about two cache
- * misses.  One writer at a time; any number of concurrent readers, without
- * locks: an entry becomes visible whole or not at all.  Entries are never
+ * A put goes into a hash index, which gives point reads in about two cache misses.  Order is made
+ * when somebody asks for it: a flush, or a scan.  One writer at a time; any number of concurrent
+ * readers, without locks: an entry becomes visible whole or not at all.  Entries are never
  * changed or removed; all memory is returned when the last reference goes.
  *
- * Pure: no clock, no I/O, no threads; what randomness a skip list needs comes from the hash of
- * key and version, so the same writes make the same list.
+ * Pure: no clock, no I/O, no threads, no random numbers.
  */
 #ifndef MEM_MEMTABLE_H
 #define MEM_MEMTABLE_H
@@ -17,8 +16,7 @@
 
 struct memtable;
 
-/* `bytes_expected` sizes the hash index and the arena's chunks.  Holds one
- * reference.  NULL when out of memory. */
+/* `bytes_expected` sizes the arena's chunks.  Holds one reference.  NULL when out of memory. */
 struct memtable *memtable_create(size_t bytes_expected);
 
 /* Thread-safe. */
@@ -37,23 +35,42 @@ MUST_USE enum status memtable_put_hashed(struct memtable *m, const struct entry 
 bool memtable_get(const struct memtable *m, struct slice key, uint64_t hash, version_t snapshot,
                   struct entry *out);
 
-/* Memory taken, including the hash index; thread-safe. */
+/* Memory taken, including the hash index and the orders; thread-safe. */
 size_t memtable_bytes(const struct memtable *m);
 
 uint64_t memtable_entry_count(const struct memtable *m);
 uint64_t memtable_tombstone_count(const struct memtable *m);
 
-/* All versions of all keys, in entry order (base/entry.h).  Readers may walk
- * while the writer adds; whether they see what is added meanwhile is open. */
-struct memtable_iter {
-    const struct memtable *table; /* the caller holds a reference */
-    const struct memtable_node *node;
+/* ------------------------------------------------------------------ order */
+
+/* All entries that there were at some moment, as sorted runs, the smaller ones newer: every
+ * version of every key, each in one run.  Immutable, counted, and dead before its memtable is. */
+struct memtable_order;
+
+enum {
+    MEMTABLE_RUNS_MAX = 40 /* each has more than twice as many entries as the next */
 };
 
-void memtable_iter_init(struct memtable_iter *it, const struct memtable *m);
+/* The order of everything that was put before the call, which costs sorting what came since the
+ * last such call, 24 bytes an entry, and merging runs now and then.  `whole`: as one run, which is
+ * worth it for a memtable that does not grow any more.  ST_NO_MEMORY.  Any thread; the caller
+ * refers to the memtable. */
+MUST_USE enum status memtable_order(struct memtable *m, bool whole, struct memtable_order **out);
+void memtable_order_ref(struct memtable_order *o);
+void memtable_order_unref(struct memtable_order *o); /* NULL is allowed */
+
+uint32_t memtable_order_run_count(const struct memtable_order *o);
+
+/* One run as a cursor. */
+struct memtable_iter {
+    const struct memtable_run *run; /* the caller refers to its order */
+    size_t at;                      /* beyond the last: not valid; "before the first" is, too */
+};
+
+void memtable_iter_init(struct memtable_iter *it, const struct memtable_order *o, uint32_t run);
 bool memtable_iter_valid(const struct memtable_iter *it);
 
-/* To the first entry at or after (key, version) in entry order. */
+/* To the first entry at or after (key, version) in entry order (base/entry.h). */
 void memtable_iter_seek(struct memtable_iter *it, struct slice key, version_t version);
 
 /* To the last entry before (key, version) in entry order. */
@@ -61,7 +78,7 @@ void memtable_iter_seek_before(struct memtable_iter *it, struct slice key, versi
 void memtable_iter_first(struct memtable_iter *it);
 void memtable_iter_last(struct memtable_iter *it);
 void memtable_iter_next(struct memtable_iter *it);
-void memtable_iter_prev(struct memtable_iter *it);                           /* costs a search */
+void memtable_iter_prev(struct memtable_iter *it);
 void memtable_iter_entry(const struct memtable_iter *it, struct entry *out); /* borrows */
 
 #endif

@@ -8,7 +8,10 @@
 #include "unit/mem/model.h"
 #include "unit/test.h"
 
-enum { MODEL_VALUE_MAX = 300 };
+enum {
+    MODEL_VALUE_MAX = 300,
+    ORDER_BYTES_MAX = 512, /* of an order itself, which is not counted; its runs are */
+};
 
 static struct entry
 text_entry(const char *key, const char *value, version_t version)
@@ -74,21 +77,46 @@ TEST(memtable_keeps_type_and_expiry_and_counts_tombstones)
     memtable_unref(m);
 }
 
-TEST(memtable_that_is_empty_has_no_first_and_no_last)
+TEST(memtable_that_is_empty_has_an_order_without_runs)
 {
     struct memtable *m = memtable_create(0);
-    struct memtable_iter it;
 
-    memtable_iter_init(&it, m);
+    for (int whole = 0; whole < 2; whole++) {
+        struct memtable_order *o;
+
+        EXPECT_OK(memtable_order(m, whole, &o));
+        EXPECT_U64(memtable_order_run_count(o), 0);
+        memtable_order_unref(o);
+    }
+    memtable_unref(m);
+}
+
+TEST(memtable_order_keeps_what_it_was_made_of)
+{
+    struct memtable *m = memtable_create(1 << 20);
+    struct memtable_order *before, *after;
+    struct memtable_iter it;
+    struct entry e;
+
+    put(m, "b", "1", 1);
+    EXPECT_OK(memtable_order(m, false, &before));
+    put(m, "a", "2", 2);
+    EXPECT_OK(memtable_order(m, true, &after));
+
+    memtable_iter_init(&it, before, 0);
     EXPECT(!memtable_iter_valid(&it));
     memtable_iter_first(&it);
+    memtable_iter_entry(&it, &e);
+    EXPECT_SLICE(e.key, "b");
+    memtable_iter_next(&it);
     EXPECT(!memtable_iter_valid(&it));
-    memtable_iter_last(&it);
-    EXPECT(!memtable_iter_valid(&it));
-    memtable_iter_seek(&it, slice_str(""), VERSION_MAX);
-    EXPECT(!memtable_iter_valid(&it));
-    memtable_iter_seek_before(&it, slice_str("z"), 0);
-    EXPECT(!memtable_iter_valid(&it));
+
+    memtable_iter_init(&it, after, 0);
+    memtable_iter_first(&it);
+    memtable_iter_entry(&it, &e);
+    EXPECT_SLICE(e.key, "a");
+    memtable_order_unref(before);
+    memtable_order_unref(after);
     memtable_unref(m);
 }
 
@@ -128,7 +156,14 @@ TEST(memtable_bytes_are_what_the_heap_has_given)
                            .type = ENTRY_VALUE };
 
         EXPECT_OK(memtable_put(m, &e));
-        EXPECT_U64(memtable_bytes(m), heap.byte_count);
+        if (i % 100 == 0) {
+            struct memtable_order *o;
+
+            EXPECT_OK(memtable_order(m, i % 300 == 0, &o));
+            memtable_order_unref(o);
+        }
+        EXPECT(memtable_bytes(m) <= heap.byte_count);
+        EXPECT(memtable_bytes(m) + ORDER_BYTES_MAX >= heap.byte_count);
     }
     memtable_unref(m);
     EXPECT_U64(heap.block_count, 0);
@@ -198,8 +233,23 @@ TEST(memtable_stays_fast_when_one_key_has_many_versions)
 
 struct pair {
     struct memtable *table;
+    struct memtable_order *order; /* of all, in one run; while it is checked */
     struct model model;
 };
+
+static void
+take_order(struct pair *p)
+{
+    EXPECT_OK(memtable_order(p->table, true, &p->order));
+    EXPECT_U64(memtable_order_run_count(p->order), 1);
+}
+
+static void
+drop_order(struct pair *p)
+{
+    memtable_order_unref(p->order);
+    p->order = NULL;
+}
 
 static void
 put_random(struct pair *p, struct prng *prng, uint64_t key_number, version_t version)
@@ -232,7 +282,7 @@ check_seeks(const struct pair *p, struct slice key, version_t version)
     size_t at = model_at(&p->model, key, version);
     struct memtable_iter it;
 
-    memtable_iter_init(&it, p->table);
+    memtable_iter_init(&it, p->order, 0);
     memtable_iter_seek(&it, key, version);
     expect_at(p, &it, at);
     if (memtable_iter_valid(&it)) {
@@ -259,12 +309,13 @@ check_get(const struct pair *p, struct slice key, version_t snapshot)
 }
 
 static void
-check_everything(const struct pair *p)
+check_everything(struct pair *p)
 {
     struct memtable_iter it;
     size_t i = 0;
 
-    memtable_iter_init(&it, p->table);
+    take_order(p);
+    memtable_iter_init(&it, p->order, 0);
     for (memtable_iter_first(&it); memtable_iter_valid(&it); memtable_iter_next(&it))
         expect_at(p, &it, i++);
     EXPECT_U64(i, p->model.count);
@@ -282,19 +333,22 @@ check_everything(const struct pair *p)
         check_get(p, e->key, VERSION_MAX);
     }
     EXPECT_U64(memtable_entry_count(p->table), p->model.count);
+    drop_order(p);
 }
 
 static void
-check_absent(const struct pair *p, struct prng *prng)
+check_absent(struct pair *p, struct prng *prng)
 {
     uint8_t key[64];
 
+    take_order(p);
     for (int i = 0; i < 2000; i++) {
         struct slice k = model_key(prng_next(prng), key, sizeof(key));
 
         check_get(p, k, VERSION_MAX);
         check_seeks(p, k, prng_below(prng, 5000));
     }
+    drop_order(p);
 }
 
 TEST(memtable_equals_a_sorted_array_under_random_writes)
@@ -317,7 +371,68 @@ TEST(memtable_equals_a_sorted_array_under_random_writes)
     }
 }
 
-/* M4: several ascending runs that interleave, meet and overtake one another. */
+/* M5, M6: each run in order, all of them together what was put, each more than twice the next. */
+static void
+check_runs(const struct pair *p, const struct memtable_order *o)
+{
+    struct model found = { 0 };
+    uint64_t larger = UINT64_MAX;
+
+    for (uint32_t run = 0; run < memtable_order_run_count(o); run++) {
+        struct memtable_iter it;
+        struct entry before = { 0 };
+        uint64_t count = 0;
+
+        memtable_iter_init(&it, o, run);
+        for (memtable_iter_first(&it); memtable_iter_valid(&it); memtable_iter_next(&it)) {
+            struct entry e;
+
+            memtable_iter_entry(&it, &e);
+            EXPECT(count == 0 || entry_compare(before.key, before.version, e.key, e.version) < 0);
+            model_put(&found, &e);
+            before = e;
+            count++;
+        }
+        EXPECT(count > 0 && count < larger / 2 + 1);
+        larger = count;
+    }
+    EXPECT_U64(found.count, p->model.count);
+    for (size_t i = 0; i < found.count; i++)
+        model_expect_equal(&found.entries[i], &p->model.entries[i]);
+    model_release(&found);
+}
+
+TEST(memtable_orders_what_came_since_the_order_before)
+{
+    enum { ORDERS = 60 };
+    struct pair p = { .table = memtable_create(1 << 20) };
+    struct memtable_order *kept = NULL;
+    uint32_t runs_max = 0;
+    version_t version = 0;
+    struct prng prng;
+
+    prng_init(&prng, test_seed(14));
+    for (int i = 0; i < ORDERS; i++) {
+        uint64_t burst = prng_chance(&prng, 1, 4) ? prng_below(&prng, 200) : prng_below(&prng, 8);
+        struct memtable_order *o;
+
+        while (burst-- > 0)
+            put_random(&p, &prng, prng_below(&prng, 700), ++version);
+        EXPECT_OK(memtable_order(p.table, prng_chance(&prng, 1, 10), &o));
+        check_runs(&p, o);
+        if (memtable_order_run_count(o) > runs_max)
+            runs_max = memtable_order_run_count(o);
+        memtable_order_unref(kept); /* the newest two live at a time */
+        kept = o;
+    }
+    EXPECT(runs_max >= 4);
+    memtable_order_unref(kept);
+    check_everything(&p);
+    memtable_unref(p.table);
+    model_release(&p.model);
+}
+
+/* Several ascending runs that interleave, meet and overtake one another. */
 TEST(memtable_keeps_order_when_ascending_runs_interleave)
 {
     struct pair p = { .table = memtable_create(1 << 20) };
@@ -382,6 +497,38 @@ TEST(memtable_is_unchanged_by_a_put_that_finds_no_memory)
     model_release(&p.model);
 }
 
+TEST(memtable_order_survives_the_failure_of_every_allocation)
+{
+    struct mem_heap heap = { 0 };
+    struct pair p = { 0 };
+    struct memtable_order *o = NULL;
+    struct prng prng;
+    uint64_t n = 0;
+
+    prng_init(&prng, test_seed(15));
+    p.table = memtable_create(1 << 20);
+    for (version_t v = 1; v <= 300; v++)
+        put_random(&p, &prng, prng_below(&prng, 200), v);
+    EXPECT_OK(memtable_order(p.table, false, &o));
+    memtable_order_unref(o);
+    for (version_t v = 301; v <= 500; v++)
+        put_random(&p, &prng, prng_below(&prng, 200), v);
+    for (o = NULL; o == NULL;) {
+        mem_heap_enter(&heap);
+        heap.allocation = 0;
+        heap.fail_at = ++n;
+        if (memtable_order(p.table, true, &o) != ST_OK)
+            EXPECT_U64(heap.block_count, 0);
+        mem_heap_enter(NULL);
+    }
+    EXPECT(n > 4);
+    check_runs(&p, o);
+    memtable_order_unref(o);
+    memtable_unref(p.table);
+    EXPECT_U64(heap.block_count, 0);
+    model_release(&p.model);
+}
+
 TEST(memtable_create_survives_the_failure_of_every_allocation)
 {
     struct mem_heap heap = { 0 };
@@ -403,7 +550,8 @@ TEST(memtable_create_survives_the_failure_of_every_allocation)
 
 TEST_MAIN(RUN(memtable_finds_the_newest_version_that_the_snapshot_sees),
           RUN(memtable_keeps_type_and_expiry_and_counts_tombstones),
-          RUN(memtable_that_is_empty_has_no_first_and_no_last),
+          RUN(memtable_that_is_empty_has_an_order_without_runs),
+          RUN(memtable_order_keeps_what_it_was_made_of),
           RUN(memtable_lives_while_anyone_refers_to_it),
           RUN(memtable_that_holds_little_takes_little),
           RUN(memtable_bytes_are_what_the_heap_has_given),
@@ -412,4 +560,6 @@ TEST_MAIN(RUN(memtable_finds_the_newest_version_that_the_snapshot_sees),
           RUN(memtable_equals_a_sorted_array_under_random_writes),
           RUN(memtable_keeps_order_when_ascending_runs_interleave),
           RUN(memtable_is_unchanged_by_a_put_that_finds_no_memory),
+          RUN(memtable_orders_what_came_since_the_order_before),
+          RUN(memtable_order_survives_the_failure_of_every_allocation),
           RUN(memtable_create_survives_the_failure_of_every_allocation))

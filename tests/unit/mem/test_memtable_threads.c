@@ -13,7 +13,14 @@
 #include "mem/memtable.h"
 #include "unit/test.h"
 
-enum { WRITES = 40000, KEYS = 15000, READERS = 3, KEY_BYTES = 12, WALK_EVERY = 4000 };
+enum {
+    WRITES = 40000,
+    KEYS = 15000,
+    READERS = 3,
+    KEY_BYTES = 12,
+    WALK_EVERY = 4000,
+    SEEK_EVERY = 64
+};
 
 struct world {
     struct memtable *table;
@@ -104,28 +111,36 @@ check_get(struct world *w, struct prng *prng)
     hold(w, second.version >= first.version); /* M6: never back */
 }
 
-/* A walk sees, in strict order, at least all that was done when it began. */
+/* A walk of all runs sees, each in strict order, at least all that was done when it began. */
 static void
 check_walk(struct world *w)
 {
     uint64_t done = atomic_load_explicit(&w->done, memory_order_acquire);
     uint64_t seen = 0;
-    struct memtable_iter it;
-    struct entry before = { 0 };
-    struct entry e;
+    struct memtable_order *o;
 
-    memtable_iter_init(&it, w->table);
-    for (memtable_iter_first(&it); memtable_iter_valid(&it); memtable_iter_next(&it)) {
-        memtable_iter_entry(&it, &e);
-        check_value(w, &e);
-        hold(w, before.version == 0 ||
-                    entry_compare(before.key, before.version, e.key, e.version) < 0);
-        seen += e.version <= done;
-        before = e;
+    hold(w, memtable_order(w->table, done % 2 == 0, &o) == ST_OK);
+    for (uint32_t run = 0; run < memtable_order_run_count(o); run++) {
+        struct memtable_iter it;
+        struct entry before = { 0 };
+
+        memtable_iter_init(&it, o, run);
+        for (memtable_iter_first(&it); memtable_iter_valid(&it); memtable_iter_next(&it)) {
+            struct entry e;
+
+            memtable_iter_entry(&it, &e);
+            check_value(w, &e);
+            hold(w, before.version == 0 ||
+                        entry_compare(before.key, before.version, e.key, e.version) < 0);
+            seen += e.version <= done;
+            before = e;
+        }
     }
     hold(w, seen == done);
+    memtable_order_unref(o);
 }
 
+/* An entry that was done is in exactly one run of an order that was made afterwards. */
 static void
 check_seek(struct world *w, struct prng *prng)
 {
@@ -133,21 +148,45 @@ check_seek(struct world *w, struct prng *prng)
     uint64_t i = done == 0 ? 0 : 1 + prng_below(prng, done);
     uint8_t bytes[KEY_BYTES];
     struct slice key = key_of(w->plan[i], bytes);
-    struct memtable_iter it;
+    struct memtable_order *o;
+    uint32_t found = 0;
+
+    if (i == 0)
+        return;
+    hold(w, memtable_order(w->table, false, &o) == ST_OK);
+    for (uint32_t run = 0; run < memtable_order_run_count(o); run++) {
+        struct memtable_iter it;
+        struct entry e;
+
+        memtable_iter_init(&it, o, run);
+        memtable_iter_seek(&it, key, i);
+        if (!memtable_iter_valid(&it))
+            continue;
+        memtable_iter_entry(&it, &e);
+        hold(w, entry_compare(e.key, e.version, key, i) >= 0);
+        found += e.version == i && slice_equal(e.key, key);
+    }
+    hold(w, found == 1);
+    memtable_order_unref(o);
+}
+
+/* At a snapshot, the version that was the newest then, however many came since. */
+static void
+check_history(struct world *w, struct prng *prng)
+{
+    uint64_t done = atomic_load_explicit(&w->done, memory_order_acquire);
+    uint64_t i = done == 0 ? 0 : 1 + prng_below(prng, done);
+    uint8_t bytes[KEY_BYTES];
+    struct slice key = key_of(w->plan[i], bytes);
     struct entry e;
 
     if (i == 0)
         return;
-    memtable_iter_init(&it, w->table);
-    memtable_iter_seek(&it, key, i);
-    hold(w, memtable_iter_valid(&it));
-    memtable_iter_entry(&it, &e);
-    hold(w, e.version == i && slice_equal(e.key, key));
-    memtable_iter_prev(&it);
-    if (!memtable_iter_valid(&it))
-        return;
-    memtable_iter_entry(&it, &e);
-    hold(w, entry_compare(e.key, e.version, key, i) < 0);
+    hold(w, memtable_get(w->table, key, hash64(key), i, &e) && e.version == i);
+    if (w->previous[i] == 0)
+        hold(w, !memtable_get(w->table, key, hash64(key), i - 1, &e));
+    else
+        hold(w, memtable_get(w->table, key, hash64(key), i - 1, &e) && e.version == w->previous[i]);
 }
 
 static void *
@@ -159,9 +198,11 @@ read_until_done(void *ctx)
     prng_init(&prng, r->world->seed + r->index);
     while (atomic_load_explicit(&r->world->done, memory_order_relaxed) < WRITES) {
         check_get(r->world, &prng);
-        check_seek(r->world, &prng);
+        check_history(r->world, &prng);
         if (r->reads++ % WALK_EVERY == 0)
             check_walk(r->world);
+        if (r->reads % SEEK_EVERY == 0)
+            check_seek(r->world, &prng);
     }
     return NULL;
 }
