@@ -156,18 +156,28 @@ wal_position engine_durable(const struct engine *e);
 /* ST_OK, or why the log takes no more (P4). */
 enum status engine_log_health(const struct engine *e);
 
-/* A listener is called on its loop after the log has moved (written, durable, room,
- * failure) or a stall has ended; one call may stand for many.  Registered at start. */
+/* A listener is called on its loop after room was made, something has failed or a stall has ended,
+ * and, if it awaits it, after the log has moved (written, durable); one call may stand for many.
+ * Registered at start. */
 struct engine_listener {
     void (*moved)(void *ctx);
     void *ctx;
     struct loop *loop;
 
     struct task task; /* private */
+    _Atomic bool awaits_log;
     _Atomic bool posted;
     struct engine_listener *next;
 };
 void engine_listen(struct engine *e, struct engine_listener *listener);
+
+/* Be called when the log moves next; to be said before looking how far it is, and again after each
+ * call. */
+static inline void
+engine_await_log(struct engine_listener *listener)
+{
+    atomic_store(&listener->awaits_log, true);
+}
 
 /* After ST_BUSY from engine_append(): write out what is gathered, or wait for a fresh segment; for
  * a moment, then it is to be tried again.  The owner of the trees calls engine_tree_tend() for them

@@ -29,18 +29,35 @@ engine_listen(struct engine *e, struct engine_listener *listener)
 {
     listener->task.run = listener_task;
     atomic_init(&listener->posted, false);
+    atomic_init(&listener->awaits_log, true);
     lock_take(&e->lock); /* against another one; whoever walks takes no lock */
     listener->next = atomic_load(&e->listeners);
     atomic_store(&e->listeners, listener);
     lock_drop(&e->lock);
 }
 
+static void
+call(struct engine_listener *l)
+{
+    if (!atomic_exchange(&l->posted, true))
+        loop_post(l->loop, &l->task);
+}
+
 void
 engine__notify(struct engine *e)
 {
+    for (struct engine_listener *l = atomic_load(&e->listeners); l != NULL; l = l->next)
+        call(l);
+    gate_wake(e->idle);
+}
+
+/* Waking a loop costs more than a write: only those whose entries are in the log. */
+static void
+notify_who_awaits(struct engine *e)
+{
     for (struct engine_listener *l = atomic_load(&e->listeners); l != NULL; l = l->next) {
-        if (!atomic_exchange(&l->posted, true))
-            loop_post(l->loop, &l->task);
+        if (atomic_exchange(&l->awaits_log, false))
+            call(l);
     }
     gate_wake(e->idle);
 }
@@ -91,7 +108,10 @@ log_run(struct job *job)
 
     do {
         st = flush_once(e, take_sync_wanted(e), &err);
-        engine__notify(e);
+        if (st == ST_OK)
+            notify_who_awaits(e);
+        else
+            engine__notify(e);
     } while (!may_rest(e, st));
     engine__end_job(e);
 }

@@ -104,14 +104,15 @@ open_doors(struct kv *kv, const struct kv_options *options, struct err *err)
 }
 
 enum status
-kv__create_tablet(struct kv *kv, struct engine_tree *tree, struct loop *loop, struct tablet **out,
-                  struct err *err)
+kv__create_tablet(struct kv *kv, struct engine_tree *tree, struct kv_door *door,
+                  struct tablet **out, struct err *err)
 {
     struct tablet_options options = {
         .engine = kv->engine,
         .tree = tree,
-        .loop = loop,
+        .loop = door->loop,
         .clock = &kv->clock,
+        .listener = &door->listener,
         .node = engine_identity(kv->engine)->node,
     };
 
@@ -135,7 +136,7 @@ make_replaying(void *ctx, struct engine_tree *tree)
     struct making *m = ctx;
     struct kv *kv = m->kv;
     struct tablet **grown;
-    struct loop *loop;
+    struct kv_door *door;
 
     if (m->status != ST_OK)
         return;
@@ -145,8 +146,8 @@ make_replaying(void *ctx, struct engine_tree *tree)
         return;
     }
     kv->replaying = grown;
-    loop = kv->doors[kv->replaying_count % kv->door_count].loop;
-    m->status = kv__create_tablet(kv, tree, loop, &grown[kv->replaying_count], m->err);
+    door = &kv->doors[kv->replaying_count % kv->door_count];
+    m->status = kv__create_tablet(kv, tree, door, &grown[kv->replaying_count], m->err);
     if (m->status == ST_OK)
         kv->replaying_count++;
 }
@@ -191,7 +192,7 @@ log_recovery(const struct kv *kv, const struct wal_recovery *report)
 
 /* Take the tablet that the replay made, or make one now. */
 static enum status
-claim_tablet(struct kv *kv, uint64_t id, struct loop *loop, struct tablet **out, struct err *err)
+claim_tablet(struct kv *kv, uint64_t id, struct kv_door *door, struct tablet **out, struct err *err)
 {
     struct engine_tree *tree = engine_find_tree(kv->engine, id);
     enum status st = ST_OK;
@@ -205,7 +206,7 @@ claim_tablet(struct kv *kv, uint64_t id, struct loop *loop, struct tablet **out,
     }
     if (tree == NULL)
         st = engine_create_tree(kv->engine, id, &tree, err);
-    return st == ST_OK ? kv__create_tablet(kv, tree, loop, out, err) : st;
+    return st == ST_OK ? kv__create_tablet(kv, tree, door, out, err) : st;
 }
 
 /* The node's time begins no earlier than the highest ceiling of its tablets. */
@@ -250,7 +251,7 @@ flush_meta(struct kv *kv, struct err *err)
 static enum status
 start_meta(struct kv *kv, struct err *err)
 {
-    enum status st = claim_tablet(kv, KV_META_TREE, kv->doors[0].loop, &kv->meta, err);
+    enum status st = claim_tablet(kv, KV_META_TREE, &kv->doors[0], &kv->meta, err);
 
     if (st == ST_OK)
         st = start_one(kv->meta, kv->engine, err);
@@ -271,7 +272,7 @@ start_keyspaces(struct kv *kv, struct err *err)
     for (uint32_t i = 0; i < kv->keyspace_count && st == ST_OK; i++) {
         struct keyspace *k = &kv->keyspaces[i];
 
-        st = claim_tablet(kv, k->tablet_id, kv->doors[i % kv->door_count].loop, &k->tablet, err);
+        st = claim_tablet(kv, k->tablet_id, &kv->doors[i % kv->door_count], &k->tablet, err);
         if (st == ST_OK)
             st = tablet_start(k->tablet, err);
     }

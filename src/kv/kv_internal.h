@@ -79,7 +79,7 @@ struct keyspace *kv__keyspace(struct kv *kv, uint32_t id); /* NULL: there is non
 MUST_USE enum status kv__load_keyspaces(struct kv *kv, struct err *err);
 MUST_USE enum status kv__create_databases(struct kv *kv, struct err *err);
 /* The tablet of a tree, created on its loop. */
-MUST_USE enum status kv__create_tablet(struct kv *kv, struct engine_tree *tree, struct loop *loop,
-                                       struct tablet **out, struct err *err);
+MUST_USE enum status kv__create_tablet(struct kv *kv, struct engine_tree *tree,
+                                       struct kv_door *door, struct tablet **out, struct err *err);
 
 #endif

@@ -37,8 +37,10 @@ static enum status
 append(struct tablet *t, const struct wal_record *record, enum engine_sync_class sync,
        wal_position *end, struct err *err)
 {
-    enum status st = engine_append(t->tree, record, sync, end, err);
+    enum status st;
 
+    tablet__await_log(t);
+    st = engine_append(t->tree, record, sync, end, err);
     if (st == ST_OK) {
         t->gathered = true;
         t->sync_gathered |= sync == ENGINE_SYNC_NOW;

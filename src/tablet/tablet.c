@@ -46,6 +46,7 @@ tablet_create(const struct tablet_options *options)
     t->id = engine_tree_id(options->tree);
     t->loop = options->loop;
     t->clock = options->clock;
+    t->listener = options->listener;
     t->head.member_count = 1;
     t->head.members[0] = options->node;
     t->head.vote = options->node;
@@ -543,6 +544,8 @@ tablet_submit(struct tablet *t, struct request *r)
 void
 tablet_moved(struct tablet *t)
 {
+    if (!list_empty(&t->pending) || !list_empty(&t->waiting))
+        tablet__await_log(t);
     tablet__commit(t);
     if (engine_log_health(t->engine) != ST_OK)
         tablet__abandon_pending(t);

@@ -32,7 +32,9 @@ struct tablet_options {
     struct engine_tree *tree;
     struct loop *loop;        /* the owner; NULL for start-up code only (offline tools) */
     struct node_clock *clock; /* borrowed; outlives the tablet */
-    uint64_t node;            /* our id: the one member, and its vote */
+    struct engine_listener
+        *listener; /* whoever calls tablet_moved(); borrowed; NULL without loop */
+    uint64_t node; /* our id: the one member, and its vote */
 };
 
 /* NULL when out of memory. */

@@ -38,6 +38,7 @@ struct tablet {
     struct lsm *lsm;
     struct loop *loop;
     struct node_clock *clock;
+    struct engine_listener *listener; /* NULL: start-up code only */
     uint64_t id;
     struct tablet_reader reader; /* the owner's */
 
@@ -71,6 +72,14 @@ struct tablet {
 
     struct arena arena; /* values made by the evaluation under way */
 };
+
+/* tablet_moved() is to be called when the log moves next. */
+static inline void
+tablet__await_log(struct tablet *t)
+{
+    if (t->listener != NULL)
+        engine_await_log(t->listener);
+}
 
 /* ------------------------------------------------------------------ answers */
 
