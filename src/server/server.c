@@ -388,6 +388,7 @@ run(struct config *config, int argc, char **argv)
     raise_descriptor_limit(config->connections_max);
     st = server_open(&s, config, argc, argv, true, &err);
     if (st == ST_OK) {
+        ASSERT(s != NULL);
         say_ready(s);
         st = server_serve(s, &err);
     }
