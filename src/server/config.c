@@ -403,44 +403,77 @@ set_environment(struct config *c, struct err *err)
 
 /* ------------------------------------------------------------------ file */
 
+/* The parser splits a line that it has no room for, and says too late where it was: it gets its lines
+ * from us, and none after the first that we refuse. */
 struct reading {
     struct config *config;
-    struct err *err;
+    const char *path;
+    FILE *file;
+    int line; /* of the file, from 1 */
     enum status status;
+    struct err *err;
 };
 
-/* inih's handler: 0 marks the line as wrong.  The library goes on; we keep the first failure. */
+static bool
+is_whole(const char *line, FILE *file)
+{
+    int next;
+
+    if (strchr(line, '\n') != NULL)
+        return true;
+    next = getc(file);
+    if (next != EOF)
+        ungetc(next, file);
+    return next == EOF;
+}
+
+/* inih's reader, in the manner of fgets(). */
+static char *
+next_line(char *line, int room, void *ctx)
+{
+    struct reading *r = ctx;
+
+    if (r->status != ST_OK || fgets(line, room, r->file) == NULL)
+        return NULL;
+    r->line++;
+    if (is_whole(line, r->file))
+        return line;
+    r->status = err_raise(r->err, ST_INVALID, "%s:%d: longer than %d bytes, or not text", r->path,
+                          r->line, room - 2);
+    return NULL;
+}
+
+/* inih's handler: 0 marks the line as wrong. */
 static int
 on_ini_line(void *ctx, const char *section, const char *name, const char *value)
 {
     struct reading *r = ctx;
+    char where[VALUE_TEXT_MAX];
 
-    if (r->status != ST_OK)
-        return 0;
+    snprintf(where, sizeof(where), "%s:%d", r->path, r->line);
     if (section[0] != '\0' && strcasecmp(section, "distkv") != 0)
-        r->status = err_raise(r->err, ST_INVALID, "file: unknown section [%s]", section);
+        r->status = err_raise(r->err, ST_INVALID, "%s: unknown section [%s]", where, section);
     else
-        r->status = config_set(r->config, slice_str(name), slice_str(value), "file", r->err);
+        r->status = config_set(r->config, slice_str(name), slice_str(value), where, r->err);
     return r->status == ST_OK;
 }
 
 static enum status
 set_file(struct config *c, const char *path, struct err *err)
 {
-    struct err first = { 0 };
-    struct reading r = { c, &first, ST_OK };
-    FILE *file = fopen(path, "r");
-    int line;
+    struct reading r = { .config = c, .path = path, .file = fopen(path, "r"), .err = err };
+    int wrong;
 
-    if (file == NULL)
+    if (r.file == NULL)
         return err_raise(err, ST_INVALID, "cannot read the configuration file %s", path);
-    line = ini_parse_file(file, on_ini_line, &r);
-    fclose(file);
-    if (r.status != ST_OK) /* "file: ..." becomes "node.ini:3: ..." */
-        return err_raise(err, r.status, "%s:%d%s", path, line, strchr(first.text, ':'));
-    if (line > 0)
-        return err_raise(err, ST_INVALID, "%s:%d: not a line of the form name = value", path, line);
-    return line < 0 ? err_raise(err, ST_NO_MEMORY, "out of memory for %s", path) : ST_OK;
+    wrong = ini_parse_stream(next_line, &r, on_ini_line, &r);
+    fclose(r.file);
+    if (wrong < 0)
+        return err_raise(err, ST_NO_MEMORY, "out of memory for %s", path);
+    if (wrong > 0 && (r.status == ST_OK || wrong < r.line))
+        return err_raise(err, ST_INVALID, "%s:%d: not a line of the form name = value", path,
+                         wrong);
+    return r.status;
 }
 
 /* Where is the file?  The flag says, or the environment. */

@@ -52,6 +52,58 @@ TEST(config_takes_a_variable_over_the_file_and_the_file_over_the_default)
     teardown(&f);
 }
 
+/* What is wrong in the file, told with the file's name and the number of its first wrong line. */
+static void
+expect_refusal(const char *text, const char *reason)
+{
+    struct fix f = setup(text);
+    char want[ERR_TEXT_MAX];
+
+    snprintf(want, sizeof(want), "%s%s", f.path, reason);
+    EXPECT(load(&f) != ST_OK);
+    EXPECT_STR(f.err.text, want);
+    teardown(&f);
+}
+
+TEST(config_names_the_first_wrong_line_of_the_file)
+{
+    expect_refusal("port = 7000\n\n[distkv]\nbogus = 1\n", ":4: unknown setting \"bogus\"");
+    expect_refusal("nonsense\nbogus = 1\n", ":1: not a line of the form name = value");
+    expect_refusal("bogus = 1\nnonsense\n", ":1: unknown setting \"bogus\"");
+    expect_refusal("nonsense", ":1: not a line of the form name = value");
+    expect_refusal("[other]\nport = 1\n", ":2: unknown section [other]");
+}
+
+/* The parser would have taken its beginning for the line, and the rest for another one. */
+TEST(config_refuses_a_line_that_the_parser_would_cut)
+{
+    char text[512];
+    int size = snprintf(text, sizeof(text), "port = 7000\nnode-name = ");
+
+    memset(text + size, 'x', 200);
+    memcpy(text + size + 200, "\nport = 7001\n", sizeof("\nport = 7001\n"));
+    expect_refusal(text, ":2: longer than 198 bytes, or not text");
+}
+
+/* The longest, with an end of line and without. */
+TEST(config_takes_a_line_of_198_bytes)
+{
+    static const char *const ends[] = { "", "\n", "\nport = 7000\n" };
+    char password[188], text[256];
+
+    memset(password, 'x', sizeof(password) - 1);
+    password[sizeof(password) - 1] = '\0';
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        struct fix f;
+
+        snprintf(text, sizeof(text), "password = %s%s", password, ends[i]);
+        f = setup(text);
+        EXPECT_OK(load(&f));
+        EXPECT_STR(f.config.password, password);
+        teardown(&f);
+    }
+}
+
 /* The text of that failure once had no place in it, and what was printed instead was "(null)". */
 TEST(config_names_the_line_for_whose_text_there_is_no_memory)
 {
@@ -93,5 +145,8 @@ TEST(config_shows_that_there_is_a_password_and_not_which)
 }
 
 TEST_MAIN(RUN(config_takes_a_variable_over_the_file_and_the_file_over_the_default),
+          RUN(config_names_the_first_wrong_line_of_the_file),
+          RUN(config_refuses_a_line_that_the_parser_would_cut),
+          RUN(config_takes_a_line_of_198_bytes),
           RUN(config_names_the_line_for_whose_text_there_is_no_memory),
           RUN(config_shows_that_there_is_a_password_and_not_which))
