@@ -15,14 +15,14 @@
 #include "api/api_internal.h"
 
 static enum status
-init_reactors(struct api *a, struct loop **loops, uint32_t loop_count, struct err *err)
+init_reactors(struct api *a, const struct api_options *options, struct err *err)
 {
-    a->reactors = mem_new_array(struct reactor, loop_count);
+    a->reactors = mem_new_array(struct reactor, options->loop_count);
     if (a->reactors == NULL)
         return err_raise(err, ST_NO_MEMORY, "api: out of memory");
-    a->reactor_count = loop_count;
-    for (uint32_t i = 0; i < loop_count; i++) {
-        enum status st = reactor_init(&a->reactors[i], a, loops[i]);
+    a->reactor_count = options->loop_count;
+    for (uint32_t i = 0; i < options->loop_count; i++) {
+        enum status st = reactor_init(&a->reactors[i], a, options->loops[i]);
 
         ASSERT(a->reactors[i].index == i);
         if (st != ST_OK)
@@ -42,18 +42,19 @@ init_settings(struct api *a, const struct api_options *options)
     atomic_init(&a->saving, false);
     atomic_init(&a->last_save_failed, false);
     api_set_password(a, options->password);
+    a->options.loops = NULL;
     a->options.password = NULL;
     a->options.version = NULL;
 }
 
 enum status
-api_create(struct api **out, struct kv *kv, struct env *env, struct loop **loops,
-           uint32_t loop_count, const struct api_options *options, struct err *err)
+api_create(struct api **out, struct kv *kv, struct env *env, const struct api_options *options,
+           struct err *err)
 {
     struct api *a = mem_new(struct api);
     enum status st;
 
-    ASSERT(loop_count > 0 && loop_count <= LIMIT_REACTORS);
+    ASSERT(options->loop_count > 0 && options->loop_count <= LIMIT_REACTORS);
     if (a == NULL)
         return err_raise(err, ST_NO_MEMORY, "api: out of memory");
     a->kv = kv;
@@ -66,7 +67,7 @@ api_create(struct api **out, struct kv *kv, struct env *env, struct loop **loops
     init_settings(a, options);
     a->version = mem_strdup(options->version);
     st = a->version == NULL ? err_raise(err, ST_NO_MEMORY, "api: out of memory")
-                            : init_reactors(a, loops, loop_count, err);
+                            : init_reactors(a, options, err);
     if (st != ST_OK) {
         api_destroy(a);
         return st;

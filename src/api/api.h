@@ -41,6 +41,8 @@ struct api_host {
 };
 
 struct api_options {
+    struct loop **loops; /* borrowed array, in order of index; until api_create() returns */
+    uint32_t loop_count;
     const char *password;       /* NULL: none; copied */
     enum durability durability; /* of new connections */
     uint32_t deadline_ms;       /* of ordinary requests; 5000 */
@@ -52,7 +54,6 @@ struct api_options {
 };
 
 MUST_USE enum status api_create(struct api **out, struct kv *kv, struct env *env,
-                                struct loop **loops, uint32_t loop_count,
                                 const struct api_options *options, struct err *err);
 
 /* Listen; several doors may be opened.  Start-up code. */

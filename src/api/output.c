@@ -100,10 +100,19 @@ output_release(struct output *o)
     o->pending = 0;
 }
 
+/* REQUIRES: there is a part. */
 static struct part *
 tail_of(struct output *o)
 {
-    return list_empty(&o->parts) ? NULL : container_of(o->parts.prev, struct part, link);
+    return container_of(o->parts.prev, struct part, link);
+}
+
+static bool
+has_room_at_tail(struct output *o, size_t size)
+{
+    struct part *p = tail_of(o);
+
+    return p->bytes.capacity - p->bytes.size >= size;
 }
 
 static void
@@ -115,10 +124,12 @@ push(struct output *o, struct part *p)
 struct buf *
 output_begin(struct output *o, size_t size, size_t granted)
 {
-    struct part *p = tail_of(o);
-    bool fits = p != NULL && p->bytes.capacity - p->bytes.size >= size;
+    bool fits = !list_empty(&o->parts) && has_room_at_tail(o, size);
+    struct part *p;
 
-    if (!fits) {
+    if (fits) {
+        p = tail_of(o);
+    } else {
         p = size <= PART_BYTES ? part_take(o->pool) : part_create(o->pool, size, granted);
         if (p == NULL)
             return NULL;

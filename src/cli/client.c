@@ -49,7 +49,7 @@ authenticate(struct client *c, const char *password, struct err *err)
 {
     struct slice words[2] = { slice_str("AUTH"), slice_str(password) };
     struct buf text = buf_empty(ERR_TEXT_MAX);
-    struct resp_item item;
+    struct resp_item item = { 0 };
     enum status st = client_call(c, words, 2, &item, &text, err);
 
     if (st == ST_OK && item.type == RESP_FAILURE)

@@ -53,12 +53,13 @@ await_batch(struct importing *im, struct err *err)
 
     for (; im->pending > 0 && st == ST_OK; im->pending--) {
         st = client_reply(im->client, &item, &text, err);
-        if (st == ST_OK && item.type == RESP_FAILURE)
+        if (st == ST_OK && item.type == RESP_FAILURE) {
             st = err_raise(err, ST_INVALID, "record %llu was refused: %.*s",
                            (unsigned long long)im->records + 1, (int)text.size,
                            (const char *)text.data);
-        else if (st == ST_OK)
+        } else if (st == ST_OK) {
             im->records++;
+        }
     }
     im->pending_bytes = 0;
     buf_release(&text);

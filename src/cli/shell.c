@@ -105,6 +105,7 @@ complete_verb(EditLine *el, int key)
 static bool
 begin(struct shell *s)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment. */
     const char *home = getenv("HOME");
     HistEvent event;
 

@@ -35,6 +35,7 @@ void
 target_options_default(struct target_options *o)
 {
     *o = (struct target_options){ .host = "127.0.0.1", .port = PORT_DEFAULT };
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment. */
     o->password = getenv("DISTKV_PASSWORD");
 }
 

@@ -4,14 +4,14 @@
 
 /* One word or two of argv; `*used` is how many.  ST_INVALID. */
 static enum status
-take_word(struct transfer *x, struct target_options *options, const char **format, int argc,
-          char **argv, int *used, struct err *err)
+take_word(struct transfer *x, struct target_options *options, int argc, char **argv, int *used,
+          struct err *err)
 {
     enum status st;
 
     *used = 1;
     if (strcmp(argv[0], "--format") == 0 && argc > 1) {
-        *format = argv[1];
+        x->format_name = argv[1];
         *used = 2;
         return ST_OK;
     }
@@ -25,20 +25,30 @@ take_word(struct transfer *x, struct target_options *options, const char **forma
     return st;
 }
 
+/* The name counts; without one, the path's end; and what has neither is written as jsonl. */
+static enum status
+choose_format(struct transfer *x, struct err *err)
+{
+    const char *path = x->path == NULL ? ".jsonl" : x->path;
+
+    if (record_format_of(x->format_name, path, &x->format))
+        return ST_OK;
+    if (x->format_name != NULL)
+        return err_raise(err, ST_INVALID, "--format %s: jsonl and csv are known", x->format_name);
+    return err_raise(err, ST_INVALID, "is %s jsonl or csv? say --format", path);
+}
+
 static enum status
 take_all(struct transfer *x, struct target_options *options, int argc, char **argv, struct err *err)
 {
-    const char *format = NULL;
     enum status st = ST_OK;
     int used;
 
     for (int i = 0; i < argc && st == ST_OK; i += used)
-        st = take_word(x, options, &format, argc - i, argv + i, &used, err);
+        st = take_word(x, options, argc - i, argv + i, &used, err);
     if (st == ST_OK && x->path == NULL && x->needs_path)
         st = err_raise(err, ST_INVALID, "which file?");
-    if (st == ST_OK && !record_format_of(format, x->path == NULL ? ".jsonl" : x->path, &x->format))
-        st = err_raise(err, ST_INVALID, "is %s jsonl or csv? say --format", x->path);
-    return st;
+    return st == ST_OK ? choose_format(x, err) : st;
 }
 
 bool

@@ -11,7 +11,8 @@ struct transfer {
     const char *name; /* "import" */
     const char *help; /* its own part of the help text */
     bool needs_path;
-    const char *path; /* NULL: none was given */
+    const char *path;        /* NULL: none was given */
+    const char *format_name; /* as given; NULL: the path's end says it */
     enum record_format format;
     struct target *target;
 };

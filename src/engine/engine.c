@@ -61,11 +61,12 @@ check_options(const struct engine_options *o, struct err *err)
     if (o->trees.memtable_bytes < MEMTABLE_BYTES_MIN)
         return err_raise(err, ST_INVALID, "a memtable of %zu bytes: 64 KB is the least",
                          o->trees.memtable_bytes);
-    if (o->budget_bytes < o->trees.memtable_bytes + o->trees.memtable_bytes / 2)
+    if (o->budget_bytes < o->trees.memtable_bytes + o->trees.memtable_bytes / 2) {
         return err_raise(err, ST_INVALID,
                          "a memory budget of %zu bytes: one and a half memtables of %zu bytes must "
                          "fit",
                          o->budget_bytes, o->trees.memtable_bytes);
+    }
     if (o->sync_interval_ms < SYNC_INTERVAL_MIN_MS)
         return err_raise(err, ST_INVALID, "a sync interval of %u ms: 10 ms is the least",
                          o->sync_interval_ms);
@@ -104,11 +105,12 @@ lock_folder(struct engine *e, struct err *err)
 
     snprintf(path, sizeof(path), "%s/LOCK", e->dir);
     st = env_lock(e->env, path, &e->lock_file, err);
-    if (st == ST_EXISTS)
+    if (st == ST_EXISTS) {
         st = err_raise(err, ST_EXISTS,
                        "%s is in use by another process; stop that one first, or "
                        "choose another data directory",
                        e->dir);
+    }
     return st;
 }
 
@@ -139,11 +141,12 @@ create_store(struct engine *e, struct err *err)
     st = env_list(e->env, e->dir, count_contents, &c, err);
     if (st != ST_OK)
         return st;
-    if (c.files > 0)
+    if (c.files > 0) {
         return err_raise(err, ST_CORRUPT,
                          "%s/IDENTITY: missing, but the folder is not empty: it "
                          "is not a DistKV store, or it is damaged",
                          e->dir);
+    }
     return engine__create_identity(e, err);
 }
 

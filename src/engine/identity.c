@@ -38,11 +38,12 @@ decode(struct slice bytes, const char *path, struct engine_identity *id, struct 
     uint32_t kind;
 
     if (bytes.size != IDENTITY_BYTES || memcmp(at, magic, sizeof(magic)) != 0 ||
-        get_u64le(at + 72) != hash64(slice_of(at, 72)))
+        get_u64le(at + 72) != hash64(slice_of(at, 72))) {
         return err_raise(err, ST_CORRUPT,
                          "%s: damaged (offset 0, %zu bytes): this is not the "
                          "identity of a DistKV store",
                          path, bytes.size);
+    }
     if (get_u32le(at + 8) > IDENTITY_FORMAT)
         return err_raise(err, ST_INVALID, "%s: format %u is newer than this program's %d", path,
                          get_u32le(at + 8), IDENTITY_FORMAT);

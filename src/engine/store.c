@@ -209,10 +209,11 @@ dkv_family_open(struct dkv *db, const char *name, bool create, struct dkv_family
     struct err err = { 0 };
     enum status st = ST_OK;
 
-    if (name[0] == '\0' || strlen(name) > STORE_NAME_MAX)
+    if (name[0] == '\0' || strlen(name) > STORE_NAME_MAX) {
         return store__report(
             err_raise(&err, ST_INVALID, "a family's name has 1 to %d bytes", STORE_NAME_MAX), &err,
             error);
+    }
     gate_enter(db->family_gate);
     if (find_family(db, name) == NULL)
         st = create ? create_family(db, name, &err)

@@ -154,6 +154,7 @@ check_value(size_t value_size, struct dkv_error *error)
                          &err, error);
 }
 
+/* NOLINTBEGIN(readability-function-size): the parameters are those of distkv.h */
 enum dkv_status
 dkv_batch_put(struct dkv_batch *b, struct dkv_family *family, const void *key, size_t key_size,
               const void *value, size_t value_size, struct dkv_error *error)
@@ -168,6 +169,7 @@ dkv_batch_put(struct dkv_batch *b, struct dkv_family *family, const void *key, s
         status = check_value(value_size, error);
     return status == DKV_OK ? store__report(add(b, family, &e, &err), &err, error) : status;
 }
+/* NOLINTEND(readability-function-size) */
 
 enum dkv_status
 dkv_batch_delete(struct dkv_batch *b, struct dkv_family *family, const void *key, size_t key_size,
@@ -268,6 +270,7 @@ dkv_write(struct dkv *db, const struct dkv_batch *b, const struct dkv_write_opti
     return store__report(st, &w.err, error);
 }
 
+/* NOLINTBEGIN(readability-function-size): the parameters are those of distkv.h */
 enum dkv_status
 dkv_put(struct dkv *db, struct dkv_family *family, const void *key, size_t key_size,
         const void *value, size_t value_size, const struct dkv_write_options *options,
@@ -287,6 +290,7 @@ dkv_put(struct dkv *db, struct dkv_family *family, const void *key, size_t key_s
         return status;
     return write_one(db, &op, options, error);
 }
+/* NOLINTEND(readability-function-size) */
 
 enum dkv_status
 dkv_delete(struct dkv *db, struct dkv_family *family, const void *key, size_t key_size,

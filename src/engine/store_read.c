@@ -116,6 +116,7 @@ get_to(struct dkv *db, struct dkv_family *family, const struct dkv_snapshot *sna
                          error);
 }
 
+/* NOLINTBEGIN(readability-function-size): the parameters are those of distkv.h */
 enum dkv_status
 dkv_get(struct dkv *db, struct dkv_family *family, const struct dkv_snapshot *snapshot,
         const void *key, size_t key_size, void **value, size_t *value_size, struct dkv_error *error)
@@ -142,6 +143,7 @@ dkv_get_into(struct dkv *db, struct dkv_family *family, const struct dkv_snapsho
         *value_size = target.size;
     return status;
 }
+/* NOLINTEND(readability-function-size) */
 
 void
 dkv_free(void *value)

@@ -29,7 +29,7 @@ encode(struct buf *out, version_t version, const struct store_writer *w)
     enum status st;
 
     out->size = 0;
-    st = buf_reserve(out, w->bytes + w->op_count * (4 * VARINT_BYTES_MAX) + 32);
+    st = buf_reserve(out, w->bytes + w->op_count * 4 * VARINT_BYTES_MAX + 32);
     if (st == ST_OK)
         st = append_u8(out, STORE_FORMAT);
     if (st == ST_OK)

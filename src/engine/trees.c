@@ -158,6 +158,7 @@ engine_create_tree(struct engine *e, uint64_t id, struct engine_tree **out, stru
         st = open_tree(e, id, true, &tree, err);
     if (st != ST_OK)
         return st;
+    ASSERT(tree != NULL);
     st = env_sync_dir(e->env, e->dir, err);
     if (st == ST_OK)
         st = engine__store_catalogue(e, id, err);

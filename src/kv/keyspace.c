@@ -64,6 +64,7 @@ keyspace_decode(struct slice bytes, struct keyspace *out, struct err *err)
 {
     struct reader r = reader_of(bytes);
     uint8_t format = read_u8(&r);
+    uint8_t mode, partition;
     struct slice name;
     uint64_t id, tablets;
 
@@ -72,7 +73,9 @@ keyspace_decode(struct slice bytes, struct keyspace *out, struct err *err)
                          format, KEYSPACE_FORMAT);
     id = read_varint(&r);
     name = read_string(&r);
-    if (read_u8(&r) != MODE_STRONG || read_u8(&r) != PARTITION_HASH || read_varint(&r) != 1)
+    mode = read_u8(&r);
+    partition = read_u8(&r);
+    if (mode != MODE_STRONG || partition != PARTITION_HASH || read_varint(&r) != 1)
         r.bad = true;
     tablets = read_varint(&r);
     out->tablet_id = read_u64(&r);

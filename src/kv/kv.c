@@ -168,11 +168,12 @@ replay(void *ctx, struct engine_tree *tree, const struct wal_record *record, wal
 {
     struct tablet *t = find_replaying(ctx, record->tablet);
 
-    if (tree == NULL || t == NULL)
+    if (tree == NULL || t == NULL) {
         return err_raise(err, ST_CORRUPT,
                          "the log holds entry %llu of tablet %016llx, which the "
                          "catalogue does not name",
                          (unsigned long long)record->index, (unsigned long long)record->tablet);
+    }
     return tablet_replay(t, record, at, err);
 }
 
@@ -184,10 +185,11 @@ log_recovery(const struct kv *kv, const struct wal_recovery *report)
               log_str("end", report->clean ? "clean" : "crash"),
               log_u64("rewritten", report->rewritten_count),
               log_u64("keyspaces", kv->keyspace_count));
-    if (report->torn_bytes > 0)
+    if (report->torn_bytes > 0) {
         log_event(LOG_WARN, "recovery.torn_tail", log_str("file", report->torn_file),
                   log_u64("offset", report->torn_offset), log_u64("bytes_cut", report->torn_bytes),
                   log_str("meaning", "an unfinished write that nobody was told of"));
+    }
 }
 
 /* Take the tablet that the replay made, or make one now. */

@@ -14,8 +14,6 @@
 
 #include "sst/table.h"
 
-extern char **environ;
-
 enum setting_kind { SETTING_TEXT, SETTING_SECRET, SETTING_NUMBER, SETTING_BYTES, SETTING_WORD };
 
 enum { VALUE_TEXT_MAX = 512, ENVIRONMENT_PREFIX_SIZE = 7 };
@@ -144,16 +142,29 @@ is_text(const struct setting *s)
     return s->kind == SETTING_TEXT || s->kind == SETTING_SECRET;
 }
 
-static char **
-text_of(const struct config *c, const struct setting *s)
+/* Where `config` keeps it: the pointer of a text, or the number of any other kind. */
+static void *
+place_of(struct config *c, const struct setting *s)
 {
-    return (char **)((uintptr_t)c + s->offset);
+    return (char *)c + s->offset;
 }
 
-static uint64_t *
+static const char *
+text_of(const struct config *c, const struct setting *s)
+{
+    char *text;
+
+    memcpy(&text, (const char *)c + s->offset, sizeof(text));
+    return text;
+}
+
+static uint64_t
 number_of(const struct config *c, const struct setting *s)
 {
-    return (uint64_t *)((uintptr_t)c + s->offset);
+    uint64_t number;
+
+    memcpy(&number, (const char *)c + s->offset, sizeof(number));
+    return number;
 }
 
 static const struct setting *
@@ -209,7 +220,7 @@ set_number(struct config *c, const struct setting *s, const char *text, const ch
     if (n < s->least || n > s->most)
         return err_raise(err, ST_INVALID, "%s: %s: %s is out of range (%llu to %llu)", where,
                          s->name, text, (unsigned long long)s->least, (unsigned long long)s->most);
-    *number_of(c, s) = n;
+    *(uint64_t *)place_of(c, s) = n;
     return ST_OK;
 }
 
@@ -221,7 +232,7 @@ set_word(struct config *c, const struct setting *s, const char *text, const char
 
     for (const struct word *w = s->words; w->text != NULL; w++) {
         if (strcasecmp(text, w->text) == 0) {
-            *number_of(c, s) = w->value;
+            *(uint64_t *)place_of(c, s) = w->value;
             return ST_OK;
         }
     }
@@ -230,14 +241,16 @@ set_word(struct config *c, const struct setting *s, const char *text, const char
 }
 
 static enum status
-set_text(struct config *c, const struct setting *s, const char *text, struct err *err)
+set_text(struct config *c, const struct setting *s, const char *text, const char *where,
+         struct err *err)
 {
+    char **place = place_of(c, s);
     char *copy = text[0] == '\0' ? NULL : mem_strdup(text);
 
     if (copy == NULL && text[0] != '\0')
-        return err_raise(err, ST_NO_MEMORY, "out of memory for the setting %s", s->name);
-    mem_free(*text_of(c, s));
-    *text_of(c, s) = copy;
+        return err_raise(err, ST_NO_MEMORY, "%s: %s: out of memory", where, s->name);
+    mem_free(*place);
+    *place = copy;
     return ST_OK;
 }
 
@@ -258,7 +271,7 @@ config_set(struct config *c, struct slice name, struct slice value, const char *
     memcpy(text, value.data, value.size);
     text[value.size] = '\0';
     if (is_text(s))
-        return set_text(c, s, text, err);
+        return set_text(c, s, text, where, err);
     return s->kind == SETTING_WORD ? set_word(c, s, text, where, err)
                                    : set_number(c, s, text, where, err);
 }
@@ -290,7 +303,7 @@ config_release(struct config *c)
 {
     for (int i = 0; i < SETTING_COUNT; i++) {
         if (is_text(&settings[i]))
-            mem_free(*text_of(c, &settings[i]));
+            mem_free(*(char **)place_of(c, &settings[i]));
     }
     *c = (struct config){ 0 };
 }
@@ -345,6 +358,17 @@ set_flags(struct config *c, int argc, char **argv, struct err *err)
 
 /* ------------------------------------------------------------------ environment */
 
+/* Of a variable's name, in the setting's name. */
+static char
+lower_with_dash(char ch)
+{
+    if (ch == '_')
+        return '-';
+    if (ch >= 'A' && ch <= 'Z')
+        return (char)(ch - 'A' + 'a');
+    return ch;
+}
+
 /* DISTKV_MEMORY_BUDGET -> memory-budget. */
 static enum status
 set_variable(struct config *c, const char *variable, struct err *err)
@@ -360,11 +384,8 @@ set_variable(struct config *c, const char *variable, struct err *err)
     if (size >= sizeof(name))
         return err_raise(err, ST_INVALID, "environment: unknown variable %.*s",
                          (int)(equals - variable), variable);
-    for (size_t i = 0; i < size; i++) {
-        char ch = variable[ENVIRONMENT_PREFIX_SIZE + i];
-
-        name[i] = ch == '_' ? '-' : (char)tolower((unsigned char)ch);
-    }
+    for (size_t i = 0; i < size; i++)
+        name[i] = lower_with_dash(variable[ENVIRONMENT_PREFIX_SIZE + i]);
     name[size] = '\0';
     snprintf(where, sizeof(where), "environment variable %.*s", (int)(equals - variable), variable);
     return config_set(c, slice_str(name), slice_str(equals + 1), where, err);
@@ -382,44 +403,77 @@ set_environment(struct config *c, struct err *err)
 
 /* ------------------------------------------------------------------ file */
 
+/* The parser splits a line that it has no room for, and says too late where it was: it gets its lines
+ * from us, and none after the first that we refuse. */
 struct reading {
     struct config *config;
-    struct err *err;
+    const char *path;
+    FILE *file;
+    int line; /* of the file, from 1 */
     enum status status;
+    struct err *err;
 };
 
-/* inih's handler: 0 marks the line as wrong.  The library goes on; we keep the first failure. */
+static bool
+is_whole(const char *line, FILE *file)
+{
+    int next;
+
+    if (strchr(line, '\n') != NULL)
+        return true;
+    next = getc(file);
+    if (next != EOF)
+        ungetc(next, file);
+    return next == EOF;
+}
+
+/* inih's reader, in the manner of fgets(). */
+static char *
+next_line(char *line, int room, void *ctx)
+{
+    struct reading *r = ctx;
+
+    if (r->status != ST_OK || fgets(line, room, r->file) == NULL)
+        return NULL;
+    r->line++;
+    if (is_whole(line, r->file))
+        return line;
+    r->status = err_raise(r->err, ST_INVALID, "%s:%d: longer than %d bytes, or not text", r->path,
+                          r->line, room - 2);
+    return NULL;
+}
+
+/* inih's handler: 0 marks the line as wrong. */
 static int
 on_ini_line(void *ctx, const char *section, const char *name, const char *value)
 {
     struct reading *r = ctx;
+    char where[VALUE_TEXT_MAX];
 
-    if (r->status != ST_OK)
-        return 0;
+    snprintf(where, sizeof(where), "%s:%d", r->path, r->line);
     if (section[0] != '\0' && strcasecmp(section, "distkv") != 0)
-        r->status = err_raise(r->err, ST_INVALID, "file: unknown section [%s]", section);
+        r->status = err_raise(r->err, ST_INVALID, "%s: unknown section [%s]", where, section);
     else
-        r->status = config_set(r->config, slice_str(name), slice_str(value), "file", r->err);
+        r->status = config_set(r->config, slice_str(name), slice_str(value), where, r->err);
     return r->status == ST_OK;
 }
 
 static enum status
 set_file(struct config *c, const char *path, struct err *err)
 {
-    struct err first = { 0 };
-    struct reading r = { c, &first, ST_OK };
-    FILE *file = fopen(path, "r");
-    int line;
+    struct reading r = { .config = c, .path = path, .file = fopen(path, "r"), .err = err };
+    int wrong;
 
-    if (file == NULL)
+    if (r.file == NULL)
         return err_raise(err, ST_INVALID, "cannot read the configuration file %s", path);
-    line = ini_parse_file(file, on_ini_line, &r);
-    fclose(file);
-    if (r.status != ST_OK) /* "file: ..." becomes "node.ini:3: ..." */
-        return err_raise(err, r.status, "%s:%d%s", path, line, strchr(first.text, ':'));
-    if (line > 0)
-        return err_raise(err, ST_INVALID, "%s:%d: not a line of the form name = value", path, line);
-    return line < 0 ? err_raise(err, ST_NO_MEMORY, "out of memory for %s", path) : ST_OK;
+    wrong = ini_parse_stream(next_line, &r, on_ini_line, &r);
+    fclose(r.file);
+    if (wrong < 0)
+        return err_raise(err, ST_NO_MEMORY, "out of memory for %s", path);
+    if (wrong > 0 && (r.status == ST_OK || wrong < r.line))
+        return err_raise(err, ST_INVALID, "%s:%d: not a line of the form name = value", path,
+                         wrong);
+    return r.status;
 }
 
 /* Where is the file?  The flag says, or the environment. */
@@ -432,6 +486,7 @@ file_path_of(int argc, char **argv)
         if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
             return argv[i + 1];
     }
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment. */
     return getenv("DISTKV_CONFIG");
 }
 
@@ -488,18 +543,20 @@ config_check(const struct config *c, struct err *err)
         return err_raise(err, ST_INVALID, "data-dir: is empty");
     if (c->bind == NULL)
         return err_raise(err, ST_INVALID, "bind: is empty");
-    if (!is_loopback(c->bind) && c->password == NULL && c->insecure == 0)
+    if (!is_loopback(c->bind) && c->password == NULL && c->insecure == 0) {
         return err_raise(err, ST_INVALID,
                          "bind: %s is beyond loopback, which needs a password (password, "
                          "password-file, DISTKV_PASSWORD), or --insecure",
                          c->bind);
+    }
     if (c->line_port != 0 && c->line_port == c->port)
         return err_raise(err, ST_INVALID, "line-port: %llu is the port already",
                          (unsigned long long)c->port);
-    if (c->memory_budget < c->memtable + c->memtable / 2)
+    if (c->memory_budget < c->memtable + c->memtable / 2) {
         return err_raise(err, ST_INVALID,
                          "memory-budget: one and a half memtables of %llu bytes must fit into it",
                          (unsigned long long)c->memtable);
+    }
     if (c->node_name == NULL || strlen(c->node_name) > LIMIT_NAME_BYTES)
         return err_raise(err, ST_INVALID, "node-name: 1 to %d bytes", LIMIT_NAME_BYTES);
     return ST_OK;
@@ -511,17 +568,17 @@ value_text(const struct config *c, const struct setting *s, char out[VALUE_TEXT_
     const char *text;
 
     if (is_text(s)) {
-        text = *text_of(c, s);
+        text = text_of(c, s);
         if (text != NULL && s->kind == SETTING_SECRET)
             text = "(set)";
         return text == NULL ? "" : text;
     }
     if (s->kind != SETTING_WORD) {
-        snprintf(out, VALUE_TEXT_MAX, "%llu", (unsigned long long)*number_of(c, s));
+        snprintf(out, VALUE_TEXT_MAX, "%llu", (unsigned long long)number_of(c, s));
         return out;
     }
     for (const struct word *w = s->words; w->text != NULL; w++) {
-        if (w->value == *number_of(c, s))
+        if (w->value == number_of(c, s))
             return w->text;
     }
     ASSERT(false); /* a word setting holds one of its words */

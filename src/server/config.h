@@ -62,10 +62,12 @@ MUST_USE enum status config_init(struct config *c, struct err *err);
 void config_release(struct config *c);
 
 /* From file (named by the flag or DISTKV_CONFIG), environment and flags.  `argv` has only flags:
- * `--name value`, `--name=value`, and `--insecure`.  ST_INVALID: one line in `err`. */
+ * `--name value`, `--name=value`, and `--insecure`.  A line of the file has 198 bytes at most.
+ * ST_NOT_FOUND: an unknown name; ST_INVALID: a bad value, line or flag; ST_NO_MEMORY. */
 MUST_USE enum status config_load(struct config *c, int argc, char **argv, struct err *err);
 
-/* Set one by name; `where` is for the message: "flag --port", "node.ini:3". */
+/* Set one by name; `where` is for the message: "flag --port", "node.ini:3".  ST_NOT_FOUND: an
+ * unknown name; ST_INVALID: a bad value; ST_NO_MEMORY. */
 MUST_USE enum status config_set(struct config *c, struct slice name, struct slice value,
                                 const char *where, struct err *err);
 

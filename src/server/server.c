@@ -261,6 +261,8 @@ open_api(struct server *s, struct err *err)
 {
     const struct config *c = s->config;
     struct api_options options = {
+        .loops = s->loops,
+        .loop_count = s->loop_count,
         .password = c->password,
         .durability = (enum durability)c->sync,
         .deadline_ms = (uint32_t)c->deadline_ms,
@@ -273,7 +275,7 @@ open_api(struct server *s, struct err *err)
                   .config_set = host_config_set,
                   .shutdown = host_shutdown },
     };
-    enum status st = api_create(&s->api, s->kv, s->env, s->loops, s->loop_count, &options, err);
+    enum status st = api_create(&s->api, s->kv, s->env, &options, err);
 
     if (st == ST_OK)
         st = api_open_door(s->api, API_DOOR_AUTO, c->bind, (uint16_t)c->port, err);
@@ -386,6 +388,7 @@ run(struct config *config, int argc, char **argv)
     raise_descriptor_limit(config->connections_max);
     st = server_open(&s, config, argc, argv, true, &err);
     if (st == ST_OK) {
+        ASSERT(s != NULL);
         say_ready(s);
         st = server_serve(s, &err);
     }

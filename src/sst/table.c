@@ -94,7 +94,7 @@ part_read(const struct table *t, uint64_t offset, uint64_t size, struct sst_part
     struct sst_part p = { .memory_bytes = (size_t)size + LINE_ALIGNMENT };
     uint8_t *bytes;
     enum status st;
-    uint8_t kind;
+    uint8_t kind = TABLE_PLAIN;
 
     p.memory = mem_alloc(p.memory_bytes);
     if (p.memory == NULL)
@@ -167,7 +167,7 @@ enum status
 sst__check_properties(const struct table *t, struct err *err)
 {
     uint64_t offset = sst__properties_offset(&t->footer);
-    struct sst_part part;
+    struct sst_part part = { 0 };
     const char *what;
     enum status st = part_read(t, offset, t->footer.properties_bytes, &part, err);
 
@@ -254,10 +254,10 @@ fetch(const struct table *t, const struct sst_handle *handle, enum table_mode mo
       size_t *size, struct err *err)
 {
     uint8_t *bytes = mem_alloc(handle->size);
-    struct slice payload;
+    struct slice payload = { 0 };
     void *unpacked;
     enum status st;
-    uint8_t kind;
+    uint8_t kind = TABLE_PLAIN;
 
     if (bytes == NULL)
         return sst__bad_block(t, handle->offset, ST_NO_MEMORY, err);
@@ -341,7 +341,7 @@ enum status
 table_get(struct table *t, struct slice key, version_t snapshot, enum table_mode mode,
           struct table_found *found, struct err *err)
 {
-    struct cache_handle *pin;
+    struct cache_handle *pin = NULL;
     struct sst_handle handle;
     enum status st = sst__index_find(&t->index, key, snapshot, &handle);
 

@@ -28,7 +28,11 @@ open_body(void *ctx)
     struct world *x = ctx;
     struct loop *loops[LOOPS] = { sim_loop(x->w, NODE, 0), sim_loop(x->w, NODE, 1) };
     struct kv_options kv = { .loops = loops, .loop_count = LOOPS, .node_name = "fuzz" };
-    struct api_options api = { .deadline_ms = 1000, .connections_max = 100, .version = "fuzz" };
+    struct api_options api = { .loops = loops,
+                               .loop_count = LOOPS,
+                               .deadline_ms = 1000,
+                               .connections_max = 100,
+                               .version = "fuzz" };
     struct engine_options options;
     struct engine *engine;
 
@@ -43,7 +47,7 @@ open_body(void *ctx)
     if (x->status == ST_OK)
         x->status = kv_open(&x->kv, engine, &kv, NULL);
     if (x->status == ST_OK)
-        x->status = api_create(&x->api, x->kv, x->env, loops, LOOPS, &api, NULL);
+        x->status = api_create(&x->api, x->kv, x->env, &api, NULL);
     if (x->status == ST_OK)
         x->status = api_open_door(x->api, API_DOOR_AUTO, "127.0.0.1", 0, NULL);
     if (x->status == ST_OK)

@@ -85,6 +85,8 @@ open_body(void *ctx)
         loops[i] = sim_loop(n->w, NODE_ID, i);
     n->engine.loops = loops;
     n->engine.loop_count = NODE_LOOPS;
+    n->options.loops = loops;
+    n->options.loop_count = NODE_LOOPS;
     n->options.host = (struct api_host){
         .ctx = n, .config_get = config_get, .config_set = config_set, .shutdown = shut_down
     };
@@ -92,7 +94,7 @@ open_body(void *ctx)
     if (n->status == ST_OK)
         n->status = kv_open(&n->kv, engine, &options, &n->err);
     if (n->status == ST_OK)
-        n->status = api_create(&n->api, n->kv, n->env, loops, NODE_LOOPS, &n->options, &n->err);
+        n->status = api_create(&n->api, n->kv, n->env, &n->options, &n->err);
     if (n->status == ST_OK)
         n->status = api_open_door(n->api, API_DOOR_AUTO, "127.0.0.1", 0, &n->err);
     if (n->status == ST_OK)

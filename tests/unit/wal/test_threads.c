@@ -230,7 +230,7 @@ TEST(threads_append_flush_and_tend_at_once)
     open_stream(s, false);
     EXPECT(!s->gap);
     for (unsigned tablet = 1; tablet <= APPENDERS; tablet++) {
-        if (s->ends[tablet][RECORDS] > kept) /* not a thread that was done before half of the rest */
+        if (s->ends[tablet][RECORDS] > kept) /* not who was done before half of the rest */
             EXPECT_U64(s->replayed[tablet], RECORDS);
         EXPECT_U64(s->heads[tablet], RECORDS / 50 * 50);
     }
