@@ -36,16 +36,23 @@ tablet_now_ms(const struct tablet *t, uint64_t boot_ns)
 
 /* ------------------------------------------------------------------ at once */
 
+/* When a read takes place. */
+struct moment {
+    version_t version;
+    uint64_t now_ms;
+};
+
 static enum status
-read_one(struct tablet *t, const struct op *op, version_t version, uint64_t now_ms,
-         struct lsm_found *found, struct op_result *out, struct err *err)
+read_one(struct tablet *t, const struct op *op, const struct moment *at, struct lsm_found *found,
+         struct op_result *out, struct err *err)
 {
     uint8_t room[LIMIT_STORED_KEY_BYTES];
     struct current now = { 0 };
-    enum status st = lsm_try_get(t->lsm, stored_key(KEY_USER, op->key, room), version, found, err);
+    enum status st =
+        lsm_try_get(t->lsm, stored_key(KEY_USER, op->key, room), at->version, found, err);
 
     if (st == ST_OK)
-        current_judge(&now, &found->entry, now_ms);
+        current_judge(&now, &found->entry, at->now_ms);
     else if (st == ST_NOT_FOUND)
         *found = (struct lsm_found){ 0 };
     else
@@ -54,29 +61,22 @@ read_one(struct tablet *t, const struct op *op, version_t version, uint64_t now_
     return ST_OK;
 }
 
-/* Keep a copy: the pin of this key goes before the next key is read. */
-static enum status
-keep_copy(struct request *r, struct op_result *result)
-{
-    size_t at = r->scratch.size;
-    enum status st = buf_append(&r->scratch, result->value);
-
-    result->value.data = (const uint8_t *)at; /* an offset, until all are copied */
-    return st;
-}
-
+/* The values lie in the request's memory, one after the other, which no longer moves. */
 static void
-offsets_to_pointers(struct request *r)
+point_to_copies(struct request *r)
 {
+    const uint8_t *at = r->scratch.data;
+
     for (uint32_t i = 0; i < r->op_count; i++) {
         struct slice *value = &r->results[i].value;
 
-        value->data = value->size == 0 ? NULL : r->scratch.data + (uintptr_t)value->data;
+        *value = slice_of(value->size == 0 ? NULL : at, value->size);
+        at += value->size;
     }
 }
 
 static enum status
-read_many(struct tablet *t, struct request *r, version_t version, uint64_t now_ms)
+read_many(struct tablet *t, struct request *r, const struct moment *at)
 {
     struct lsm_found found;
     enum status st = ST_OK;
@@ -84,14 +84,14 @@ read_many(struct tablet *t, struct request *r, version_t version, uint64_t now_m
     buf_release(&r->scratch);
     r->scratch.max = r->result_bytes_max;
     for (uint32_t i = 0; i < r->op_count && st == ST_OK; i++) {
-        st = read_one(t, &r->ops[i], version, now_ms, &found, &r->results[i], &r->err);
+        st = read_one(t, &r->ops[i], at, &found, &r->results[i], &r->err);
         if (st != ST_OK)
             break;
-        st = keep_copy(r, &r->results[i]);
+        st = buf_append(&r->scratch, r->results[i].value); /* the pin goes before the next key */
         lsm_found_release(&found);
     }
     if (st == ST_OK)
-        offsets_to_pointers(r);
+        point_to_copies(r);
     return st;
 }
 
@@ -157,11 +157,13 @@ static enum status
 read_in_place(struct tablet *t, struct tablet_reader *reader, struct request *r, uint64_t now_ms)
 {
     uint64_t generation = lsm_generation(t->lsm);
+    struct moment at = { .now_ms = now_ms };
     struct lsm_found found;
     enum status st;
 
     epoch_enter(reader->epoch, &reader->slot);
-    st = read_one(t, &r->ops[0], lsm_visible(t->lsm), now_ms, &found, &r->results[0], &r->err);
+    at.version = lsm_visible(t->lsm);
+    st = read_one(t, &r->ops[0], &at, &found, &r->results[0], &r->err);
     if (st == ST_OK) {
         if (lsm_generation(t->lsm) == generation)
             (void)answer(r, ST_OK);
@@ -177,10 +179,12 @@ static enum status
 read_copies(struct tablet *t, struct tablet_reader *reader, struct request *r, uint64_t now_ms)
 {
     uint64_t generation = lsm_generation(t->lsm);
+    struct moment at = { .now_ms = now_ms };
     enum status st;
 
     epoch_enter(reader->epoch, &reader->slot);
-    st = read_many(t, r, lsm_visible(t->lsm), now_ms);
+    at.version = lsm_visible(t->lsm);
+    st = read_many(t, r, &at);
     epoch_leave(reader->epoch, &reader->slot);
     return lsm_generation(t->lsm) == generation ? st : ST_WOULD_BLOCK;
 }

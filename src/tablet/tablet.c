@@ -184,12 +184,13 @@ tablet_replay(struct tablet *t, const struct wal_record *record, wal_position at
 
     if (st == ST_OK && record->type == WAL_ENTRY)
         engine_tree_applied(t->tree, record->index, at);
-    if (st == ST_CORRUPT || st == ST_INVALID)
+    if (st == ST_CORRUPT || st == ST_INVALID) {
         return err_raise(err, st,
                          "tablet %016llx: log entry %llu (term %llu) after entry %llu is not one "
                          "that this program writes",
                          (unsigned long long)t->id, (unsigned long long)record->index,
                          (unsigned long long)record->term, (unsigned long long)t->last_index);
+    }
     if (st != ST_OK)
         return err_raise(err, st, "tablet %016llx: log entry %llu could not be replayed",
                          (unsigned long long)t->id, (unsigned long long)record->index);
