@@ -35,6 +35,7 @@ enum {
     GATHER_BYTES_MAX = 8 << 20,
     SYNC_INTERVAL_MIN_MS = 10,
     SPARE_SEGMENTS = 1,
+    REPLAY_SEALED_MAX = 8, /* of one tree; far below what it can hold */
 };
 
 void
@@ -322,12 +323,23 @@ struct replaying {
     void *ctx;
 };
 
+/* As long as there is room for them, sealed memtables wait for the jobs that come after the replay:
+ * clients wait for its end. */
+static bool
+must_flush(const struct engine_tree *tree)
+{
+    const struct engine *e = tree->engine;
+
+    return lsm_flush_due(tree->lsm) && (lsm_sealed_count(tree->lsm) >= REPLAY_SEALED_MAX ||
+                                        budget_used(&e->budget) > engine__memtable_share(e));
+}
+
 /* What no watermark proves is made durable only after the replay, and its records all come with the
  * same position: a memtable that ends in them has to wait (N6). */
 enum status
 engine__flush_replayed(struct engine_tree *tree, wal_position at, struct err *err)
 {
-    while (lsm_flush_due(tree->lsm) && atomic_load(&tree->applied) < at) {
+    while (must_flush(tree) && atomic_load(&tree->applied) < at) {
         enum status st = lsm_flush(tree->lsm, err);
 
         if (st == ST_NO_SPACE && engine__spend_reserve(tree->engine))

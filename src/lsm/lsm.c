@@ -298,6 +298,12 @@ lsm_flush_due(const struct lsm *t)
 }
 
 uint32_t
+lsm_sealed_count(const struct lsm *t)
+{
+    return atomic_load_explicit(&t->sealed_count, memory_order_relaxed);
+}
+
+uint32_t
 lsm_compact_permille(const struct lsm *t)
 {
     return atomic_load_explicit(&t->compact_permille, memory_order_relaxed);

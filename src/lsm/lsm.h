@@ -185,6 +185,9 @@ void lsm_iter_entry(const struct lsm_iter *it, struct entry *out); /* until the 
 /* Anything for lsm_flush()?  */
 bool lsm_flush_due(const struct lsm *t);
 
+/* Memtables that wait for lsm_flush(). */
+uint32_t lsm_sealed_count(const struct lsm *t);
+
 /* Write the oldest sealed memtable (or carry out a clear) and record it in the
  * manifest.  One at a time per tree; beside lsm_compact().  A failure leaves the tree readable
  * and the memtable in memory; the call may be repeated (new file names are used). */
