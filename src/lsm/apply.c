@@ -117,6 +117,13 @@ lsm_apply(struct lsm *t, const struct entry *entries, size_t count, const struct
 }
 
 void
+lsm_prefetch(const struct lsm *t, const uint64_t *hashes, uint32_t count)
+{
+    if (t->active != NULL)
+        memtable_prefetch(t->active->memtable, hashes, count);
+}
+
+void
 lsm_advance(struct lsm *t, const struct lsm_mark *mark)
 {
     ASSERT(mark->index >= t->mark.index);

@@ -92,6 +92,10 @@ struct lsm_mark lsm_flushed(const struct lsm *t);
 MUST_USE enum status lsm_apply(struct lsm *t, const struct entry *entries, size_t count,
                                const struct lsm_mark *mark);
 
+/* Entries whose keys have these hash64() are about to be applied, by one call or by several: load
+ * what that touches. */
+void lsm_prefetch(const struct lsm *t, const uint64_t *hashes, uint32_t count);
+
 /* Nothing to write (a no-op or configuration entry), but the position advances. */
 void lsm_advance(struct lsm *t, const struct lsm_mark *mark);
 

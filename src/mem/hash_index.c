@@ -149,14 +149,14 @@ publish(struct memtable_index *x, const struct memtable_segment *from,
         atomic_store_explicit(&d->slots[begin + i], to[i >> way_bits], memory_order_release);
 }
 
-void
-memtable__index_reserve(struct memtable_index *x, struct arena *arena, uint32_t hash)
+/* If there is no memory, the next key tries again. */
+static void
+split(struct memtable_index *x, struct arena *arena, const struct memtable_segment *from)
 {
-    const struct memtable_segment *from = segment_of(x, hash);
     struct memtable_segment *to[SPLIT_WAYS];
     uint32_t depth = from->depth + SPLIT_BITS;
 
-    if (from->key_count < SEGMENT_BUCKETS || depth > DIRECTORY_DEPTH_MAX)
+    if (depth > DIRECTORY_DEPTH_MAX)
         return;
     for (uint32_t way = 0; way < SPLIT_WAYS; way++) {
         to[way] = segment_create(arena, depth, from->prefix << SPLIT_BITS | way);
@@ -190,16 +190,27 @@ memtable__index_locate(const struct memtable_index *x, struct slice key, uint32_
 }
 
 void
-memtable__index_add(const struct memtable_slot *slot, struct memtable_node *n)
+memtable__index_add(struct memtable_index *x, struct arena *arena, const struct memtable_slot *slot,
+                    struct memtable_node *n)
 {
     struct memtable_node *after = atomic_load_explicit(slot->link, memory_order_relaxed);
 
-    if (slot->older == NULL)
-        slot->segment->key_count++;
-    else
+    if (slot->older != NULL)
         after = atomic_load_explicit(&slot->older->chain, memory_order_relaxed); /* M3 */
     atomic_init(&n->chain, after);
     atomic_store_explicit(slot->link, n, memory_order_release); /* M1 */
+    if (slot->older == NULL && ++slot->segment->key_count >= SEGMENT_BUCKETS)
+        split(x, arena, slot->segment);
+}
+
+void
+memtable__index_prefetch(const struct memtable_index *x, const uint32_t *hashes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        __builtin_prefetch(&segment_of(x, hashes[i])->heads[bucket_of(hashes[i])]);
+    for (uint32_t i = 0; i < count; i++) /* the first loads are under way: now what they lead to */
+        __builtin_prefetch(atomic_load_explicit(
+            &segment_of(x, hashes[i])->heads[bucket_of(hashes[i])], memory_order_relaxed));
 }
 
 const struct memtable_node *

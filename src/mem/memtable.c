@@ -43,7 +43,8 @@
 enum {
     CHUNK_BYTES_MIN = 4 << 10,
     CHUNK_BYTES_MAX = 1 << 20,
-    CHUNK_SHARE = 64, /* a chunk is at most this part of what is expected */
+    CHUNK_SHARE = 64,    /* a chunk is at most this part of what is expected */
+    PREFETCH_COUNT = 16, /* about as many loads as a core can have under way */
 };
 
 struct memtable {
@@ -113,27 +114,16 @@ memtable_unref(struct memtable *m)
     mem_free(m);
 }
 
-static uint64_t
-depth_of(const struct memtable_node *n)
+/* Where the jump of a version leads that comes after `older`: from there back by jumps of one, two,
+ * four, and so on, as many as make the power of two. */
+static const struct memtable_node *
+find_jump(const struct memtable_node *older)
 {
-    return n->has_history ? memtable__history(n)->depth : 0;
-}
+    const struct memtable_node *n = older;
 
-/* The history of a new version, given the one before. */
-static struct memtable_history
-history_after(const struct memtable_node *older)
-{
-    struct memtable_history h = { .older = older, .jump = older, .depth = 1 };
-    const struct memtable_node *jump;
-
-    if (!older->has_history)
-        return h;
-    h.depth = depth_of(older) + 1;
-    jump = memtable__history(older)->jump;
-    if (jump->has_history && depth_of(older) - depth_of(jump) ==
-                                 depth_of(jump) - depth_of(memtable__history(jump)->jump))
-        h.jump = memtable__history(jump)->jump;
-    return h;
+    for (int k = __builtin_ctz(older->depth + 1); k > 0; k--)
+        n = memtable__history(n)->jump;
+    return n;
 }
 
 /* A node with the entry copied in, linked to nothing yet; NULL when out of memory. */
@@ -143,24 +133,25 @@ make_node(struct arena *arena, const struct entry *e, uint32_t hash,
 {
     bool expires = e->expiry_ms != 0;
     size_t history_bytes = older != NULL ? sizeof(struct memtable_history) : 0;
-    struct memtable_node *n = arena_alloc(arena, sizeof(*n) + history_bytes + e->key.size +
-                                                     (expires ? 8 : 0) + e->value.size);
-    uint8_t *at;
+    uint8_t *at = arena_alloc(arena, history_bytes + sizeof(struct memtable_node) + e->key.size +
+                                         (expires ? 8 : 0) + e->value.size);
+    struct memtable_node *n;
 
-    if (n == NULL)
+    if (at == NULL)
         return NULL;
+    if (older != NULL)
+        *(struct memtable_history *)at = (struct memtable_history){ older, find_jump(older) };
+    n = (struct memtable_node *)(at + history_bytes);
     atomic_init(&n->next, NULL);
     n->version = e->version;
     n->hash = hash;
     n->value_size = (uint32_t)e->value.size;
-    n->key_size = (uint32_t)e->key.size;
-    n->type = (uint8_t)e->type;
+    n->key_size = (uint32_t)e->key.size & 0xffffff;
+    n->type = (uint32_t)e->type & 0x7f;
     n->expires = expires;
-    n->has_history = older != NULL;
+    n->depth = older == NULL ? 0 : older->depth + 1;
 
-    at = (uint8_t *)(n + 1) + history_bytes;
-    if (older != NULL)
-        *(struct memtable_history *)(n + 1) = history_after(older);
+    at = (uint8_t *)(n + 1);
     if (e->key.size > 0)
         memcpy(at, e->key.data, e->key.size);
     at += e->key.size;
@@ -237,7 +228,6 @@ memtable_put_hashed(struct memtable *m, const struct entry *e, uint64_t hash)
     ASSERT(e->type == ENTRY_VALUE || e->value.size == 0);
     VERIFY(hash == hash64(e->key));
 
-    memtable__index_reserve(&m->index, &m->arena, upper);
     slot = memtable__index_locate(&m->index, e->key, upper);
     ASSERT(slot.older == NULL || slot.older->version < e->version); /* the writer's duty */
     n = make_node(&m->arena, e, upper, slot.older);
@@ -247,9 +237,25 @@ memtable_put_hashed(struct memtable *m, const struct entry *e, uint64_t hash)
 
     arrive(m, n);
     count_entry(m, e);
-    memtable__index_add(&slot, n);
+    memtable__index_add(&m->index, &m->arena, &slot, n);
     update_bytes(m);
     return ST_OK;
+}
+
+void
+memtable_prefetch(const struct memtable *m, const uint64_t *hashes, uint32_t count)
+{
+    uint32_t upper[PREFETCH_COUNT];
+
+    while (count > 0) {
+        uint32_t some = count < PREFETCH_COUNT ? count : PREFETCH_COUNT;
+
+        for (uint32_t i = 0; i < some; i++)
+            upper[i] = (uint32_t)(hashes[i] >> 32);
+        memtable__index_prefetch(&m->index, upper, some);
+        hashes += some;
+        count -= some;
+    }
 }
 
 /* The newest of a key's versions that is not above `snapshot`, `n` being the newest of all. */
@@ -259,7 +265,7 @@ back_to(const struct memtable_node *n, version_t snapshot)
     while (n->version > snapshot) {
         const struct memtable_history *h = memtable__history(n);
 
-        if (!n->has_history)
+        if (n->depth == 0)
             return NULL;
         n = h->jump->version > snapshot ? h->jump : h->older;
     }

@@ -30,6 +30,10 @@ MUST_USE enum status memtable_put(struct memtable *m, const struct entry *e);
 /* As memtable_put() when the hash64() of the key is known. */
 MUST_USE enum status memtable_put_hashed(struct memtable *m, const struct entry *e, uint64_t hash);
 
+/* Entries whose keys have these hash64() are about to be put or read: load what finding them
+ * touches, all at once instead of one after the other.  Any thread. */
+void memtable_prefetch(const struct memtable *m, const uint64_t *hashes, uint32_t count);
+
 /* The newest version of the key that is not above `snapshot` (VERSION_MAX for
  * the newest of all).  `*out` borrows from the memtable.  `hash` is hash64(key). */
 bool memtable_get(const struct memtable *m, struct slice key, uint64_t hash, version_t snapshot,

@@ -24,7 +24,7 @@ enum {
     DIRECTORY_DEPTH_MAX = 18, /* then chains grow instead: 32 million keys at one per bucket */
 };
 
-/* One entry.  After it in memory: its history (when the key had a version before), the key, the
+/* One entry.  Before it in memory, when its depth is not 0: its history.  After it: the key, the
  * expiry (8 bytes, when there is one), the value.  All but the atomics is constant once
  * published. */
 struct memtable_node {
@@ -33,32 +33,30 @@ struct memtable_node {
     version_t version;
     uint32_t hash; /* the upper half of the key's hash64() */
     uint32_t value_size;
-    uint32_t key_size;
-    uint8_t type; /* enum entry_type */
-    bool expires;
-    bool has_history;
+    uint32_t key_size : 24;
+    uint32_t type     : 7; /* enum entry_type */
+    uint32_t expires  : 1;
+    uint32_t depth; /* versions of the key that came before */
 };
 
-/* Where a key's older versions are.  `jump` leads far back, so that any of them is found in
- * logarithmic time (Myers, "An applicative random-access stack", 1983). */
+/* Where a key's older versions are.  The jump of depth d is as long as the largest power of two
+ * that divides d, so that any version is found in few steps. */
 struct memtable_history {
     const struct memtable_node *older;
     const struct memtable_node *jump;
-    uint64_t depth; /* versions before this one */
 };
 
+/* Of a node whose depth is not 0. */
 static inline const struct memtable_history *
 memtable__history(const struct memtable_node *n)
 {
-    return (const struct memtable_history *)(n + 1);
+    return (const struct memtable_history *)n - 1;
 }
 
 static inline struct slice
 memtable__key(const struct memtable_node *n)
 {
-    const uint8_t *after = (const uint8_t *)(n + 1);
-
-    return slice_of(after + (n->has_history ? sizeof(struct memtable_history) : 0), n->key_size);
+    return slice_of(n + 1, n->key_size);
 }
 
 static inline struct memtable_node *
@@ -88,16 +86,18 @@ struct memtable_slot {
 /* False when out of memory. */
 MUST_USE bool memtable__index_init(struct memtable_index *x, struct arena *arena);
 
-/* Make room for one more key of this hash, if there is memory for it; if not, the
- * chains grow longer.  The writer. */
-void memtable__index_reserve(struct memtable_index *x, struct arena *arena, uint32_t hash);
-
-/* Find the key's place.  The writer; holds until it adds a node or reserves. */
+/* Find the key's place.  The writer; holds until it adds a node. */
 struct memtable_slot memtable__index_locate(const struct memtable_index *x, struct slice key,
                                             uint32_t hash);
 
-/* Link a node in where its key was located. */
-void memtable__index_add(const struct memtable_slot *slot, struct memtable_node *n);
+/* Link a node in where its key was located; and make room for more, if there is memory for it: if
+ * not, the chains grow longer.  The writer. */
+void memtable__index_add(struct memtable_index *x, struct arena *arena,
+                         const struct memtable_slot *slot, struct memtable_node *n);
+
+/* Ask for what finding keys of these hashes touches.  Any thread. */
+void memtable__index_prefetch(const struct memtable_index *x, const uint32_t *hashes,
+                              uint32_t count);
 
 /* The node with the key's newest version, or NULL.  Any thread. */
 const struct memtable_node *memtable__index_find(const struct memtable_index *x, struct slice key,

@@ -18,6 +18,8 @@
 
 #include "tablet/tablet_internal.h"
 
+enum { APPLY_BATCH = 16 };
+
 static enum engine_sync_class
 sync_class(enum durability durability)
 {
@@ -270,15 +272,41 @@ unhook(struct tablet *t, struct pending *p)
         overlay_remove(&t->overlay, &p->nodes[i]);
 }
 
+/* Make the next committed ones ready to be applied; how many. */
+static uint32_t
+prefetch(struct tablet *t)
+{
+    uint64_t hashes[APPLY_BATCH];
+    uint32_t hash_count = 0;
+    uint32_t pending_count = 0;
+
+    list_each (at, &t->pending) {
+        const struct pending *p = container_of(at, struct pending, link);
+
+        if (hash_count == APPLY_BATCH || !is_committed(t, p))
+            break;
+        for (uint32_t i = 0; i < p->count && hash_count < APPLY_BATCH; i++)
+            hashes[hash_count++] = p->nodes[i].hash;
+        pending_count++;
+    }
+    lsm_prefetch(t->lsm, hashes, hash_count);
+    return pending_count;
+}
+
 void
 tablet__commit(struct tablet *t)
 {
+    uint32_t ready = 0;
+
     while (!list_empty(&t->pending)) {
         struct pending *p = container_of(t->pending.next, struct pending, link);
         struct request *r = p->request;
 
-        if (!is_committed(t, p) || apply(t, p) != ST_OK)
+        if (ready == 0)
+            ready = prefetch(t);
+        if (ready == 0 || apply(t, p) != ST_OK)
             return; /* out of memory: tablet_tick() comes back */
+        ready--;
         unhook(t, p);
         mem_free(p);
         if (r != NULL)
