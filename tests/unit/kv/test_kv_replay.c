@@ -1,0 +1,120 @@
+/* N6.  A replay that must write tables, because the memtables would outgrow their share, writes
+ * them of records that no fsync has covered yet.  A power cut in its middle may take such records,
+ * but only from the end: never an earlier one of one tree and not a later one of another. */
+#include "kv_fixture.h"
+#include "unit/test.h"
+
+enum {
+    UNITS = 80,
+    KEYS_PER_UNIT = 50,
+    SEEDS = 60,
+    MEMTABLE_BYTES_FIRST = 8 << 20, /* holds everything */
+    BUDGET_BYTES_FIRST = 64 << 20,
+    SEGMENT_BYTES_FIRST = 4 << 20, /* as well: a segment that is left is fsynced */
+    CALLS_MAX = 110,               /* to env, of a whole recovery */
+};
+
+/* Every third unit goes into another database, whose memtables find room. */
+static struct call *
+unit_call(struct kvfix *f, int unit, enum op_kind kind)
+{
+    struct call *c = call_new(f, 0);
+    char value[200];
+
+    c->request.keyspace = unit % 3 == 0 ? 1 : 0;
+    c->request.durability = DURABILITY_NEVER;
+    snprintf(value, sizeof(value), "%0190d", unit);
+    for (int i = 0; i < KEYS_PER_UNIT; i++) {
+        char key[32];
+        struct op *op;
+
+        snprintf(key, sizeof(key), "key:%d:%d", unit, i);
+        op = call_op(c, kind, key);
+        if (kind == OP_PUT)
+            call_value(c, op, value);
+    }
+    call_send(c);
+    return c;
+}
+
+static void
+write_all(struct kvfix *f)
+{
+    for (int unit = 0; unit < UNITS; unit++) {
+        struct call *c = unit_call(f, unit, OP_PUT);
+
+        EXPECT_OK(call_wait(c));
+        free(c);
+    }
+}
+
+static bool
+is_there(struct kvfix *f, int unit)
+{
+    struct call *c = unit_call(f, unit, OP_GET);
+    uint32_t found = 0;
+
+    EXPECT_OK(call_wait(c));
+    for (int i = 0; i < KEYS_PER_UNIT; i++)
+        found += c->results[i].code != OP_NIL;
+    EXPECT(found == 0 || found == KEYS_PER_UNIT);
+    free(c);
+    return found > 0;
+}
+
+/* How many units are there: the first ones. */
+static int
+check_prefix(struct kvfix *f)
+{
+    int count = 0;
+
+    while (count < UNITS && is_there(f, count))
+        count++;
+    for (int unit = count; unit < UNITS; unit++)
+        EXPECT(!is_there(f, unit));
+    return count;
+}
+
+/* True: recovery was cut, and some units were lost, but not all. */
+static bool
+run_seed(uint64_t seed)
+{
+    struct kvfix f;
+    struct engine_options small;
+    enum status st;
+    int count;
+
+    kvfix_create(&f, seed);
+    small = f.options;
+    f.options.trees.memtable_bytes = MEMTABLE_BYTES_FIRST;
+    f.options.budget_bytes = BUDGET_BYTES_FIRST;
+    f.options.segment_bytes = SEGMENT_BYTES_FIRST;
+    EXPECT_OK(kvfix_open(&f));
+    write_all(&f);
+    sim_kill(f.w, FIX_NODE);
+
+    f.options = small;
+    st = kvfix_open_cut(&f, 1 + prng_below(sim_prng(f.w), CALLS_MAX));
+    EXPECT(st == ST_OK || !sim_running(f.w, FIX_NODE)); /* the end of recovery may come first */
+    kvfix_crash(&f);
+
+    EXPECT_OK(kvfix_open(&f));
+    count = check_prefix(&f);
+    kvfix_close(&f);
+    kvfix_destroy(&f);
+    return st != ST_OK && count > 0 && count < UNITS;
+}
+
+TEST(a_replay_that_writes_tables_keeps_the_order_of_the_log)
+{
+    uint64_t seed = test_seed(700);
+    int with_loss = 0;
+
+    for (uint64_t i = 0; i < SEEDS; i++) {
+        print_message("seed %llu\n", (unsigned long long)(seed + i));
+        with_loss += run_seed(seed + i);
+    }
+    EXPECT(with_loss >= SEEDS / 8);
+}
+
+TEST_MAIN(RUN(a_replay_that_writes_tables_keeps_the_order_of_the_log))
