@@ -144,6 +144,12 @@ class Server:
             self.process.wait()
         self.log.close()
 
+    def cpu_seconds(self):
+        """Of all its threads, so far."""
+        with open("/proc/%d/stat" % self.process.pid) as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def memory(self):
         """(VmRSS, VmHWM) in bytes."""
         with open("/proc/%d/status" % self.process.pid) as f:
