@@ -1,6 +1,8 @@
 #include "server/config.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <errno.h>
 #include <ini.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -409,12 +411,17 @@ set_file(struct config *c, const char *path, struct err *err)
     struct err first = { 0 };
     struct reading r = { c, &first, ST_OK };
     FILE *file = fopen(path, "r");
-    int line;
+    int sys = file == NULL ? errno : 0;
+    int line = 0;
 
-    if (file == NULL)
-        return err_raise(err, ST_INVALID, "cannot read the configuration file %s", path);
-    line = ini_parse_file(file, on_ini_line, &r);
-    fclose(file);
+    if (file != NULL) {
+        errno = 0;
+        line = ini_parse_file(file, on_ini_line, &r);
+        sys = ferror(file) != 0 ? errno : 0; /* a folder opens like a file, and reads like none */
+        fclose(file);
+    }
+    if (sys != 0)
+        return err_raise_sys(err, ST_INVALID, sys, "cannot read the configuration file %s", path);
     if (r.status != ST_OK) /* "file: ..." becomes "node.ini:3: ..." */
         return err_raise(err, r.status, "%s:%d%s", path, line, strchr(first.text, ':'));
     if (line > 0)
@@ -481,6 +488,20 @@ is_loopback(const char *address)
     return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
+/* Names are not looked up: what they say may change, and with it who can reach us. */
+static bool
+is_numeric(const char *address)
+{
+    struct in6_addr ignored; /* large enough for both kinds */
+    char plain[INET6_ADDRSTRLEN] = "";
+    size_t size = strcspn(address, "%"); /* before the interface, as in fe80::1%eth0 */
+
+    if (size >= sizeof(plain))
+        return false;
+    memcpy(plain, address, size);
+    return inet_pton(strchr(plain, ':') == NULL ? AF_INET : AF_INET6, plain, &ignored) == 1;
+}
+
 enum status
 config_check(const struct config *c, struct err *err)
 {
@@ -488,6 +509,8 @@ config_check(const struct config *c, struct err *err)
         return err_raise(err, ST_INVALID, "data-dir: is empty");
     if (c->bind == NULL)
         return err_raise(err, ST_INVALID, "bind: is empty");
+    if (!is_numeric(c->bind))
+        return err_raise(err, ST_INVALID, "bind: \"%s\" is not a numeric address", c->bind);
     if (!is_loopback(c->bind) && c->password == NULL && c->insecure == 0)
         return err_raise(err, ST_INVALID,
                          "bind: %s is beyond loopback, which needs a password (password, "
