@@ -78,6 +78,14 @@ room_try(struct room *room, enum room_kind kind, size_t bytes)
     return list_empty(&room->waiting[kind]) && charge(room, kind, bytes); /* M2 */
 }
 
+bool
+room_is_ample(const struct room *room, enum room_kind kind, size_t bytes)
+{
+    const struct budget *share = &room->shares->share[kind];
+
+    return budget_used(share) + bytes <= share->limit / 2;
+}
+
 void
 room_take(struct room *room, enum room_kind kind, size_t bytes)
 {

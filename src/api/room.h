@@ -60,6 +60,9 @@ void room_await(struct room *room, enum room_kind kind, struct room_wait *wait, 
 bool room_waits(const struct room_wait *wait);
 void room_wait_cancel(struct room_wait *wait);
 
+/* Would half of the share stay free?  For what could as well be fetched again, when it is due. */
+bool room_is_ample(const struct room *room, enum room_kind kind, size_t bytes);
+
 /* Does somebody, on any reactor, wait?  Then nobody keeps for later what it does not need now. */
 bool room_is_wanted(const struct room *room, enum room_kind kind);
 

@@ -277,6 +277,23 @@ def is_closed(s):
         return False
 
 
+def eager_readers(server, _size):
+    """Readers that ask for more than there is memory, and do read: each gets every value, for no
+    reply that must wait for its turn keeps the room of one whose turn it is."""
+    expected = put_value(server, b"big", 4 * MB)[10:-2]
+
+    def one(count):
+        client = Client(server.port)
+        client.socket.settimeout(120)
+        client.send(*[(b"GET", b"big")] * count)
+        for _ in range(count):
+            got = client.reply()
+            if got != expected:
+                raise AssertionError("an eager reader was answered with %.80r" % got)
+        client.close()
+    in_parallel(one, [(10,) for _ in range(16)])
+
+
 def pipelined(server, size):
     """One connection sends, and reads late: it is slowed down, not stored, and hears of each."""
     s = connect(server)
@@ -329,7 +346,7 @@ def large_values(server, _size):
 
 CASES = (("malformed", malformed), ("endless", endless), ("half-open", half_open),
          ("idle", idle), ("slow reader", slow_reader), ("large replies", large_replies),
-         ("pipelined", pipelined), ("large values", large_values))
+         ("eager readers", eager_readers), ("pipelined", pipelined), ("large values", large_values))
 
 
 def all_at_one_node(server, size, sanitized):

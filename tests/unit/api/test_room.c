@@ -116,6 +116,18 @@ TEST(who_waits_beyond_the_deadline_is_refused)
     EXPECT_U64(budget_used(&x.budget), 100 * MB);
 }
 
+TEST(half_of_a_share_is_kept_for_what_is_due)
+{
+    struct world x;
+
+    begin(&x, 400 * MB); /* a quarter is 100 */
+    EXPECT(room_is_ample(&x.room, ROOM_REPLY, 50 * MB));
+    EXPECT(!room_is_ample(&x.room, ROOM_REPLY, 50 * MB + 1));
+    EXPECT(room_try(&x.room, ROOM_REPLY, 30 * MB));
+    EXPECT(room_is_ample(&x.room, ROOM_REPLY, 20 * MB));
+    EXPECT(!room_is_ample(&x.room, ROOM_REPLY, 21 * MB));
+}
+
 /* M4; another reactor's pool asks, so it is the shares that know. */
 TEST(everybody_hears_that_somebody_waits)
 {
@@ -142,4 +154,5 @@ TEST(everybody_hears_that_somebody_waits)
 TEST_MAIN(RUN(a_share_is_a_part_of_the_budget),
           RUN(a_small_budget_has_room_for_one_large_request_all_the_same),
           RUN(a_full_budget_has_no_room_whatever_the_share), RUN(those_who_wait_are_served_in_turn),
-          RUN(who_waits_beyond_the_deadline_is_refused), RUN(everybody_hears_that_somebody_waits))
+          RUN(who_waits_beyond_the_deadline_is_refused),
+          RUN(half_of_a_share_is_kept_for_what_is_due), RUN(everybody_hears_that_somebody_waits))
