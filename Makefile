@@ -22,7 +22,7 @@ endef
 
 sources = $(shell find $(wildcard src include tests bench) -name '*.[ch]')
 
-.PHONY: all run test asan ubsan tsan fuzz bench lint fmt install deps clean help
+.PHONY: all run test asan ubsan tsan fuzz hostile bench lint fmt install deps clean help
 
 all:
 	@scripts/install-deps --check build
@@ -63,6 +63,10 @@ fuzz:
 	    grep number_of_executed_units build-fuzz/$$name.log; \
 	done
 
+# What `make test T=crash_hostile` does in seconds, at full size: 10,000 connections, a gigabyte.
+hostile: all
+	@tests/crash/hostile_test.py build/distkv --long
+
 # Each program runs in the build folder, and says there what it measures; FULL=1: for hours.
 bench:
 	@scripts/install-deps build bench
@@ -101,6 +105,7 @@ help:
 	@echo 'make test [T=bloom]   run the tests, or those whose name matches T'
 	@echo 'make asan|ubsan|tsan  the same under the address, undefined-behaviour or thread sanitizer'
 	@echo 'make fuzz [T=wal]     each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo 'make hostile          hostile clients at full size against the release build: 5 minutes'
 	@echo 'make bench [T=lsm]    run the measurements in bench/, one after the other; FULL=1: at length'
 	@echo 'make lint             clang-tidy, clang-format, and the floors of the modules'
 	@echo 'make fmt              format the sources'

@@ -56,7 +56,8 @@ block_unref(struct block_pool *pool, struct block *b)
     ASSERT(b->refs > 0);
     if (--b->refs > 0)
         return;
-    if (!b->pooled || pool->free_count == BLOCK_POOL_MAX) {
+    if (!b->pooled || pool->free_count == BLOCK_POOL_MAX ||
+        room_is_wanted(pool->room, ROOM_REQUEST)) {
         destroy(pool, b);
         return;
     }

@@ -65,7 +65,8 @@ part_take(struct part_pool *pool)
 static void
 part_put(struct part_pool *pool, struct part *p)
 {
-    if (p->bytes.capacity != PART_BYTES || pool->free_count == PART_POOL_MAX) {
+    if (p->bytes.capacity != PART_BYTES || pool->free_count == PART_POOL_MAX ||
+        room_is_wanted(pool->room, ROOM_REPLY)) {
         part_destroy(pool, p);
         return;
     }

@@ -59,12 +59,23 @@ advance_ready(struct reactor *r)
         session_advance(container_of(link, struct session, ready));
 }
 
+/* What is free here is charged all the same, and others may wait for it (M3). */
+static void
+empty_pools(struct reactor *r, bool all)
+{
+    if (all || room_is_wanted(&r->room, ROOM_REQUEST))
+        block_pool_release(&r->blocks);
+    if (all || room_is_wanted(&r->room, ROOM_REPLY))
+        part_pool_release(&r->parts);
+}
+
 static void
 after_round(void *ctx)
 {
     struct reactor *r = ctx;
     struct list *link;
 
+    empty_pools(r, list_empty(&r->sessions)); /* without sessions, no tick would do it */
     if (room_busy(&r->room))
         room_poll(&r->room, loop_now_ns(r->loop));
     do {

@@ -7,6 +7,8 @@
  *       by room_take() is small, or exists already.)
  *   M3  A share is at least twice the largest value, whatever the budget, so
  *       that any one request can be served when nothing else is under way.
+ *       So pools give back what is free in them while somebody waits.
+ *   M4  `waiting` is the number of all that are in the lines.
  */
 #include "api/room.h"
 
@@ -35,6 +37,7 @@ room_shares_init(struct room_shares *shares, struct budget *budget)
         budget_init(&shares->share[kind],
                     limits[kind] > SHARE_BYTES_MIN ? limits[kind] : SHARE_BYTES_MIN);
         atomic_init(&shares->missed[kind], 0);
+        atomic_init(&shares->waiting[kind], 0);
     }
 }
 
@@ -75,6 +78,14 @@ room_try(struct room *room, enum room_kind kind, size_t bytes)
     return list_empty(&room->waiting[kind]) && charge(room, kind, bytes); /* M2 */
 }
 
+bool
+room_is_ample(const struct room *room, enum room_kind kind, size_t bytes)
+{
+    const struct budget *share = &room->shares->share[kind];
+
+    return budget_used(share) + bytes <= share->limit / 2;
+}
+
 void
 room_take(struct room *room, enum room_kind kind, size_t bytes)
 {
@@ -105,7 +116,31 @@ room_await(struct room *room, enum room_kind kind, struct room_wait *wait, size_
     ASSERT(list_empty(&wait->link));
     wait->bytes = bytes;
     wait->deadline_ns = deadline_ns;
+    wait->shares = room->shares;
+    wait->kind = kind;
     list_push_back(&room->waiting[kind], &wait->link);
+    atomic_fetch_add(&room->shares->waiting[kind], 1); /* M4 */
+}
+
+bool
+room_is_wanted(const struct room *room, enum room_kind kind)
+{
+    return atomic_load_explicit(&room->shares->waiting[kind], memory_order_relaxed) > 0;
+}
+
+static void
+uncount(struct room_wait *wait)
+{
+    uint32_t before = atomic_fetch_sub(&wait->shares->waiting[wait->kind], 1);
+
+    ASSERT(before > 0); /* M4 */
+}
+
+static void
+leave_line(struct room_wait *wait)
+{
+    uncount(wait);
+    list_remove(&wait->link);
 }
 
 bool
@@ -117,7 +152,8 @@ room_waits(const struct room_wait *wait)
 void
 room_wait_cancel(struct room_wait *wait)
 {
-    list_remove(&wait->link);
+    if (room_waits(wait))
+        leave_line(wait);
 }
 
 bool
@@ -140,7 +176,7 @@ grant(struct room *room, enum room_kind kind)
 
         if (!charge(room, kind, wait->bytes))
             return;
-        list_remove(&wait->link);
+        leave_line(wait);
         wait->over(wait, true);
     }
 }
@@ -165,6 +201,7 @@ expire(struct room *room, enum room_kind kind, uint64_t now_ns)
     while ((at = list_pop_front(&late)) != NULL) {
         struct room_wait *wait = container_of(at, struct room_wait, link);
 
+        uncount(wait);
         wait->over(wait, false);
     }
 }

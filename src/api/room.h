@@ -21,7 +21,8 @@ enum room_kind { ROOM_REQUEST, ROOM_REPLY, ROOM_KIND_COUNT };
 struct room_shares {
     struct budget *budget; /* of the node; every share is charged to it, too */
     struct budget share[ROOM_KIND_COUNT];
-    _Atomic uint64_t missed[ROOM_KIND_COUNT]; /* how often a deadline has passed without a grant */
+    _Atomic uint64_t missed[ROOM_KIND_COUNT];  /* how often a deadline has passed without a grant */
+    _Atomic uint32_t waiting[ROOM_KIND_COUNT]; /* in the lines of all reactors */
 };
 
 void room_shares_init(struct room_shares *shares, struct budget *budget);
@@ -38,6 +39,8 @@ struct room_wait {
     struct list link;
     size_t bytes;
     uint64_t deadline_ns;
+    struct room_shares *shares; /* while it waits */
+    enum room_kind kind;
     /* The bytes were granted (and are charged), or the deadline has passed.  May wait again. */
     void (*over)(struct room_wait *self, bool granted);
 };
@@ -56,6 +59,12 @@ void room_await(struct room *room, enum room_kind kind, struct room_wait *wait, 
                 uint64_t deadline_ns);
 bool room_waits(const struct room_wait *wait);
 void room_wait_cancel(struct room_wait *wait);
+
+/* Would half of the share stay free?  For what could as well be fetched again, when it is due. */
+bool room_is_ample(const struct room *room, enum room_kind kind, size_t bytes);
+
+/* Does somebody, on any reactor, wait?  Then nobody keeps for later what it does not need now. */
+bool room_is_wanted(const struct room *room, enum room_kind kind);
 
 /* Has somebody, on any reactor, been refused since this was asked last? */
 bool room_was_missed(struct room *room, enum room_kind kind);

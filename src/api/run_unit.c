@@ -3,7 +3,8 @@
  *
  *      came back ─┬─ with values that have room ──────────> written
  *                 ├─ with values that have none (reads) ──> parked, then submitted again
- *                 ├─ with too many values (reads) ────────> queued for stream.c
+ *                 ├─ with too many values (reads), ───────> queued for stream.c
+ *                 │  or too early for them
  *                 └─ with a failure ──────────────────────> told
  */
 #include "base/assert.h"
@@ -89,14 +90,31 @@ call_await_room(struct call *c, size_t size, void (*again)(struct call *c))
     room_await(&s->reactor->room, ROOM_REPLY, &c->room, size, c->request.deadline_ns);
 }
 
+/* It is read again, by stream.c, when its turn has come. */
+static void
+put_off(struct call *c)
+{
+    c->state = CALL_QUEUED;
+    call_set_rereads(c, true);
+    session_wake(c->session);
+}
+
+/* A reply behind others cannot be sent yet.  If all of them held their values, there would be no
+ * room for those that can, and each would wait for the other until the deadline. */
+static bool
+is_too_early(const struct call *c, size_t size)
+{
+    return !c->is_write && size > REPLY_FREE_BYTES && size > c->granted && !call_is_head(c) &&
+           !room_is_ample(&c->session->reactor->room, ROOM_REPLY, size) &&
+           (c->rereads || !was_overtaken(c));
+}
+
 /* The values did not fit into what was allowed for them. */
 static void
 too_big(struct call *c)
 {
     if (!c->is_write) {
-        c->state = CALL_QUEUED;
-        call_set_rereads(c, true);
-        session_wake(c->session);
+        put_off(c);
         return;
     }
     call_reply_error(c, "ERR the replies of a unit that writes may have 33554432 bytes in all");
@@ -142,6 +160,10 @@ unit_came_back(struct call *c)
         return;
     }
     size = values_size(c);
+    if (is_too_early(c, size)) {
+        put_off(c);
+        return;
+    }
     if (!call_hold_room(c, size)) {
         if (!c->is_write) {
             call_await_room(c, size, submit_again);

@@ -1,6 +1,8 @@
 #include "server/config.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <errno.h>
 #include <ini.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -462,12 +464,17 @@ static enum status
 set_file(struct config *c, const char *path, struct err *err)
 {
     struct reading r = { .config = c, .path = path, .file = fopen(path, "r"), .err = err };
+    int sys = errno;
     int wrong;
 
     if (r.file == NULL)
-        return err_raise(err, ST_INVALID, "cannot read the configuration file %s", path);
+        return err_raise_sys(err, ST_INVALID, sys, "cannot read the configuration file %s", path);
+    errno = 0;
     wrong = ini_parse_stream(next_line, &r, on_ini_line, &r);
+    sys = ferror(r.file) != 0 ? errno : 0; /* a folder opens like a file, and reads like none */
     fclose(r.file);
+    if (sys != 0)
+        return err_raise_sys(err, ST_INVALID, sys, "cannot read the configuration file %s", path);
     if (wrong < 0)
         return err_raise(err, ST_NO_MEMORY, "out of memory for %s", path);
     if (wrong > 0 && (r.status == ST_OK || wrong < r.line))
@@ -536,6 +543,20 @@ is_loopback(const char *address)
     return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
+/* Names are not looked up: what they say may change, and with it who can reach us. */
+static bool
+is_numeric(const char *address)
+{
+    struct in6_addr ignored; /* large enough for both kinds */
+    char plain[INET6_ADDRSTRLEN] = "";
+    size_t size = strcspn(address, "%"); /* before the interface, as in fe80::1%eth0 */
+
+    if (size >= sizeof(plain))
+        return false;
+    memcpy(plain, address, size);
+    return inet_pton(strchr(plain, ':') == NULL ? AF_INET : AF_INET6, plain, &ignored) == 1;
+}
+
 enum status
 config_check(const struct config *c, struct err *err)
 {
@@ -543,6 +564,8 @@ config_check(const struct config *c, struct err *err)
         return err_raise(err, ST_INVALID, "data-dir: is empty");
     if (c->bind == NULL)
         return err_raise(err, ST_INVALID, "bind: is empty");
+    if (!is_numeric(c->bind))
+        return err_raise(err, ST_INVALID, "bind: \"%s\" is not a numeric address", c->bind);
     if (!is_loopback(c->bind) && c->password == NULL && c->insecure == 0) {
         return err_raise(err, ST_INVALID,
                          "bind: %s is beyond loopback, which needs a password (password, "

@@ -9,6 +9,7 @@
  */
 #include "server/server.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,12 @@
 #include "env/real.h"
 #include "kv/kv.h"
 
-enum { DRAIN_MS = 10000, DESCRIPTORS_BESIDES = 512, HELP_BYTES_MAX = 64 << 10 };
+enum {
+    DRAIN_MS = 10000,
+    DESCRIPTORS_MIN = 128,     /* an empty node of two reactors has 40 */
+    DESCRIPTORS_BESIDES = 512, /* log, manifests, tables */
+    HELP_BYTES_MAX = 64 << 10,
+};
 
 struct server {
     struct config *config;
@@ -295,19 +301,32 @@ watch_signals(struct server *s, struct err *err)
     return st;
 }
 
-/* As many descriptors as the connections need, if we may have them. */
-static void
-raise_descriptor_limit(uint64_t connections)
+/* As many descriptors as we may have: how many the tables want, nobody knows beforehand.  When they
+ * do not suffice it is connections that are turned away, so that log, flushes and compactions find
+ * theirs. */
+static enum status
+share_descriptors(struct config *c, struct err *err)
 {
     struct rlimit limit;
-    rlim_t wanted = connections + DESCRIPTORS_BESIDES;
+    rlim_t besides;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-        log_event(LOG_WARN, "server.few_descriptors", log_u64("limit", limit.rlim_cur),
-                  log_u64("wanted", wanted));
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return err_raise_sys(err, ST_IO, errno, "the limit of open files");
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return err_raise_sys(err, ST_IO, errno, "the limit of open files");
+    if (limit.rlim_cur < DESCRIPTORS_MIN)
+        return err_raise(err, ST_INVALID,
+                         "the limit of open files is %llu, and %d is the least; see ulimit -n",
+                         (unsigned long long)limit.rlim_cur, DESCRIPTORS_MIN);
+    besides = limit.rlim_cur / 2 < DESCRIPTORS_BESIDES ? limit.rlim_cur / 2 : DESCRIPTORS_BESIDES;
+    if (limit.rlim_cur - besides >= c->connections_max)
+        return ST_OK;
+    log_event(LOG_WARN, "server.few_descriptors", log_u64("limit", limit.rlim_cur),
+              log_u64("wanted", c->connections_max + besides),
+              log_u64("max_connections", limit.rlim_cur - besides));
+    c->connections_max = limit.rlim_cur - besides;
+    return ST_OK;
 }
 
 enum status
@@ -385,16 +404,18 @@ run(struct config *config, int argc, char **argv)
     struct err close_err = { 0 };
     enum status st;
 
-    raise_descriptor_limit(config->connections_max);
-    st = server_open(&s, config, argc, argv, true, &err);
-    if (st == ST_OK) {
-        ASSERT(s != NULL);
-        say_ready(s);
-        st = server_serve(s, &err);
+    st = share_descriptors(config, &err);
+    if (st == ST_OK)
+        st = server_open(&s, config, argc, argv, true, &err);
+    if (st != ST_OK) { /* plainly, and at any log level: somebody waits for it to start */
+        fprintf(stderr, "distkv server: %s\n", err.text);
+        return 1;
     }
+    say_ready(s);
+    st = server_serve(s, &err);
     if (st != ST_OK)
         log_event(LOG_ERROR, "server.failed", log_err(&err));
-    if (s != NULL && server_close(s, &close_err) != ST_OK) {
+    if (server_close(s, &close_err) != ST_OK) {
         log_event(LOG_ERROR, "server.close_failed", log_err(&close_err));
         st = close_err.code;
     }

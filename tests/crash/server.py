@@ -5,18 +5,25 @@ ports that the system chooses, and every process is ended by its own handle.
 """
 import os
 import re
+import resource
+import signal
 import socket
 import subprocess
+import threading
 import time
 
 
 class Server:
-    """One `distkv server` on a data directory; `flags` are added to the command line."""
+    """One `distkv server` on a data directory; `flags` are added to the command line.
 
-    def __init__(self, binary, data_dir, flags=()):
+    `descriptors` is its hard limit of open files, if it is not to be ours.
+    """
+
+    def __init__(self, binary, data_dir, flags=(), descriptors=None):
         self.binary = binary
         self.data_dir = data_dir
         self.flags = list(flags)
+        self.descriptors = descriptors
         self.process = None
         self.port = None
         self.log_path = data_dir + ".log"
@@ -26,7 +33,7 @@ class Server:
         offset = log.tell()
         self.process = subprocess.Popen(
             [self.binary, "server", "--data-dir", self.data_dir, "--port", "0", *self.flags],
-            stdout=log, stderr=log)
+            stdout=log, stderr=log, preexec_fn=self._limit if self.descriptors else None)
         log.close()
         deadline = time.monotonic() + wait_s
         while time.monotonic() < deadline:
@@ -41,6 +48,34 @@ class Server:
                 raise RuntimeError("the server ended with %d:\n%s" % (self.process.returncode, text))
             time.sleep(0.005)
         raise RuntimeError("the server was not ready after %.0f s" % wait_s)
+
+    def _limit(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
+
+    def _status(self, field):
+        with open("/proc/%d/status" % self.process.pid) as f:
+            for line in f:
+                if line.startswith(field + ":"):
+                    return int(line.split()[1])
+        raise RuntimeError("no %s" % field)
+
+    def resident_mb(self):
+        return self._status("VmRSS") / 1024
+
+    def peak_mb(self):
+        """The most that was resident since reset_peak(), as the kernel has counted it."""
+        return self._status("VmHWM") / 1024
+
+    def reset_peak(self):
+        with open("/proc/%d/clear_refs" % self.process.pid, "w") as f:
+            f.write("5")
+
+    def open_files(self):
+        return len(os.listdir("/proc/%d/fd" % self.process.pid))
+
+    def log(self):
+        with open(self.log_path, "rb") as f:
+            return f.read().decode("utf-8", "replace")
 
     def kill(self):
         self.process.kill()
@@ -57,8 +92,8 @@ class Server:
 class Client:
     """The Redis protocol, as bytes: commands are sent at once, replies are read when wanted."""
 
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+    def __init__(self, port, connected=None):
+        self.socket = connected or socket.create_connection(("127.0.0.1", port), timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 
@@ -123,6 +158,70 @@ class Client:
     def call(self, *command):
         self.send(command)
         return self.reply()
+
+
+class Witness:
+    """A well-behaved client beside the others: every call must be answered, with what is right."""
+
+    def __init__(self, client, pause_s=0.01):
+        self.client = client
+        self.pause_s = pause_s
+        self.over = False
+        self.calls = 0
+        self.slowest = 0.0
+        self.failure = None
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _call(self, expected, *command):
+        began = time.monotonic()
+        got = self.client.call(*command)
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        self.calls += 1
+        if got != expected:
+            raise AssertionError("the witness's %r was answered with %r, not %r"
+                                 % (command, got, expected))
+
+    def _run(self):
+        try:
+            number = 0
+            while not self.over:
+                self._call(b"OK", b"SET", b"witness", b"%d" % number)
+                self._call(b"%d" % number, b"GET", b"witness")
+                number += 1
+                time.sleep(self.pause_s)
+        except Exception as e:  # whatever it is, the test must hear of it
+            self.failure = e
+
+    def check(self):
+        if self.failure is not None:
+            raise self.failure
+
+    def end(self):
+        self.over = True
+        self.thread.join()
+        self.client.close()
+        self.check()
+
+
+def wait_for(what, condition, wait_s=60.0):
+    """Until `condition` gives something; what it gave."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        got = condition()
+        if got:
+            return got
+        if time.monotonic() > deadline:
+            raise AssertionError("not within %.0f s: %s" % (wait_s, what))
+        time.sleep(0.05)
+
+
+def end_after(seconds):
+    """A test ends by itself, and its `finally` ends the server, before CTest would kill it."""
+    def too_long(_signal, _frame):
+        raise AssertionError("the test is not done after %d s" % seconds)
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(seconds)
 
 
 def temporary_folder(prefix):

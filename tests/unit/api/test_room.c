@@ -116,7 +116,43 @@ TEST(who_waits_beyond_the_deadline_is_refused)
     EXPECT_U64(budget_used(&x.budget), 100 * MB);
 }
 
+TEST(half_of_a_share_is_kept_for_what_is_due)
+{
+    struct world x;
+
+    begin(&x, 400 * MB); /* a quarter is 100 */
+    EXPECT(room_is_ample(&x.room, ROOM_REPLY, 50 * MB));
+    EXPECT(!room_is_ample(&x.room, ROOM_REPLY, 50 * MB + 1));
+    EXPECT(room_try(&x.room, ROOM_REPLY, 30 * MB));
+    EXPECT(room_is_ample(&x.room, ROOM_REPLY, 20 * MB));
+    EXPECT(!room_is_ample(&x.room, ROOM_REPLY, 21 * MB));
+}
+
+/* M4; another reactor's pool asks, so it is the shares that know. */
+TEST(everybody_hears_that_somebody_waits)
+{
+    struct room other;
+    struct world x;
+
+    begin(&x, 400 * MB);
+    room_init(&other, &x.shares);
+    EXPECT(room_try(&x.room, ROOM_REPLY, 100 * MB));
+    room_await(&x.room, ROOM_REPLY, &x.a.wait, MB, 1000);
+    room_await(&x.room, ROOM_REPLY, &x.b.wait, MB, 2000);
+    EXPECT(room_is_wanted(&other, ROOM_REPLY) && !room_is_wanted(&other, ROOM_REQUEST));
+    room_poll(&x.room, 1000);
+    EXPECT(x.a.refused == 1 && room_is_wanted(&other, ROOM_REPLY));
+    room_wait_cancel(&x.b.wait);
+    room_wait_cancel(&x.b.wait);
+    EXPECT(!room_is_wanted(&other, ROOM_REPLY));
+    room_await(&x.room, ROOM_REPLY, &x.a.wait, MB, 3000);
+    room_give(&x.room, ROOM_REPLY, 100 * MB);
+    room_poll(&x.room, 1001);
+    EXPECT(x.a.granted == 1 && !room_is_wanted(&other, ROOM_REPLY));
+}
+
 TEST_MAIN(RUN(a_share_is_a_part_of_the_budget),
           RUN(a_small_budget_has_room_for_one_large_request_all_the_same),
           RUN(a_full_budget_has_no_room_whatever_the_share), RUN(those_who_wait_are_served_in_turn),
-          RUN(who_waits_beyond_the_deadline_is_refused))
+          RUN(who_waits_beyond_the_deadline_is_refused),
+          RUN(half_of_a_share_is_kept_for_what_is_due), RUN(everybody_hears_that_somebody_waits))
