@@ -33,6 +33,7 @@ enum {
     SEGMENT_BYTES_MAX = 1 << 30,
     MEMTABLE_BYTES_MIN = 64 << 10,
     GATHER_BYTES_MAX = 8 << 20,
+    GATHER_SHARE = 32, /* and at most this part of the budget */
     SYNC_INTERVAL_MIN_MS = 10,
     SPARE_SEGMENTS = 1,
     REPLAY_SEALED_MAX = 8, /* of one tree; far below what it can hold */
@@ -374,6 +375,15 @@ drop_floors(void *ctx, struct engine_tree *tree)
     engine__drop_floors(tree);
 }
 
+/* What the log gathers is not charged to the budget; so it is little where that is small. */
+static size_t
+gather_bytes_max(const struct engine *e)
+{
+    size_t share = e->options.budget_bytes / GATHER_SHARE;
+
+    return share < GATHER_BYTES_MAX ? share : GATHER_BYTES_MAX;
+}
+
 enum status
 engine_recover(struct engine *e, engine_replay_fn *replay, void *ctx, struct wal_recovery *report,
                struct err *err)
@@ -384,7 +394,7 @@ engine_recover(struct engine *e, engine_replay_fn *replay, void *ctx, struct wal
         .dir = dir,
         .store_id = e->identity.store,
         .segment_bytes = e->options.segment_bytes,
-        .gather_bytes_max = GATHER_BYTES_MAX,
+        .gather_bytes_max = gather_bytes_max(e),
         .spare_count = SPARE_SEGMENTS,
         .create = e->tree_count == 0,
         .replay = replay_record,

@@ -33,6 +33,15 @@ enum { EVALUATION_ARENA_BYTES = 64 << 10 };
 
 static void flush_gathered(struct task *task);
 
+/* Uncommitted results are not charged to the budget; so they are few where it is small. */
+static size_t
+pending_share(const struct budget *budget)
+{
+    size_t share = budget->limit / PENDING_SHARE;
+
+    return share < PENDING_BYTES_MAX ? share : PENDING_BYTES_MAX;
+}
+
 struct tablet *
 tablet_create(const struct tablet_options *options)
 {
@@ -63,6 +72,7 @@ tablet_create(const struct tablet_options *options)
     list_init(&t->behind);
     arena_init(&t->arena, EVALUATION_ARENA_BYTES);
     t->flush_task.run = flush_gathered;
+    t->pending_bytes_max = pending_share(engine_budget(t->engine));
     return t;
 }
 
@@ -447,7 +457,7 @@ may_write(struct tablet *t, const struct request *r)
         return ST_IO;
     if (engine_space(t->engine) == ENGINE_SPACE_LOW && !frees_space(r))
         return ST_NO_SPACE;
-    stall = t->pending_bytes > PENDING_BYTES_MAX ? ENGINE_STALL_LOG : engine_tree_stall(t->tree);
+    stall = t->pending_bytes > t->pending_bytes_max ? ENGINE_STALL_LOG : engine_tree_stall(t->tree);
     note_stall(t, stall);
     return stall == ENGINE_STALL_NONE ? ST_OK : ST_BUSY;
 }
@@ -508,8 +518,8 @@ try_to_serve(struct tablet *t, struct request *r)
             return true;
         }
     }
-    if (!under_ceiling(t))
-        return false;
+    if (!under_ceiling(t) && (writes || t->ceiling_proposed))
+        return false; /* but without room in the log reads go on, at the ceiling */
 
     u.now_ms = tablet_now_ms(t, loop_now_ns(t->loop));
     u.version = version_next(t->version, u.now_ms);

@@ -12,6 +12,7 @@ enum {
     CEILING_AHEAD_MS = 1000,      /* how far ahead of the clock a ceiling is set */
     CEILING_RENEW_MS = 400,       /* renew it when it is nearer than this, while there is traffic */
     PENDING_BYTES_MAX = 32 << 20, /* uncommitted results; beyond, requests wait */
+    PENDING_SHARE = 16,           /* and beyond this part of the budget */
     WAITING_MAX = 1 << 17,        /* requests that wait for room; beyond: ST_BUSY */
 };
 
@@ -60,6 +61,7 @@ struct tablet {
     struct overlay overlay;
     struct list pending; /* struct pending, in log order */
     size_t pending_bytes;
+    size_t pending_bytes_max;
     uint64_t clears_pending; /* clears that are in the log and not applied */
 
     struct list waiting; /* requests that wait for room, a stall, or the ceiling; in order */
