@@ -11,6 +11,7 @@
 
 #define REDIS_SYNTAX_ERROR  "ERR syntax error"
 #define REDIS_NOT_INTEGER   "ERR value is not an integer or out of range"
+#define REDIS_NOT_INT32     "ERR value is out of range, value must between -2147483648 and 2147483647"
 #define REDIS_BAD_DATABASE  "ERR DB index is out of range"
 #define REDIS_TWO_DATABASES "ERR a unit on two databases is not supported"
 
