@@ -165,7 +165,8 @@ redis_command(struct session *s)
     }
     command = redis_lookup(s, in->args, in->arg_count, &error, text);
     if (command == NULL) {
-        refuse_command(s, error);
+        if (!session_refuse_http(s, in->args[0]))
+            refuse_command(s, error);
         return;
     }
     s->last_command = command;
