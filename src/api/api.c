@@ -41,6 +41,7 @@ init_settings(struct api *a, const struct api_options *options)
     atomic_init(&a->last_save_ms, options->start_ms);
     atomic_init(&a->saving, false);
     atomic_init(&a->last_save_failed, false);
+    atomic_init(&a->drain_now, false);
     api_set_password(a, options->password);
     a->options.password = NULL;
     a->options.version = NULL;
@@ -196,6 +197,13 @@ api_figures(struct api *a, struct api_figures *out)
 }
 
 /* ------------------------------------------------------------------ the way out */
+
+void
+api_drain_now(struct api *a)
+{
+    ASSERT(a->drain.begun);
+    atomic_store(&a->drain_now, true);
+}
 
 static void
 drain_here(struct task *task)

@@ -51,6 +51,7 @@ struct api {
     _Atomic bool last_save_failed;
 
     struct drain drain;
+    _Atomic bool drain_now; /* whoever is still connected is not waited for */
 };
 
 /* Without an early end at the first difference. */

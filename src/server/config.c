@@ -1,5 +1,6 @@
 #include "server/config.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <ini.h>
 #include <stddef.h>
@@ -481,6 +482,25 @@ is_loopback(const char *address)
     return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
+static bool
+is_numeric(const char *address)
+{
+    uint8_t bytes[sizeof(struct in6_addr)];
+    char plain[INET6_ADDRSTRLEN] = "";
+    size_t size = strcspn(address, "%"); /* behind it, the interface of a link-local one */
+
+    if (size >= sizeof(plain))
+        return false;
+    memcpy(plain, address, size);
+    return inet_pton(AF_INET, plain, bytes) == 1 || inet_pton(AF_INET6, plain, bytes) == 1;
+}
+
+bool
+config_needs_password(const struct config *c)
+{
+    return !is_loopback(c->bind) && c->insecure == 0;
+}
+
 enum status
 config_check(const struct config *c, struct err *err)
 {
@@ -488,7 +508,10 @@ config_check(const struct config *c, struct err *err)
         return err_raise(err, ST_INVALID, "data-dir: is empty");
     if (c->bind == NULL)
         return err_raise(err, ST_INVALID, "bind: is empty");
-    if (!is_loopback(c->bind) && c->password == NULL && c->insecure == 0)
+    if (!is_numeric(c->bind))
+        return err_raise(err, ST_INVALID,
+                         "bind: \"%s\" is not a numeric address, like 127.0.0.1 or ::1", c->bind);
+    if (config_needs_password(c) && c->password == NULL)
         return err_raise(err, ST_INVALID,
                          "bind: %s is beyond loopback, which needs a password (password, "
                          "password-file, DISTKV_PASSWORD), or --insecure",
@@ -536,6 +559,20 @@ config_each(const struct config *c, void (*fn)(void *ctx, const char *name, cons
 
     for (int i = 0; i < SETTING_COUNT; i++)
         fn(ctx, settings[i].name, value_text(c, &settings[i], text));
+}
+
+void
+config_each_fixed_difference(const struct config *a, const struct config *b,
+                             void (*fn)(void *ctx, const char *name), void *ctx)
+{
+    char text_a[VALUE_TEXT_MAX], text_b[VALUE_TEXT_MAX];
+
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        const struct setting *s = &settings[i];
+
+        if (!s->changeable && strcmp(value_text(a, s, text_a), value_text(b, s, text_b)) != 0)
+            fn(ctx, s->name);
+    }
 }
 
 enum status
