@@ -42,6 +42,8 @@ init_settings(struct api *a, const struct api_options *options)
     atomic_init(&a->saving, false);
     atomic_init(&a->last_save_failed, false);
     atomic_init(&a->drain_now, false);
+    atomic_init(&a->compacts, 0);
+    atomic_init(&a->compact_step, 0);
     api_set_password(a, options->password);
     a->options.password = NULL;
     a->options.version = NULL;

@@ -90,7 +90,7 @@ local_fn local_command_list, local_command_getkeys, local_command_help;
 local_fn local_config_help;
 task_fn task_config_get, task_config_set, task_shutdown, task_save, task_bgsave, task_compact;
 
-local_fn local_distkv_durability, local_distkv_stats, local_distkv_help;
+local_fn local_distkv_compaction, local_distkv_durability, local_distkv_stats, local_distkv_help;
 prepare_fn prepare_distkv_version;
 
 #endif
