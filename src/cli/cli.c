@@ -57,7 +57,7 @@ run_once(struct target *t, int argc, char **argv)
     else
         fputs("distkv cli: too many arguments\n", stderr);
     words_release(&w);
-    return outcome == RUN_OK || outcome == RUN_QUIT ? 0 : 1;
+    return run_exit_code(outcome);
 }
 
 /* Commands from a pipe; goes on after an error, and says so in the exit code. */
@@ -72,7 +72,7 @@ run_pipe(struct target *t)
     int code = 0;
 
     words_init(&w);
-    while (outcome != RUN_QUIT && outcome != RUN_BROKEN &&
+    while (outcome != RUN_QUIT && outcome != RUN_BROKEN && outcome != RUN_CLOSED &&
            (size = getline(&line, &room, stdin)) >= 0) {
         while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == '\r'))
             size--;
@@ -81,7 +81,7 @@ run_pipe(struct target *t)
             code = 1;
         } else if (w.count > 0) {
             outcome = run_command(t, &w, stdout, stderr);
-            code = outcome == RUN_OK || outcome == RUN_QUIT ? code : 1;
+            code = run_exit_code(outcome) == 0 ? code : 1;
         }
     }
     free(line);

@@ -216,6 +216,14 @@ target_open(struct target **out, const struct target_options *options, struct er
     return ST_OK;
 }
 
+enum status
+target_reconnect(struct target *t, struct err *err)
+{
+    client_close(t->client);
+    t->client = NULL;
+    return target_connect(t, &t->client, err);
+}
+
 struct client *
 target_client(struct target *t)
 {

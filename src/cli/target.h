@@ -28,7 +28,11 @@ struct target;
 
 MUST_USE enum status target_open(struct target **out, const struct target_options *options,
                                  struct err *err);
-struct client *target_client(struct target *t);
+struct client *target_client(struct target *t); /* NULL after a target_reconnect() that failed */
+
+/* The connection is broken: a new one in its place, which knows nothing of the old one's database,
+ * name or MULTI. */
+MUST_USE enum status target_reconnect(struct target *t, struct err *err);
 
 /* One more connection to the same node. */
 MUST_USE enum status target_connect(struct target *t, struct client **out, struct err *err);
