@@ -33,6 +33,8 @@ print_item(const struct resp_item *item, FILE *out)
         fputs("(nil)\n", out);
     else if (item->type == RESP_INTEGER || item->type == RESP_BOOL)
         fprintf(out, "%lld\n", (long long)item->integer);
+    else if (item->text.size > 0 && item->text.data[item->text.size - 1] == '\n')
+        print_bytes(slice_of(item->text.data, item->text.size - 1), out); /* INFO and its like */
     else
         print_bytes(item->text, out);
 }
@@ -273,27 +275,27 @@ static const struct form {
 };
 
 static const struct form *
-form_of(const struct words *w)
+form_of(struct slice verb)
 {
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-        if (slice_equal_nocase(w->word[0], forms[i].verb))
+        if (slice_equal_nocase(verb, forms[i].verb))
             return &forms[i];
     }
     return NULL;
 }
 
 bool
-run_needs_node(const struct words *w)
+run_answered_here(struct slice verb)
 {
-    const struct form *form = form_of(w);
+    const struct form *form = form_of(verb);
 
-    return form == NULL || (form->run != run_help && form->run != run_quit);
+    return form != NULL && (form->run == run_help || form->run == run_quit);
 }
 
 enum run_outcome
 run_command(struct target *t, const struct words *w, FILE *out, FILE *err_out)
 {
-    const struct form *form = form_of(w);
+    const struct form *form = form_of(w->word[0]);
 
     return form != NULL ? form->run(t, w, out, err_out) : pass_on(t, w, out, err_out);
 }

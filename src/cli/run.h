@@ -33,8 +33,8 @@ run_exit_code(enum run_outcome outcome)
     return outcome == RUN_FAILED || outcome == RUN_BROKEN ? 1 : 0;
 }
 
-/* HELP and QUIT are answered here, and need nobody at the other end. */
-bool run_needs_node(const struct words *w);
+/* HELP and QUIT are answered here, and need nobody at the other end: `t` may be NULL. */
+bool run_answered_here(struct slice verb);
 
 /* What there is, for help, completion and hints: "SET", "key value [NX | XX] ...".  NULL at the
  * end of the list. */

@@ -301,7 +301,7 @@ run_line(struct shell *s, struct words *w, const char *line, int size)
         return RUN_OK;
     if (!has_secret(w))
         history(s->history, &event, H_ENTER, line);
-    if (run_needs_node(w) && !have_node(s))
+    if (!run_answered_here(w->word[0]) && !have_node(s))
         return RUN_BROKEN;
     outcome = run_command(s->target, w, stdout, stderr);
     s->broken = s->broken || outcome == RUN_BROKEN || outcome == RUN_CLOSED;

@@ -54,6 +54,7 @@ progress_begin(struct progress *p, FILE *out, const char *what, uint64_t total)
                             .what = what,
                             .total = total,
                             .begun = show_clock() };
+    p->shown = p->begun;
 }
 
 void

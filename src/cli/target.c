@@ -87,6 +87,16 @@ is_ours(const char *flag)
            strcmp(flag, "--password-file") == 0 || strcmp(flag, "--data-dir") == 0;
 }
 
+bool
+target_wants_help(int argc, char **argv, int most)
+{
+    for (int i = 0; i < argc && i < most; i++) {
+        if (strcmp(argv[i], "--help") == 0)
+            return true;
+    }
+    return argc == 1 && strcmp(argv[0], "-h") == 0;
+}
+
 enum status
 target_options_take(struct target_options *o, int argc, char **argv, int *used, struct err *err)
 {

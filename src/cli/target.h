@@ -21,6 +21,8 @@ struct target_options {
  * --data-dir DIR) from the front of argv: `*used` words.  ST_INVALID. */
 MUST_USE enum status target_options_take(struct target_options *o, int argc, char **argv, int *used,
                                          struct err *err);
+/* --help among the first `most` words, or -h where no host can follow it. */
+bool target_wants_help(int argc, char **argv, int most);
 void target_options_default(struct target_options *o);
 extern const char target_options_help[];
 
