@@ -303,6 +303,21 @@ open_door(struct server *s, enum api_door kind, uint64_t port, struct err *err)
     return st;
 }
 
+/* Tables and the log need descriptors, too: what is left of few is shared with them, so that clients
+ * who take all they can get are refused, and no flush is. */
+static uint32_t
+connections_that_fit(const struct config *c)
+{
+    struct rlimit limit;
+    rlim_t fit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= c->connections_max * 2)
+        return (uint32_t)c->connections_max;
+    fit = limit.rlim_cur / 2 > DESCRIPTORS_BESIDES ? limit.rlim_cur - DESCRIPTORS_BESIDES
+                                                   : limit.rlim_cur / 2;
+    return (uint32_t)(fit < c->connections_max ? fit : c->connections_max);
+}
+
 static enum status
 open_api(struct server *s, struct err *err)
 {
@@ -311,7 +326,7 @@ open_api(struct server *s, struct err *err)
         .password = c->password,
         .durability = (enum durability)c->sync,
         .deadline_ms = (uint32_t)c->deadline_ms,
-        .connections_max = (uint32_t)c->connections_max,
+        .connections_max = connections_that_fit(c),
         .idle_ms_max = (uint32_t)c->idle_timeout_ms,
         .start_ms = env_wall_ms(s->env),
         .version = distkv_version(),
@@ -353,7 +368,8 @@ raise_descriptor_limit(uint64_t connections)
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
         log_event(LOG_WARN, "server.few_descriptors", log_u64("limit", limit.rlim_cur),
-                  log_u64("wanted", wanted));
+                  log_u64("wanted", wanted),
+                  log_str("effect", "fewer connections than max-connections are accepted"));
 }
 
 enum status

@@ -18,6 +18,7 @@ BINARY = sys.argv[1]
 SMALL = ["--min-free-bytes", "1mb", "--memtable", "1mb", "--log-segment", "1mb",
          "--memory-budget", "128mb", "--table-bytes", "1mb"]
 VALUE_BYTES = 4 << 20
+FEW = 200  # descriptors
 
 
 def expect(got, want, what):
@@ -86,6 +87,33 @@ def no_way_out_of_the_password(folder):
         server.kill()
 
 
+def few_descriptors(folder):
+    """Clients may take what they can get: they are refused, and the tables are not."""
+    limited = folder + "/limited"
+    with open(limited, "w") as f:
+        f.write('#!/bin/sh\nulimit -n %d && exec "%s" "$@"\n' % (FEW, os.path.abspath(BINARY)))
+    os.chmod(limited, 0o755)
+    server = Server(limited, folder + "/few", SMALL).start()
+    try:
+        c = server.connect()
+        clients = [server.connect() for _ in range(2 * FEW)]
+        refused = 0
+        for client in clients:
+            try:
+                refused += "max number of clients" in str(client.call("PING"))
+            except ConnectionError:
+                refused += 1
+        expect(refused >= FEW, True, "%d of %d were refused" % (refused, len(clients)))
+        expect((c.call("SET", "k", "v"), c.call("SAVE"), c.call("GET", "k")), (b"OK", b"OK", b"v"),
+               "who is connected")
+        for client in clients:
+            client.close()
+        expect(server.stop(), 0, "a stop")
+    finally:
+        if server.process.poll() is None:
+            server.kill()
+
+
 def a_second_signal_does_not_wait(server):
     """A client that reads nothing holds up a graceful stop, for 10 s or until the second signal."""
     c = server.connect()
@@ -112,6 +140,7 @@ def main():
         starts_that_are_refused(folder, server.port)
         reload(server, ini)
         no_way_out_of_the_password(folder)
+        few_descriptors(folder)
         a_second_signal_does_not_wait(server)
         shutil.rmtree(folder)
     finally:
