@@ -1,6 +1,7 @@
 /* The pure parts of the command line: words, records, base64, figures. */
 #include "base/prng.h"
 
+#include "api/command.h"
 #include "cli/base64.h"
 #include "cli/records.h"
 #include "cli/run.h"
@@ -167,6 +168,14 @@ TEST(what_other_programs_write_around_records_is_passed_over)
     expect_fault(RECORD_JSONL, "", 0, NULL);
 }
 
+TEST(every_command_of_the_server_has_help_and_completion)
+{
+    for (uint32_t i = 0; i < command_table_count; i++) {
+        if (command_help_of(slice_str(command_table[i].name)) == NULL)
+            fail_msg("there is no help on %s", command_table[i].name);
+    }
+}
+
 TEST(figures_are_readable)
 {
     char text[SHOW_MAX];
@@ -182,4 +191,5 @@ TEST_MAIN(RUN(put_takes_the_rest_of_the_line_verbatim),
           RUN(other_commands_are_split_as_redis_cli_does), RUN(base64_of_any_bytes_comes_back),
           RUN(records_survive_json_lines), RUN(records_survive_csv),
           RUN(a_bad_record_is_named_by_its_line),
-          RUN(what_other_programs_write_around_records_is_passed_over), RUN(figures_are_readable))
+          RUN(what_other_programs_write_around_records_is_passed_over),
+          RUN(every_command_of_the_server_has_help_and_completion), RUN(figures_are_readable))
