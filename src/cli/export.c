@@ -88,7 +88,7 @@ write_page(struct exporting *ex, struct err *err)
         if (st == ST_OK && record_write(ex->file, ex->format, buf_slice(&ex->page.keys[i]),
                                         buf_slice(&ex->page.values[i]),
                                         item.integer > 0 ? (uint64_t)item.integer : 0) != ST_OK)
-            st = err_raise(err, ST_IO, "the output cannot be written: %s", strerror(errno));
+            st = err_raise_sys(err, ST_IO, errno, "the output cannot be written");
     }
     ex->records += ex->page.count;
     return st;
@@ -136,8 +136,9 @@ export_file(struct target *t, const char *path, enum record_format format)
     ex = (struct exporting){ .client = target_client(t), .format = format };
     ex.file = path == NULL ? stdout : fopen(path, "w");
     if (ex.file == NULL) {
-        fprintf(stderr, "distkv export: %s cannot be written: %s\n", path, strerror(errno));
-        return 1;
+        st = err_raise_sys(&err, ST_IO, errno, "%s cannot be written", path);
+        fprintf(stderr, "distkv export: %s\n", err.text);
+        return st == ST_OK ? 0 : 1;
     }
     ex.from = buf_empty(LIMIT_KEY_BYTES + 1);
     for (uint32_t i = 0; i < PAGE_KEYS; i++) {
@@ -147,7 +148,7 @@ export_file(struct target *t, const char *path, enum record_format format)
     progress_begin(&ex.progress, stderr, "exported", 0);
     st = export_all(&ex, &err);
     if (fflush(ex.file) != 0 && st == ST_OK)
-        st = err_raise(&err, ST_IO, "the output cannot be written: %s", strerror(errno));
+        st = err_raise_sys(&err, ST_IO, errno, "the output cannot be written");
     progress_end(&ex.progress, ex.records);
     for (uint32_t i = 0; i < PAGE_KEYS; i++) {
         buf_release(&ex.page.keys[i]);
@@ -155,7 +156,7 @@ export_file(struct target *t, const char *path, enum record_format format)
     }
     buf_release(&ex.from);
     if (path != NULL && fclose(ex.file) != 0 && st == ST_OK)
-        st = err_raise(&err, ST_IO, "the output cannot be written: %s", strerror(errno));
+        st = err_raise_sys(&err, ST_IO, errno, "the output cannot be written");
     if (st != ST_OK)
         fprintf(stderr, "distkv export: %s; %s is not complete\n", err.text,
                 path == NULL ? "the output" : path);

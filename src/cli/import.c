@@ -127,24 +127,20 @@ import_all(struct importing *im, struct err *err)
     return batch;
 }
 
-/* NULL: it was told why not. */
-static FILE *
-open_input(const char *path, uint64_t *size)
+static enum status
+open_input(const char *path, FILE **file, uint64_t *size, struct err *err)
 {
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
     struct stat info = { 0 };
 
-    if (file == NULL || fstat(fileno(file), &info) != 0) {
-        fprintf(stderr, "distkv import: %s cannot be read: %s\n", path, strerror(errno));
-        return NULL;
-    }
+    *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    if (*file == NULL || fstat(fileno(*file), &info) != 0)
+        return err_raise_sys(err, ST_IO, errno, "%s cannot be read", path);
     if (S_ISDIR(info.st_mode)) {
-        fprintf(stderr, "distkv import: %s is a folder\n", path);
-        fclose(file);
-        return NULL;
+        fclose(*file);
+        return err_raise(err, ST_INVALID, "%s is a folder", path);
     }
     *size = S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
-    return file;
+    return ST_OK;
 }
 
 static int
@@ -185,15 +181,17 @@ int
 cli_import_main(int argc, char **argv)
 {
     struct transfer x = { .name = "import", .help = help, .needs_path = true };
+    struct err err = { 0 };
     uint64_t size = 0;
-    FILE *file;
+    FILE *file = NULL;
     int code;
 
     if (!transfer_parse(&x, argc, argv, &code))
         return code;
-    file = open_input(x.path, &size);
-    if (file == NULL)
+    if (open_input(x.path, &file, &size, &err) != ST_OK) {
+        fprintf(stderr, "distkv import: %s\n", err.text);
         return 1;
+    }
     if (transfer_open(&x, &code))
         code = transfer_end(&x, import_file(x.target, file, x.path, size, x.format));
     if (file != stdin)

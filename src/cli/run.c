@@ -53,6 +53,16 @@ broken(const struct err *err, FILE *err_out)
     return RUN_BROKEN;
 }
 
+static enum run_outcome
+refused(struct slice text, FILE *err_out)
+{
+    bool login = text.size >= 6 && memcmp(text.data, "NOAUTH", 6) == 0;
+
+    fprintf(err_out, "Error: %.*s%s\n", (int)text.size, (const char *)text.data,
+            login ? " Say AUTH password, or give it by --password-file or DISTKV_PASSWORD." : "");
+    return RUN_FAILED;
+}
+
 /* One item a line; nested arrays are indented, empty ones named. */
 static enum run_outcome
 print_reply(struct client *c, FILE *out, FILE *err_out)
@@ -66,8 +76,7 @@ print_reply(struct client *c, FILE *out, FILE *err_out)
         if (client_item(c, &item, &last, &err) != ST_OK)
             return broken(&err, err_out);
         if (item.type == RESP_FAILURE) {
-            fprintf(err_out, "Error: %.*s\n", (int)item.text.size, (const char *)item.text.data);
-            outcome = RUN_FAILED;
+            outcome = refused(item.text, err_out);
         } else if (is_aggregate(&item)) {
             if (item.count == 0)
                 fprintf(out, "%*s(empty)\n", (int)(2 * item.depth), "");
@@ -133,8 +142,7 @@ ask(struct target *t, const struct slice *words, size_t count, struct resp_item 
         return broken(&err, err_out);
     if (item->type != RESP_FAILURE)
         return RUN_OK;
-    fprintf(err_out, "Error: %.*s\n", (int)text->size, (const char *)text->data);
-    return RUN_FAILED;
+    return refused(buf_slice(text), err_out);
 }
 
 static enum run_outcome
@@ -258,8 +266,7 @@ run_shutdown(struct target *t, const struct words *w, FILE *out, FILE *err_out)
     } else if (st != ST_OK) {
         outcome = broken(&err, err_out);
     } else if (item.type == RESP_FAILURE) {
-        fprintf(err_out, "Error: %.*s\n", (int)text.size, (const char *)text.data);
-        outcome = RUN_FAILED;
+        outcome = refused(buf_slice(&text), err_out);
     }
     buf_release(&text);
     return outcome;

@@ -1,6 +1,5 @@
 #include "cli/transfer.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -82,7 +81,7 @@ transfer_open(struct transfer *x, int *code)
 
     *code = 1;
     if (x->only_reads && dir != NULL && access(dir, F_OK) != 0) {
-        fprintf(stderr, "distkv %s: %s: %s\n", x->name, dir, strerror(errno));
+        fprintf(stderr, "distkv %s: there is no folder %s\n", x->name, dir);
         return false;
     }
     if (target_open(&x->target, &x->options, &err) == ST_OK)

@@ -296,10 +296,11 @@ open_door(struct server *s, enum api_door kind, uint64_t port, struct err *err)
 {
     enum status st = api_open_door(s->api, kind, s->config->bind, (uint16_t)port, err);
 
-    if (st != ST_OK && err->sys == EADDRINUSE)
+    if (st != ST_OK && err->sys == EADDRINUSE) {
         return err_raise(err, st, "port %llu of %s is in use; choose another one with --%sport",
                          (unsigned long long)port, s->config->bind,
                          kind == API_DOOR_LINE ? "line-" : "");
+    }
     return st;
 }
 
@@ -366,10 +367,11 @@ raise_descriptor_limit(uint64_t connections)
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted) {
         log_event(LOG_WARN, "server.few_descriptors", log_u64("limit", limit.rlim_cur),
                   log_u64("wanted", wanted),
                   log_str("effect", "fewer connections than max-connections are accepted"));
+    }
 }
 
 enum status
