@@ -1,6 +1,7 @@
 #include "cli/shell.h"
 
 #include <histedit.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -64,7 +65,7 @@ static void
 fit_hint(struct shell *s, EditLine *el)
 {
     static const char dots[] = "...";
-    const LineInfo *line = el_line(el);
+    const LineInfoW *line = el_wline(el);
     size_t taken = PROMPT_COLUMNS + (size_t)(line->lastchar - line->buffer) + 2;
     char code[] = "co";
     size_t room = 0;
@@ -110,11 +111,11 @@ insert_blank(EditLine *el, int key)
 static unsigned char
 drop_line(EditLine *el, int key)
 {
-    const LineInfo *line = el_line(el);
+    const LineInfoW *line = el_wline(el); /* what is deleted is counted in characters */
 
     (void)key;
     el_cursor(el, (int)(line->lastchar - line->cursor));
-    line = el_line(el);
+    line = el_wline(el);
     el_deletestr(el, (int)(line->lastchar - line->buffer));
     puts("^C");
     return CC_REDISPLAY;
@@ -210,7 +211,7 @@ begin(struct shell *s)
     HistEvent event;
 
     s->interrupt = tcgetattr(STDIN_FILENO, &tty) == 0 ? tty.c_cc[VINTR] : _POSIX_VDISABLE;
-
+    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* without it, the editor takes no letter beyond ASCII */
     s->el = el_init("distkv", stdin, stdout, stderr);
     s->history = history_init();
     if (s->el == NULL || s->history == NULL)

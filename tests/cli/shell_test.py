@@ -110,6 +110,14 @@ def answers(t, server):
     t.says("GET bell", re.escape("\\x07\\x1b[2J"))  # nothing that a terminal obeys
 
 
+def letters_beyond_ascii(t):
+    t.says("PUT schlüssel größe 日本", "OK")
+    t.says("GET schlüssel", "größe 日本")
+    t.types("ECHO äöü".encode() + CTRL_C)
+    t.sees(r"\^C\r\n.*" + PROMPT)
+    t.says("ECHO é", "é")
+
+
 def completion_and_hints(t):
     t.types(b"PU" + TAB)
     t.sees("T +PUT key value")  # at the right edge
@@ -242,6 +250,7 @@ def main():
     try:
         t = begin(server, folder)
         answers(t, server)
+        letters_beyond_ascii(t)
         completion_and_hints(t)
         help_texts(t)
         t = history(t, server, folder)
