@@ -227,9 +227,10 @@ begin(struct shell *s)
     el_set(s->el, EL_RPROMPT, hint);
     el_set(s->el, EL_EDITOR, "emacs");
     el_set(s->el, EL_HIST, history, s->history);
-    el_set(s->el, EL_ADDFN, "distkv-complete", "complete a command", complete_verb);
-    el_set(s->el, EL_ADDFN, "distkv-blank", "insert a blank", insert_blank);
-    el_set(s->el, EL_ADDFN, "distkv-drop", "drop the line", drop_line);
+    /* Wide, since el_set() would copy the names and never free them. */
+    el_wset(s->el, EL_ADDFN, L"distkv-complete", L"complete a command", complete_verb);
+    el_wset(s->el, EL_ADDFN, L"distkv-blank", L"insert a blank", insert_blank);
+    el_wset(s->el, EL_ADDFN, L"distkv-drop", L"drop the line", drop_line);
     el_set(s->el, EL_BIND, "^I", "distkv-complete", NULL);
     el_set(s->el, EL_BIND, " ", "distkv-blank", NULL);
     el_set(s->el, EL_BIND, "^C", "distkv-drop", NULL);
