@@ -96,8 +96,8 @@ def import_of_what_is_bad(port, path):
                 '{"key":"late","value":"4"}\n' % (2 ** 63 - 1))
     run("cli", "-p", str(port), "DEL", "late")
     expect(run("import", "-p", str(port), path)[0], 0, "the last time there is")
-    for words, part in (((path[:-6] + ".none.jsonl",), "No such file"), (("/tmp",), "say --format"),
-                        (("--format", "csv", "/tmp"), "is a folder"), ((), "no file is named"),
+    for words, part in (((path[:-6] + ".none.jsonl",), "No such file"), ((os.path.dirname(path),), "say --format"),
+                        (("--format", "csv", os.path.dirname(path)), "is a folder"), ((), "no file is named"),
                         ((path, path), "two files"), (("--format", "xml", path), '"xml" is neither'),
                         ((path, "--format"), "--format needs a value"), (("--what", path), "--what")):
         code, out, err = run("import", "-p", str(port), *words)
