@@ -1,15 +1,62 @@
 #include "api/admin.h"
 
-#include "base/limits.h"
 #include "base/mem.h"
 
-#include "api/session.h"
+#include "api/api_internal.h"
+
+/* ------------------------------------------------------------------ how far it is */
+
+/* By keys, as far as they are known when it begins. */
+static void
+weigh(struct admin *a)
+{
+    struct kv_door *door = a->call->session->reactor->door;
+
+    for (uint32_t i = 0; i < LIMIT_DATABASES; i++) {
+        uint32_t keyspace;
+
+        a->weights[i] = 1;
+        if (kv_database(door, i, &keyspace) == ST_OK)
+            a->weights[i] += kv_keys_estimate(door, keyspace);
+        a->weight_total += a->weights[i];
+    }
+}
+
+static void
+show_step(struct admin *a)
+{
+    struct api *api = a->call->session->reactor->api;
+    uint64_t before = a->weight_done * API_PERMILLE / a->weight_total;
+    uint64_t share = a->weights[a->database] * API_PERMILLE / a->weight_total;
+
+    a->weight_done += a->weights[a->database];
+    ASSERT(before + share <= API_PERMILLE);
+    atomic_store(&api->compact_step, (uint64_t)a->admin.keyspace << 32 | before << 16 | share);
+}
+
+bool
+api_compact_progress(struct session *s, uint32_t *permille)
+{
+    struct api *a = s->reactor->api;
+    uint64_t step = atomic_load(&a->compact_step);
+    uint64_t here = kv_compact_permille(s->reactor->door, (uint32_t)(step >> 32));
+
+    *permille = (uint32_t)((step >> 16 & UINT16_MAX) + (step & UINT16_MAX) * here / API_PERMILLE);
+    if (atomic_load(&a->compacts) > 0)
+        return true;
+    *permille = 0;
+    return false;
+}
+
+/* ------------------------------------------------------------------ the jobs */
 
 static void
 release(struct call *c)
 {
     struct admin *a = c->task;
 
+    if (a->every)
+        atomic_fetch_sub(&c->session->reactor->api->compacts, 1);
     buf_release(&a->admin.key);
     mem_free(a);
 }
@@ -29,6 +76,8 @@ add_report(struct admin *a)
 static void
 submit(struct admin *a)
 {
+    if (a->every)
+        show_step(a);
     a->call->busy = true;
     kv_admin_submit(a->call->session->reactor->door, &a->admin);
 }
@@ -87,13 +136,15 @@ admin_begin(struct call *c, enum kv_admin_kind kind, void (*done)(struct admin *
 }
 
 void
-admin_begin_every(struct call *c, enum kv_admin_kind kind, void (*done)(struct admin *a))
+admin_compact_every(struct call *c, void (*done)(struct admin *a))
 {
-    struct admin *a = create(c, kind, done);
+    struct admin *a = create(c, KV_COMPACT, done);
 
     if (a == NULL)
         return;
     a->every = true;
+    atomic_fetch_add(&c->session->reactor->api->compacts, 1);
+    weigh(a);
     if (kv_database(c->session->reactor->door, 0, &a->admin.keyspace) == ST_OK)
         submit(a);
     else

@@ -4,6 +4,8 @@
 #ifndef API_ADMIN_H
 #define API_ADMIN_H
 
+#include "base/limits.h"
+
 #include "api/call.h"
 
 struct admin {
@@ -11,6 +13,9 @@ struct admin {
     struct call *call;
     uint32_t database; /* of the running step, when it is one per database */
     bool every;
+    uint64_t weights[LIMIT_DATABASES]; /* of each database in the whole, when it is every one */
+    uint64_t weight_done;
+    uint64_t weight_total;
     struct lsm_compact_report sum;
     double seconds;
     void (*done)(struct admin *a);
@@ -20,7 +25,7 @@ struct admin {
  * finishes the call; a failure is replied here. */
 void admin_begin(struct call *c, enum kv_admin_kind kind, void (*done)(struct admin *a));
 
-/* On every database, one after the other; reports are summed. */
-void admin_begin_every(struct call *c, enum kv_admin_kind kind, void (*done)(struct admin *a));
+/* KV_COMPACT on every database, one after the other; reports are summed. */
+void admin_compact_every(struct call *c, void (*done)(struct admin *a));
 
 #endif

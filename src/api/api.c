@@ -41,6 +41,9 @@ init_settings(struct api *a, const struct api_options *options)
     atomic_init(&a->last_save_ms, options->start_ms);
     atomic_init(&a->saving, false);
     atomic_init(&a->last_save_failed, false);
+    atomic_init(&a->drain_now, false);
+    atomic_init(&a->compacts, 0);
+    atomic_init(&a->compact_step, 0);
     api_set_password(a, options->password);
     a->options.loops = NULL;
     a->options.password = NULL;
@@ -197,6 +200,13 @@ api_figures(struct api *a, struct api_figures *out)
 }
 
 /* ------------------------------------------------------------------ the way out */
+
+void
+api_drain_now(struct api *a)
+{
+    ASSERT(a->drain.begun);
+    atomic_store(&a->drain_now, true);
+}
 
 static void
 drain_here(struct task *task)

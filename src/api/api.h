@@ -70,6 +70,9 @@ void api_set_deadline_ms(struct api *a, uint32_t ms);
  * `limit_ms`), then call `drained` on loop 0.  On loop 0. */
 void api_drain(struct api *a, uint32_t limit_ms, void (*drained)(void *ctx), void *ctx);
 
+/* A drain that is under way waits for nobody any longer. */
+void api_drain_now(struct api *a);
+
 /* The loops have stopped.  NULL is allowed. */
 void api_destroy(struct api *a);
 

@@ -50,7 +50,13 @@ struct api {
     _Atomic bool saving;           /* a BGSAVE is under way */
     _Atomic bool last_save_failed;
 
+    /* COMPACTs under way, and where the one that moved last is: keyspace, permille of the whole
+     * before it, its own share of the whole. */
+    _Atomic uint32_t compacts;
+    _Atomic uint64_t compact_step;
+
     struct drain drain;
+    _Atomic bool drain_now; /* whoever is still connected is not waited for */
 };
 
 /* Without an early end at the first difference. */
@@ -71,6 +77,10 @@ struct api_figures {
     uint64_t errors;
 };
 void api_figures(struct api *a, struct api_figures *out);
+
+/* How far a COMPACT is, in 0..1000; false: none is under way (admin.c). */
+enum { API_PERMILLE = 1000 };
+bool api_compact_progress(struct session *s, uint32_t *permille);
 
 /* INFO's text (info.c). */
 MUST_USE enum status info_text(struct session *s, const struct slice *sections, uint32_t count,

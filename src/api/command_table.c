@@ -57,6 +57,7 @@ static const struct command config_commands[] = {
 };
 
 static const struct command distkv_commands[] = {
+    { "distkv|compaction", 2, SUB_QUIET, CATEGORY_SERVER, 0, 0, 0, "7.0.0", "How far a COMPACT is", LOCAL(local_distkv_compaction) },
     { "distkv|durability", -2, SUB_QUIET, CATEGORY_SERVER, 0, 0, 0, "7.0.0", "When a write of this connection is answered", LOCAL(local_distkv_durability) },
     { "distkv|help", 2, SUB, CATEGORY_SERVER, 0, 0, 0, "7.0.0", "What DISTKV understands", LOCAL(local_distkv_help) },
     { "distkv|stats", 2, SUB, CATEGORY_SERVER, 0, 0, 0, "7.0.0", "The figures of this node, as JSON", LOCAL(local_distkv_stats) },
@@ -97,7 +98,7 @@ const struct command command_table[] = {
     { "incrbyfloat", 3, STORE_FAST, CATEGORY_STRING, 1, 1, 1, "2.6.0", "Add to a decimal number", DATA(prepare_incrbyfloat) },
     { "info", -1, SUB | CMD_DANGEROUS, CATEGORY_SERVER, 0, 0, 0, "1.0.0", "The figures of this node, as Redis shows them", LOCAL(local_info) },
     { "keys", 2, READ | CMD_DANGEROUS | CMD_ALONE, CATEGORY_GENERIC, 0, 0, 0, "1.0.0", "All keys that match a pattern", TASK(task_keys) },
-    { "lastsave", 1, CONN | CMD_ADMIN | CMD_DANGEROUS, CATEGORY_SERVER, 0, 0, 0, "1.0.0", "The Unix time of the last SAVE", LOCAL(local_lastsave) },
+    { "lastsave", 1, CONN | CMD_DANGEROUS, CATEGORY_SERVER, 0, 0, 0, "1.0.0", "The Unix time of the last SAVE", LOCAL(local_lastsave) },
     { "mget", -2, READ_FAST, CATEGORY_STRING, 1, -1, 1, "1.0.0", "The values of keys", DATA(prepare_mget) },
     { "mset", -3, STORE, CATEGORY_STRING, 1, -1, 2, "1.0.1", "Set keys, all at once", DATA(prepare_mset) },
     { "msetnx", -3, STORE, CATEGORY_STRING, 1, -1, 2, "1.0.1", "Set keys, if none of them exists", DATA(prepare_msetnx) },

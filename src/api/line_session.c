@@ -168,6 +168,14 @@ run_auth(struct session *s, struct slice password)
     }
 }
 
+static struct slice
+first_word(struct slice line)
+{
+    const uint8_t *blank = line.size == 0 ? NULL : memchr(line.data, ' ', line.size);
+
+    return blank == NULL ? line : slice_of(line.data, (size_t)(blank - line.data));
+}
+
 void
 line_command(struct session *s, struct slice line)
 {
@@ -196,7 +204,8 @@ line_command(struct session *s, struct slice line)
         run_auth(s, command.key);
         break;
     case LINE_UNKNOWN:
-        line_refuse(s, "unknown command");
+        if (!session_refuse_http(s, first_word(line)))
+            line_refuse(s, "unknown command");
         break;
     }
 }

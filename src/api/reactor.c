@@ -160,7 +160,7 @@ tick(void *ctx)
     close_idle(r, now_ns);
     close_stuck(r, now_ns);
     close_holders(r, now_ns);
-    if (r->draining && now_ns >= r->drain_deadline_ns)
+    if (r->draining && (now_ns >= r->drain_deadline_ns || atomic_load(&r->api->drain_now)))
         close_all(r);
 }
 

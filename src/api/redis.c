@@ -103,6 +103,23 @@ refuse(struct session *s, const char *text, bool spoils)
         call_reply_error(c, text);
 }
 
+/* As in Redis, a MULTI ends with its EXEC, even with one that is refused. */
+static void
+refuse_command(struct session *s, const char *error)
+{
+    const struct command *command = command_find(&s->reactor->api->commands, s->input.args[0]);
+    const char *why = strncmp(error, "ERR ", 4) == 0 ? error + 4 : error;
+    char text[REFUSAL_TEXT_MAX];
+
+    if (command == NULL || command->task != task_exec) {
+        refuse(s, error, true);
+        return;
+    }
+    snprintf(text, sizeof(text), "EXECABORT Transaction discarded because of: %s", why);
+    transaction_destroy(s);
+    refuse(s, text, false);
+}
+
 static void
 queue(struct session *s, const struct command *command)
 {
@@ -148,12 +165,13 @@ redis_command(struct session *s)
     }
     command = redis_lookup(s, in->args, in->arg_count, &error, text);
     if (command == NULL) {
-        refuse(s, error, true);
+        if (!session_refuse_http(s, in->args[0]))
+            refuse_command(s, error);
         return;
     }
     s->last_command = command;
     if (!s->authenticated && (command->flags & CMD_NO_AUTH) == 0) {
-        refuse(s, "NOAUTH Authentication required.", true);
+        refuse_command(s, "NOAUTH Authentication required.");
         return;
     }
     if (transaction_queuing(s) && (command->flags & CMD_AT_ONCE) == 0) {

@@ -11,6 +11,7 @@
 
 #define REDIS_SYNTAX_ERROR  "ERR syntax error"
 #define REDIS_NOT_INTEGER   "ERR value is not an integer or out of range"
+#define REDIS_NOT_INT32     "ERR value is out of range, value must between -2147483648 and 2147483647"
 #define REDIS_BAD_DATABASE  "ERR DB index is out of range"
 #define REDIS_TWO_DATABASES "ERR a unit on two databases is not supported"
 
@@ -89,7 +90,7 @@ local_fn local_command_list, local_command_getkeys, local_command_help;
 local_fn local_config_help;
 task_fn task_config_get, task_config_set, task_shutdown, task_save, task_bgsave, task_compact;
 
-local_fn local_distkv_durability, local_distkv_stats, local_distkv_help;
+local_fn local_distkv_compaction, local_distkv_durability, local_distkv_stats, local_distkv_help;
 prepare_fn prepare_distkv_version;
 
 #endif

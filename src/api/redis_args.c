@@ -12,6 +12,8 @@ arg_database(struct session *s, struct slice text, uint32_t *number, uint32_t *k
 
     if (!decimal_parse_i64(text, &value))
         return REDIS_NOT_INTEGER;
+    if (value < INT32_MIN || value > INT32_MAX)
+        return REDIS_NOT_INT32;
     if (value < 0 || value >= LIMIT_DATABASES ||
         kv_database(s->reactor->door, (uint64_t)value, keyspace) != ST_OK)
         return REDIS_BAD_DATABASE;
@@ -71,8 +73,8 @@ redis_refuse_in_unit(const struct session *s, const struct command *command,
         return "ERR MSETNX of several keys is not allowed inside a transaction";
     if (command->prepare == prepare_copy && copy_keyspace(s, args, count) != s->keyspace)
         return REDIS_TWO_DATABASES;
-    if (command->local == local_select && decimal_parse_i64(args[1], &number) &&
-        number != (int64_t)s->database)
+    if (command->local == local_select && decimal_parse_i64(args[1], &number) && number >= 0 &&
+        number < LIMIT_DATABASES && number != (int64_t)s->database)
         return REDIS_TWO_DATABASES;
     return NULL;
 }

@@ -295,7 +295,7 @@ parse_list(struct client_list *l, const struct slice *args, uint32_t count, char
     l->ids = args + 3;
     l->id_count = count - 3;
     for (uint32_t i = 0; i < l->id_count; i++) {
-        if (!decimal_parse_i64(l->ids[i], &id) || id <= 0)
+        if (!decimal_parse_i64(l->ids[i], &id))
             return "ERR Invalid client ID";
     }
     return NULL;

@@ -42,6 +42,13 @@ put_flags(struct resp_writer *w, const struct command *c)
     }
 }
 
+/* COMMAND is of the group "server", and of the category "@connection". */
+static bool
+is_about_commands(const struct command *c)
+{
+    return strncmp(c->name, "command", strlen("command")) == 0;
+}
+
 /* The categories of access control follow from flags and group. */
 static void
 put_categories(struct resp_writer *w, const struct command *c)
@@ -58,12 +65,12 @@ put_categories(struct resp_writer *w, const struct command *c)
         names[size++] = "@write";
     if (c->category == CATEGORY_STRING)
         names[size++] = "@string";
-    if ((c->flags & CMD_ADMIN) != 0)
+    if ((c->flags & CMD_ADMIN) != 0 || c->local == local_lastsave)
         names[size++] = "@admin";
     names[size++] = (c->flags & CMD_FAST) != 0 ? "@fast" : "@slow";
     if ((c->flags & CMD_DANGEROUS) != 0)
         names[size++] = "@dangerous";
-    if (c->category == CATEGORY_CONNECTION)
+    if ((c->category == CATEGORY_CONNECTION && c->kind != COMMAND_GROUP) || is_about_commands(c))
         names[size++] = "@connection";
     else if (c->category == CATEGORY_TRANSACTIONS)
         names[size++] = "@transaction";

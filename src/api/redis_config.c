@@ -71,22 +71,33 @@ add_setting(void *ctx, const char *name, const char *value)
 }
 
 /* What clients ask a Redis server for, and we have an answer to. */
+static const char *const known_names[] = {
+    "save", "appendonly", "databases", "maxclients", "timeout", "proto-max-bulk-len",
+};
+enum { KNOWN_COUNT = sizeof(known_names) / sizeof(known_names[0]) };
+
+static bool
+is_known(struct slice name)
+{
+    for (size_t i = 0; i < KNOWN_COUNT; i++) {
+        if (arg_is(name, known_names[i]))
+            return true;
+    }
+    return false;
+}
+
 static void
 add_known(struct config_get *g, struct slice pattern)
 {
     char connections[24], idle[24], bulk[24];
-    const char *const known[][2] = {
-        { "save", "" },        { "appendonly", "yes" },
-        { "databases", "16" }, { "maxclients", connections },
-        { "timeout", idle },   { "proto-max-bulk-len", bulk },
-    };
+    const char *const values[KNOWN_COUNT] = { "", "yes", "16", connections, idle, bulk };
 
     snprintf(connections, sizeof(connections), "%" PRIu32, g->api->options.connections_max);
     snprintf(idle, sizeof(idle), "%" PRIu32, g->api->options.idle_ms_max / 1000);
     snprintf(bulk, sizeof(bulk), "%d", LIMIT_VALUE_BYTES);
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (kv_glob(pattern, slice_str(known[i][0])))
-            add_setting(g, known[i][0], known[i][1]);
+    for (size_t i = 0; i < KNOWN_COUNT; i++) {
+        if (kv_glob(pattern, slice_str(known_names[i])))
+            add_setting(g, known_names[i], values[i]);
     }
 }
 
@@ -218,6 +229,8 @@ set_there(struct hop *h)
         if (host->config_set != NULL && lower(name, folded)) {
             st = host->config_set(host->ctx, slice_of(folded, name.size), pair[1], &err);
         }
+        if (st == ST_NOT_FOUND && is_known(name))
+            st = ST_CONFLICT;
         if (st != ST_OK) {
             explain(set, st, name, &err);
             return;

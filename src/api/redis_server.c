@@ -153,10 +153,24 @@ task_compact(struct call *c, const struct slice *args, uint32_t count)
 {
     (void)args;
     (void)count;
-    admin_begin_every(c, KV_COMPACT, compact_done);
+    admin_compact_every(c, compact_done);
 }
 
 /* ------------------------------------------------------------------ DISTKV */
+
+void
+local_distkv_compaction(struct session *s, const struct slice *args, uint32_t count,
+                        struct resp_writer *w)
+{
+    uint32_t permille;
+    bool running = api_compact_progress(s, &permille);
+
+    (void)args;
+    (void)count;
+    resp_put_map(w, 2);
+    put_figure(w, "running", running);
+    put_figure(w, "permille", permille);
+}
 
 static const char *const durability_names[DURABILITY_COUNT] = {
     [DURABILITY_ALWAYS] = "always",
@@ -227,6 +241,8 @@ local_distkv_help(struct session *s, const struct slice *args, uint32_t count,
                   struct resp_writer *w)
 {
     static const char *const lines[] = {
+        "COMPACTION",
+        "    Whether a COMPACT is under way, and how far, in 0..1000.",
         "DURABILITY [always|interval|never]",
         "    When a write of this connection is answered: after its fsync, or before.",
         "STATS",

@@ -85,8 +85,15 @@ prepare_getrange(struct unit *u, struct piece *p, const struct slice *args, uint
     p->encode = encode_range;
     if (op == NULL)
         return;
-    if (!decimal_parse_i64(args[2], &op->number) || !decimal_parse_i64(args[3], &op->number2))
+    if (!decimal_parse_i64(args[2], &op->number) || !decimal_parse_i64(args[3], &op->number2)) {
         piece_fail(u, p, REDIS_NOT_INTEGER);
+        return;
+    }
+    /* Counted from the end, the wrong way round: nothing, however short the value is. */
+    if (op->number < 0 && op->number2 < 0 && op->number > op->number2) {
+        op->number = 1;
+        op->number2 = 0;
+    }
 }
 
 /* ------------------------------------------------------------------ SET and its kin */
@@ -100,10 +107,12 @@ struct options {
     struct slice expiry; /* as text */
 };
 
+/* One kind of expiry; the same may be said again, and the last word counts. */
 static bool
-takes_expiry(const struct options *o)
+takes_expiry(const struct options *o, enum expiry_unit unit)
 {
-    return o->unit == EXPIRY_NONE && !o->persist && (o->flags & OPF_KEEP_EXPIRY) == 0;
+    return (o->unit == EXPIRY_NONE || o->unit == unit) && !o->persist &&
+           (o->flags & OPF_KEEP_EXPIRY) == 0;
 }
 
 /* One option of SET; false: a syntax error. */
@@ -116,7 +125,7 @@ parse_set_option(struct options *o, struct slice arg)
         o->flags |= OPF_XX;
     else if (arg_is(arg, "GET"))
         o->get = true;
-    else if (arg_is(arg, "KEEPTTL") && takes_expiry(o))
+    else if (arg_is(arg, "KEEPTTL") && o->unit == EXPIRY_NONE)
         o->flags |= OPF_KEEP_EXPIRY;
     else
         return false;
@@ -144,7 +153,7 @@ parse_options(struct options *o, const struct slice *args, uint32_t count,
                 return false;
             continue;
         }
-        if (!takes_expiry(o) || i + 1 == count)
+        if (!takes_expiry(o, unit) || i + 1 == count)
             return false;
         o->unit = unit;
         o->expiry = args[++i];
@@ -152,25 +161,38 @@ parse_options(struct options *o, const struct slice *args, uint32_t count,
     return true;
 }
 
-/* The expiry of a piece, or its failure. */
-static bool
-resolve(struct unit *u, struct piece *p, enum expiry_unit unit, struct slice text, const char *name,
-        uint64_t *expiry_ms)
+enum time_kind { TIME_GOOD, TIME_NONE /* no integer */, TIME_BAD /* out of range */ };
+
+static enum time_kind
+expiry_of(struct unit *u, enum expiry_unit unit, struct slice text, uint64_t *expiry_ms)
 {
     int64_t value, unix_ms;
 
     if (unit == EXPIRY_NONE)
-        return true;
-    if (!decimal_parse_i64(text, &value)) {
-        piece_fail(u, p, REDIS_NOT_INTEGER);
-        return false;
-    }
-    if (value <= 0 || !expiry_resolve(unit, value, unit_now_ms(u), &unix_ms)) {
-        piece_failf(u, p, "ERR invalid expire time in '%s' command", name);
-        return false;
-    }
+        return TIME_GOOD;
+    if (!decimal_parse_i64(text, &value))
+        return TIME_NONE;
+    if (value <= 0 || !expiry_resolve(unit, value, unit_now_ms(u), &unix_ms))
+        return TIME_BAD;
     *expiry_ms = (uint64_t)unix_ms;
-    return true;
+    return TIME_GOOD;
+}
+
+/* The expiry of a piece, or its failure. */
+static void
+resolve(struct unit *u, struct piece *p, enum expiry_unit unit, struct slice text, const char *name,
+        uint64_t *expiry_ms)
+{
+    switch (expiry_of(u, unit, text, expiry_ms)) {
+    case TIME_GOOD:
+        break;
+    case TIME_NONE:
+        piece_fail(u, p, REDIS_NOT_INTEGER);
+        break;
+    case TIME_BAD:
+        piece_failf(u, p, "ERR invalid expire time in '%s' command", name);
+        break;
+    }
 }
 
 static void
@@ -204,7 +226,7 @@ prepare_set(struct unit *u, struct piece *p, const struct slice *args, uint32_t 
         op->flags |= OPF_RETURN_OLD;
         p->encode = encode_deleted;
     }
-    (void)resolve(u, p, options.unit, options.expiry, "set", &op->expiry_ms);
+    resolve(u, p, options.unit, options.expiry, "set", &op->expiry_ms);
 }
 
 static void
@@ -237,7 +259,7 @@ prepare_set_expiring(struct unit *u, struct piece *p, const struct slice *args,
     if (op == NULL)
         return;
     op->value = args[3];
-    (void)resolve(u, p, unit, args[2], name, &op->expiry_ms);
+    resolve(u, p, unit, args[2], name, &op->expiry_ms);
 }
 
 void
@@ -267,6 +289,27 @@ prepare_getset(struct unit *u, struct piece *p, const struct slice *args, uint32
     op->value = args[2];
 }
 
+/* As in Redis, GETEX looks for the key before it looks at the time: without a key, any will do. */
+static void
+encode_bad_time(const struct piece *p, const struct op_result *results, struct resp_writer *w)
+{
+    (void)p;
+    if (results[0].code == OP_NIL)
+        resp_put_nil(w);
+    else
+        resp_put_error_text(w, "ERR invalid expire time in 'getex' command");
+}
+
+static void
+encode_no_time(const struct piece *p, const struct op_result *results, struct resp_writer *w)
+{
+    (void)p;
+    if (results[0].code == OP_NIL)
+        resp_put_nil(w);
+    else
+        resp_put_error_text(w, REDIS_NOT_INTEGER);
+}
+
 void
 prepare_getex(struct unit *u, struct piece *p, const struct slice *args, uint32_t count)
 {
@@ -284,7 +327,18 @@ prepare_getex(struct unit *u, struct piece *p, const struct slice *args, uint32_
         op->flags = OPF_HAS_EXPIRY;
     else
         op->kind = OP_GET;
-    (void)resolve(u, p, options.unit, options.expiry, "getex", &op->expiry_ms);
+    switch (expiry_of(u, options.unit, options.expiry, &op->expiry_ms)) {
+    case TIME_GOOD:
+        return;
+    case TIME_BAD:
+        p->encode = encode_bad_time;
+        break;
+    case TIME_NONE:
+        p->encode = encode_no_time;
+        break;
+    }
+    op->kind = OP_META;
+    op->flags = 0;
 }
 
 static bool

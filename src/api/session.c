@@ -31,6 +31,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include "api/api_internal.h"
@@ -203,6 +204,19 @@ session_durability(const struct session *s)
         return s->durability;
     return (enum durability)atomic_load_explicit(&s->reactor->api->durability,
                                                  memory_order_relaxed);
+}
+
+/* A web page can make a browser send lines of its choice to a port on loopback, but only behind
+ * those of HTTP: whoever sends such a line is not heard any further. */
+bool
+session_refuse_http(struct session *s, struct slice word)
+{
+    if (!slice_equal_nocase(word, "post") && !slice_equal_nocase(word, "host:"))
+        return false;
+    log_event(LOG_WARN, "api.http", log_str("client", stream_peer(s->stream)),
+              log_str("effect", "a line of HTTP came: the connection is closed"));
+    s->broken = true;
+    return true;
 }
 
 /* ------------------------------------------------------------------ parsing */

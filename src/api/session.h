@@ -133,6 +133,9 @@ session_closed(const struct session *s)
     return s->stream == NULL;
 }
 
+/* True: this first word of a line is one of HTTP, and the connection will be closed (session.c). */
+bool session_refuse_http(struct session *s, struct slice word);
+
 void session_set_authenticated(struct session *s, bool authenticated);
 
 /* Printable, no spaces, at most LIMIT_NAME_BYTES; empty takes the name away.  NULL, or the error. */

@@ -12,11 +12,13 @@
 static int
 print_help(void)
 {
-    printf("usage: distkv cli [FLAG]... [COMMAND [ARGUMENT]...]\n\n"
-           "Without a command: a session on a terminal, or commands from a pipe, one a line.\n"
-           "Exit code: 0 done; 1 an error, or key not found; 2 wrong arguments.\n\n%s\n"
-           "Commands: PUT GET DELETE RANGE STATS COMPACT QUIT HELP, and all of the server's.\n",
-           target_options_help);
+    printf(
+        "usage: distkv cli [FLAG]... [COMMAND [ARGUMENT]...]\n\n"
+        "Without a command: a session on a terminal, or commands from a pipe, one a line (# begins a\n"
+        "comment line).\n"
+        "Exit code: 0 done; 1 an error, or key not found; 2 wrong arguments.\n\n%s\n"
+        "Commands: PUT GET DELETE RANGE STATS COMPACT QUIT HELP, and all of the server's.\n",
+        target_options_help);
     return 0;
 }
 
@@ -57,7 +59,7 @@ run_once(struct target *t, int argc, char **argv)
     else
         fputs("distkv cli: too many arguments\n", stderr);
     words_release(&w);
-    return outcome == RUN_OK || outcome == RUN_QUIT ? 0 : 1;
+    return run_exit_code(outcome);
 }
 
 /* Commands from a pipe; goes on after an error, and says so in the exit code. */
@@ -72,16 +74,18 @@ run_pipe(struct target *t)
     int code = 0;
 
     words_init(&w);
-    while (outcome != RUN_QUIT && outcome != RUN_BROKEN &&
+    while (outcome != RUN_QUIT && outcome != RUN_BROKEN && outcome != RUN_CLOSED &&
            (size = getline(&line, &room, stdin)) >= 0) {
         while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == '\r'))
             size--;
+        if (size > 0 && line[0] == '#')
+            continue;
         if (words_split(&w, slice_of(line, (size_t)size)) != ST_OK) {
             fputs("Error: unbalanced quotes, or a line that is too long\n", stderr);
             code = 1;
         } else if (w.count > 0) {
             outcome = run_command(t, &w, stdout, stderr);
-            code = outcome == RUN_OK || outcome == RUN_QUIT ? code : 1;
+            code = run_exit_code(outcome) == 0 ? code : 1;
         }
     }
     free(line);
@@ -98,7 +102,7 @@ cli_main(int argc, char **argv)
     int used = 0;
     int code;
 
-    if (argc > 0 && (strcmp(argv[0], "--help") == 0))
+    if (target_wants_help(argc, argv, 1))
         return print_help();
     target_options_default(&options);
     if (target_options_take(&options, argc, argv, &used, &err) != ST_OK) {
@@ -109,6 +113,8 @@ cli_main(int argc, char **argv)
         fprintf(stderr, "distkv cli: unknown flag %s; see distkv cli --help\n", argv[used]);
         return 2;
     }
+    if (used < argc && run_answered_here(slice_str(argv[used])))
+        return run_once(NULL, argc - used, argv + used);
     if (target_open(&t, &options, &err) != ST_OK) {
         fprintf(stderr, "Error: %s\n", err.text);
         return 1;

@@ -23,25 +23,40 @@ struct client {
 };
 
 static int
-connect_to(const char *host, uint16_t port)
+connect_to_one(const struct addrinfo *a)
+{
+    int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
+    int failed;
+
+    if (fd < 0 || connect(fd, a->ai_addr, a->ai_addrlen) == 0)
+        return fd;
+    failed = errno;
+    close(fd);
+    errno = failed;
+    return -1;
+}
+
+static enum status
+connect_to(struct client *c, const char *host, uint16_t port, struct err *err)
 {
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
     struct addrinfo *list = NULL;
     char service[8];
-    int fd = -1;
+    int failed;
 
     snprintf(service, sizeof(service), "%u", port);
-    if (getaddrinfo(host, service, &hints, &list) != 0)
-        return -1;
-    for (struct addrinfo *a = list; a != NULL && fd < 0; a = a->ai_next) {
-        fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
-        if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) != 0) {
-            close(fd);
-            fd = -1;
-        }
-    }
+    failed = getaddrinfo(host, service, &hints, &list);
+    if (failed != 0)
+        return err_raise(err, ST_IO, "%s: %s", c->peer, gai_strerror(failed));
+    for (struct addrinfo *a = list; a != NULL && c->socket < 0; a = a->ai_next)
+        c->socket = connect_to_one(a);
+    failed = errno;
     freeaddrinfo(list);
-    return fd;
+    if (c->socket >= 0)
+        return ST_OK;
+    if (failed == ECONNREFUSED)
+        return err_raise(err, ST_IO, "%s: nobody answers; is the server running?", c->peer);
+    return err_raise_sys(err, ST_IO, failed, "%s", c->peer);
 }
 
 static enum status
@@ -64,7 +79,7 @@ client_open(struct client **out, const char *host, uint16_t port, const char *pa
             struct err *err)
 {
     struct client *c = mem_new(struct client);
-    enum status st = ST_OK;
+    enum status st;
     int yes = 1;
 
     if (c == NULL)
@@ -72,10 +87,9 @@ client_open(struct client **out, const char *host, uint16_t port, const char *pa
     c->out = buf_empty(OUT_BYTES_MAX);
     c->in = buf_empty(IN_BYTES_MAX);
     snprintf(c->peer, sizeof(c->peer), "%s:%u", host, port);
-    c->socket = connect_to(host, port);
-    if (c->socket < 0)
-        st = err_raise(err, ST_IO, "%s: nobody answers; is the server running?", c->peer);
-    else
+    c->socket = -1;
+    st = connect_to(c, host, port, err);
+    if (st == ST_OK)
         (void)setsockopt(c->socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
     if (st == ST_OK && password != NULL)
         st = authenticate(c, password, err);

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@ enum { PAGE_KEYS = 256, PAGE_KEYS_TEXT = 8 };
 
 static const char help[] =
     "usage: distkv export [FLAG]... [--format jsonl|csv] [FILE]\n\n"
-    "Writes every key of database 0 in order, to FILE or to standard output.\n"
+    "Writes every key of database 0 in order, to FILE or to standard output (-).\n"
     "Each page of keys is read at one moment; a key that is written meanwhile may be seen as it\n"
     "was before or after.\n\n";
 
@@ -87,7 +88,7 @@ write_page(struct exporting *ex, struct err *err)
         if (st == ST_OK && record_write(ex->file, ex->format, buf_slice(&ex->page.keys[i]),
                                         buf_slice(&ex->page.values[i]),
                                         item.integer > 0 ? (uint64_t)item.integer : 0) != ST_OK)
-            st = err_raise(err, ST_IO, "the output cannot be written");
+            st = err_raise_sys(err, ST_IO, errno, "the output cannot be written");
     }
     ex->records += ex->page.count;
     return st;
@@ -135,8 +136,9 @@ export_file(struct target *t, const char *path, enum record_format format)
     ex = (struct exporting){ .client = target_client(t), .format = format };
     ex.file = path == NULL ? stdout : fopen(path, "w");
     if (ex.file == NULL) {
-        fprintf(stderr, "distkv export: %s cannot be written\n", path);
-        return 1;
+        st = err_raise_sys(&err, ST_IO, errno, "%s cannot be written", path);
+        fprintf(stderr, "distkv export: %s\n", err.text);
+        return st == ST_OK ? 0 : 1;
     }
     ex.from = buf_empty(LIMIT_KEY_BYTES + 1);
     for (uint32_t i = 0; i < PAGE_KEYS; i++) {
@@ -146,27 +148,30 @@ export_file(struct target *t, const char *path, enum record_format format)
     progress_begin(&ex.progress, stderr, "exported", 0);
     st = export_all(&ex, &err);
     if (fflush(ex.file) != 0 && st == ST_OK)
-        st = err_raise(&err, ST_IO, "the output cannot be written");
+        st = err_raise_sys(&err, ST_IO, errno, "the output cannot be written");
     progress_end(&ex.progress, ex.records);
     for (uint32_t i = 0; i < PAGE_KEYS; i++) {
         buf_release(&ex.page.keys[i]);
         buf_release(&ex.page.values[i]);
     }
     buf_release(&ex.from);
-    if (path != NULL)
-        fclose(ex.file);
+    if (path != NULL && fclose(ex.file) != 0 && st == ST_OK)
+        st = err_raise_sys(&err, ST_IO, errno, "the output cannot be written");
     if (st != ST_OK)
-        fprintf(stderr, "distkv export: %s\n", err.text);
+        fprintf(stderr, "distkv export: %s; %s is not complete\n", err.text,
+                path == NULL ? "the output" : path);
     return st == ST_OK ? 0 : 1;
 }
 
 int
 cli_export_main(int argc, char **argv)
 {
-    struct transfer x = { .name = "export", .help = help, .needs_path = false };
+    struct transfer x = { .name = "export", .help = help, .only_reads = true };
+    const char *path;
     int code;
 
-    if (!transfer_begin(&x, argc, argv, &code))
+    if (!transfer_parse(&x, argc, argv, &code) || !transfer_open(&x, &code))
         return code;
-    return transfer_end(&x, export_file(x.target, x.path, x.format));
+    path = x.path == NULL || strcmp(x.path, "-") == 0 ? NULL : x.path;
+    return transfer_end(&x, export_file(x.target, path, x.format));
 }

@@ -1,4 +1,5 @@
-#include <jansson.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "cli/show.h"
 #include "cli/transfer.h"
 
-enum { BATCH_RECORDS = 512, BATCH_BYTES = 1 << 20 };
+enum { BATCH_RECORDS = 512, BATCH_BYTES = 1 << 20, INTERRUPTED_CODE = 128 + SIGINT };
 
 static const char help[] =
     "usage: distkv import [FLAG]... [--format jsonl|csv] FILE\n\n"
@@ -18,16 +19,39 @@ static const char help[] =
     "  jsonl  one object a line: {\"key\":\"k\",\"value\":\"v\",\"expires_ms\":1767225600000};\n"
     "         bytes that are not UTF-8 as \"key_base64\", \"value_base64\"\n"
     "  csv    key,value[,expires_ms], quoted as in RFC 4180, with a first line \"key,value,...\"\n\n"
-    "The format is taken from the file's name unless it is given.\n\n";
+    "The format is taken from the file's name unless it is given; of standard input it is jsonl.\n"
+    "A fault ends it, and is named with its line; what stands before that line is imported then.\n"
+    "To import a record twice does no harm.\n\n";
 
 struct importing {
     struct client *client;
     struct record_reader *reader;
     struct progress progress;
     uint64_t records;
+    uint64_t lines[BATCH_RECORDS]; /* of the records that wait for their answers */
     uint32_t pending;
     size_t pending_bytes;
 };
+
+/* Ctrl-C: no record more, and a read that waits for one fails.  A second one ends the program as
+ * it always does. */
+static volatile sig_atomic_t interrupted;
+
+static void
+on_interrupt(int signal)
+{
+    (void)signal;
+    interrupted = 1;
+}
+
+static void
+heed_interrupt(void)
+{
+    struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+}
 
 static enum status
 send_record(struct importing *im, const struct record *r)
@@ -38,7 +62,7 @@ send_record(struct importing *im, const struct record *r)
 
     snprintf(expiry, sizeof(expiry), "%llu", (unsigned long long)r->expires_ms);
     words[4] = slice_str(expiry);
-    im->pending++;
+    im->lines[im->pending++] = record_reader_line(im->reader);
     im->pending_bytes += r->key.size + r->value.size;
     return client_command(im->client, words, r->expires_ms == 0 ? 3 : 5);
 }
@@ -49,31 +73,40 @@ await_batch(struct importing *im, struct err *err)
 {
     struct buf text = buf_empty(ERR_TEXT_MAX);
     struct resp_item item;
+    struct err ignored;
     enum status st = client_flush(im->client, err);
+    enum status refused = ST_OK;
 
-    for (; im->pending > 0 && st == ST_OK; im->pending--) {
-        st = client_reply(im->client, &item, &text, err);
-        if (st == ST_OK && item.type == RESP_FAILURE) {
-            st = err_raise(err, ST_INVALID, "record %llu was refused: %.*s",
-                           (unsigned long long)im->records + 1, (int)text.size,
-                           (const char *)text.data);
-        } else if (st == ST_OK) {
+    for (uint32_t i = 0; i < im->pending && st == ST_OK; i++) {
+        st = client_reply(im->client, &item, &text, refused == ST_OK ? err : &ignored);
+        if (st == ST_OK && item.type != RESP_FAILURE)
             im->records++;
-        }
+        if (st != ST_OK || item.type != RESP_FAILURE || refused != ST_OK)
+            continue;
+        /* The answers behind it still come. */
+        refused =
+            err_raise(err, ST_INVALID, "line %llu was refused: %.*s",
+                      (unsigned long long)im->lines[i], (int)text.size, (const char *)text.data);
     }
+    if (st == ST_OK)
+        st = refused;
+    im->pending = 0;
     im->pending_bytes = 0;
     buf_release(&text);
     return st;
 }
 
+/* Whatever ends it, what stands before that place is in. */
 static enum status
 import_all(struct importing *im, struct err *err)
 {
+    struct err batch_err;
     struct record r;
-    enum status st;
+    enum status st = ST_OK;
+    enum status batch;
 
     record_init(&r);
-    while ((st = record_read(im->reader, &r, err)) == ST_OK) {
+    while (interrupted == 0 && (st = record_read(im->reader, &r, err)) == ST_OK) {
         if (send_record(im, &r) != ST_OK)
             st = err_raise(err, ST_NO_MEMORY, "out of memory");
         if (st == ST_OK && (im->pending >= BATCH_RECORDS || im->pending_bytes >= BATCH_BYTES))
@@ -83,48 +116,85 @@ import_all(struct importing *im, struct err *err)
         progress_update(&im->progress, record_reader_offset(im->reader), im->records);
     }
     record_release(&r);
-    if (st != ST_NOT_FOUND)
+    if (interrupted != 0 && st == ST_IO)
+        st = ST_OK;
+    if (st != ST_OK && st != ST_NOT_FOUND && st != ST_INVALID)
         return st;
-    return await_batch(im, err);
+    batch = await_batch(im, &batch_err);
+    if (batch == ST_OK)
+        return st == ST_INVALID ? st : ST_OK;
+    *err = batch_err; /* it stands before the other fault, if there is one */
+    return batch;
+}
+
+static enum status
+open_input(const char *path, FILE **file, uint64_t *size, struct err *err)
+{
+    struct stat info = { 0 };
+
+    *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    if (*file == NULL || fstat(fileno(*file), &info) != 0)
+        return err_raise_sys(err, ST_IO, errno, "%s cannot be read", path);
+    if (S_ISDIR(info.st_mode)) {
+        fclose(*file);
+        return err_raise(err, ST_INVALID, "%s is a folder", path);
+    }
+    *size = S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
+    return ST_OK;
 }
 
 static int
-import_file(struct target *t, const char *path, enum record_format format)
+tell(const char *path, enum status st, const struct err *err)
 {
-    struct importing im = { .client = target_client(t) };
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
-    struct err err = { 0 };
-    struct stat info;
-    enum status st;
-
-    if (file == NULL || fstat(fileno(file), &info) != 0) {
-        fprintf(stderr, "distkv import: %s cannot be read\n", path);
+    if (st != ST_OK) {
+        fprintf(stderr, "distkv import: %s: %s\n", path, err->text);
         return 1;
     }
-    st = record_reader_create(&im.reader, file, format);
+    if (interrupted == 0)
+        return 0;
+    fprintf(stderr, "distkv import: interrupted; what was imported stays, and may be imported "
+                    "again\n");
+    return INTERRUPTED_CODE;
+}
+
+static int
+import_file(struct target *t, FILE *file, const char *path, uint64_t size,
+            enum record_format format)
+{
+    struct importing im = { .client = target_client(t) };
+    struct err err = { 0 };
+    enum status st = record_reader_create(&im.reader, file, format);
+
     if (st != ST_OK) {
         fprintf(stderr, "distkv import: out of memory\n");
         return 1;
     }
-    progress_begin(&im.progress, stderr, "imported",
-                   S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0);
+    heed_interrupt();
+    progress_begin(&im.progress, stderr, "imported", size);
     st = import_all(&im, &err);
     progress_end(&im.progress, im.records);
     record_reader_destroy(im.reader);
-    if (file != stdin)
-        fclose(file);
-    if (st != ST_OK)
-        fprintf(stderr, "distkv import: %s: %s\n", path, err.text);
-    return st == ST_OK ? 0 : 1;
+    return tell(path, st, &err);
 }
 
 int
 cli_import_main(int argc, char **argv)
 {
     struct transfer x = { .name = "import", .help = help, .needs_path = true };
+    struct err err = { 0 };
+    uint64_t size = 0;
+    FILE *file = NULL;
     int code;
 
-    if (!transfer_begin(&x, argc, argv, &code))
+    if (!transfer_parse(&x, argc, argv, &code))
         return code;
-    return transfer_end(&x, import_file(x.target, x.path, x.format));
+    if (open_input(x.path, &file, &size, &err) != ST_OK) {
+        fprintf(stderr, "distkv import: %s\n", err.text);
+        return 1;
+    }
+    if (transfer_open(&x, &code))
+        code = transfer_end(&x, import_file(x.target, file, x.path, size, x.format));
+    if (file != stdin)
+        fclose(file);
+    return code;
 }

@@ -15,6 +15,7 @@ version_main(int argc, char **argv)
 }
 
 static int help_main(int argc, char **argv);
+static int help_of(const char *name);
 
 static const struct command {
     const char *name;
@@ -36,13 +37,34 @@ enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 static int
 help_main(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
+    if (argc > 0 && strcmp(argv[0], "help") != 0 && strcmp(argv[0], "version") != 0)
+        return help_of(argv[0]);
     printf("usage: distkv [COMMAND] [ARGUMENT]...\n\n");
     for (int i = 0; i < COMMAND_COUNT; i++)
         printf("  %-8s %s\n", commands[i].name, commands[i].help);
     printf("\n`distkv COMMAND --help` says more about each.\n");
     return 0;
+}
+
+static int
+unknown(const char *name)
+{
+    fprintf(stderr, "distkv: unknown command \"%s\"; distkv help lists them\n", name);
+    return 2;
+}
+
+/* `distkv help cli` is `distkv cli --help`. */
+static int
+help_of(const char *name)
+{
+    char flag[] = "--help";
+    char *words[] = { flag, NULL };
+
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(name, commands[i].name) == 0)
+            return commands[i].main(1, words);
+    }
+    return unknown(name);
 }
 
 int
@@ -59,6 +81,5 @@ main(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].main(argc - 2, argv + 2);
     }
-    fprintf(stderr, "distkv: unknown command \"%s\"; distkv help lists them\n", argv[1]);
-    return 2;
+    return unknown(argv[1]);
 }

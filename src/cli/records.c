@@ -1,5 +1,6 @@
 #include "cli/records.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -16,9 +17,10 @@ struct record_reader {
     enum record_format format;
     char *line; /* getline's */
     size_t room;
-    uint64_t line_number;
+    uint64_t line_number; /* of the line that is being read */
+    uint64_t record_line; /* where the last record begins */
     uint64_t offset;
-    bool header_read;
+    bool begun;
 };
 
 void
@@ -80,11 +82,45 @@ record_reader_offset(const struct record_reader *r)
     return r->offset;
 }
 
+uint64_t
+record_reader_line(const struct record_reader *r)
+{
+    return r->record_line;
+}
+
 static enum status
 bad_line(const struct record_reader *r, struct err *err, const char *why)
 {
-    return err_raise(err, ST_INVALID, "line %llu: %s", (unsigned long long)r->line_number, why);
+    return err_raise(err, ST_INVALID, "line %llu: %s", (unsigned long long)r->record_line, why);
 }
+
+/* The end, if that is what it is. */
+static enum status
+at_end(const struct record_reader *r, struct err *err)
+{
+    if (ferror(r->file))
+        return err_raise_sys(err, ST_IO, errno, "it cannot be read any further");
+    return ST_NOT_FOUND;
+}
+
+/* Spreadsheets on Windows put it in front of UTF-8. */
+static void
+skip_byte_order_mark(struct record_reader *r)
+{
+    static const uint8_t mark[] = { 0xef, 0xbb, 0xbf };
+    uint8_t bytes[sizeof(mark)];
+    size_t size = fread(bytes, 1, sizeof(bytes), r->file);
+
+    if (size == sizeof(mark) && memcmp(bytes, mark, sizeof(mark)) == 0) {
+        r->offset = sizeof(mark);
+        return;
+    }
+    while (size > 0) /* what was just read can be given back, in every C library that we know */
+        ungetc(bytes[--size], r->file);
+}
+
+_Static_assert(LIMIT_KEY_BYTES == 65536 && LIMIT_VALUE_BYTES == 16777216, "the text names them");
+static const char too_long[] = "a key may have 65536 bytes, a value 16777216";
 
 /* ------------------------------------------------------------------ JSON lines */
 
@@ -99,7 +135,21 @@ take_text(const json_t *object, const char *name, const char *name64, struct buf
         return buf_append(out, slice_of(json_string_value(plain), json_string_length(plain)));
     if (json_is_string(coded))
         return base64_decode(slice_of(json_string_value(coded), json_string_length(coded)), out);
-    return ST_INVALID;
+    return ST_NOT_FOUND;
+}
+
+static enum status
+bad_text(const struct record_reader *r, struct err *err, enum status st, const char *name)
+{
+    char why[ERR_TEXT_MAX / 2];
+
+    if (st == ST_NOT_FOUND)
+        snprintf(why, sizeof(why), "\"%s\", or \"%s_base64\", is missing, or no text", name, name);
+    else if (st == ST_INVALID)
+        snprintf(why, sizeof(why), "\"%s_base64\" is not base64", name);
+    else
+        snprintf(why, sizeof(why), "the %s is too long: %s", name, too_long);
+    return bad_line(r, err, why);
 }
 
 static enum status
@@ -108,7 +158,7 @@ parse_json(const struct record_reader *r, struct slice line, struct record *out,
     json_error_t fault;
     json_t *object = json_loadb((const char *)line.data, line.size, JSON_ALLOW_NUL, &fault);
     const json_t *expires;
-    enum status st = ST_OK;
+    enum status st, st_value;
 
     if (!json_is_object(object)) {
         st = bad_line(r, err, object == NULL ? fault.text : "not an object");
@@ -117,10 +167,12 @@ parse_json(const struct record_reader *r, struct slice line, struct record *out,
     }
     expires = json_object_get(object, "expires_ms");
     out->expires_ms = 0;
-    if (take_text(object, "key", "key_base64", &out->key) != ST_OK)
-        st = bad_line(r, err, "\"key\" or \"key_base64\" is missing, too long, or not text");
-    else if (take_text(object, "value", "value_base64", &out->value) != ST_OK)
-        st = bad_line(r, err, "\"value\" or \"value_base64\" is missing, too long, or not text");
+    st = take_text(object, "key", "key_base64", &out->key);
+    st_value = take_text(object, "value", "value_base64", &out->value);
+    if (st != ST_OK)
+        st = bad_text(r, err, st, "key");
+    else if (st_value != ST_OK)
+        st = bad_text(r, err, st_value, "value");
     else if (expires != NULL && (!json_is_integer(expires) || json_integer_value(expires) < 0))
         st = bad_line(r, err, "\"expires_ms\" is not a time in Unix milliseconds");
     else if (expires != NULL)
@@ -145,7 +197,7 @@ next_char(struct record_reader *r)
     return c;
 }
 
-enum csv_end { CSV_FIELD, CSV_LINE, CSV_FILE, CSV_FAULT };
+enum csv_end { CSV_FIELD, CSV_LINE, CSV_FILE, CSV_FAULT, CSV_TOO_LONG };
 
 static enum csv_end
 end_of(int c, struct record_reader *r)
@@ -174,7 +226,7 @@ read_quoted(struct record_reader *r, struct buf *out)
                 return end_of(c, r);
         }
         if (buf_append(out, slice_of(&byte, 1)) != ST_OK)
-            return CSV_FAULT;
+            return CSV_TOO_LONG;
     }
 }
 
@@ -190,7 +242,7 @@ read_field(struct record_reader *r, struct buf *out)
         uint8_t byte = (uint8_t)c;
 
         if (buf_append(out, slice_of(&byte, 1)) != ST_OK)
-            return CSV_FAULT;
+            return CSV_TOO_LONG;
         c = next_char(r);
     }
     return end_of(c, r);
@@ -208,31 +260,64 @@ parse_expiry(struct record_reader *r, struct buf *text, uint64_t *out, struct er
     if (text->size < sizeof(copy)) {
         memcpy(copy, text->data, text->size);
         *out = strtoull(copy, &end, 10);
-        if (*end == '\0')
+        if (*end == '\0' && copy[0] >= '0' && copy[0] <= '9')
             return ST_OK;
     }
     return bad_line(r, err, "the third column is not a time in Unix milliseconds");
 }
 
 static enum status
+bad_csv(const struct record_reader *r, struct err *err, enum csv_end end)
+{
+    if (ferror(r->file))
+        return at_end(r, err);
+    if (end == CSV_TOO_LONG)
+        return bad_line(r, err, too_long);
+    if (end == CSV_LINE || end == CSV_FILE)
+        return bad_line(r, err, "a key alone: a record has a key and a value");
+    return bad_line(r, err,
+                    end == CSV_FIELD ? "more than three columns"
+                                     : "quotes that do not close, or close too early");
+}
+
+static enum status
 read_csv(struct record_reader *r, struct record *out, struct err *err)
 {
     struct buf expiry = buf_empty(64);
-    enum csv_end end = read_field(r, &out->key);
-    enum status st = ST_OK;
+    enum csv_end end;
+    enum status st;
 
+    do {
+        r->record_line = r->line_number;
+        end = read_field(r, &out->key);
+    } while (end == CSV_LINE && out->key.size == 0); /* nothing in the line */
     if (end == CSV_FILE && out->key.size == 0)
-        return ST_NOT_FOUND;
+        return at_end(r, err);
     if (end != CSV_FIELD)
-        return bad_line(r, err, "a record has a key and a value, and quotes that close");
+        return bad_csv(r, err, end);
     end = read_field(r, &out->value);
     if (end == CSV_FIELD)
         end = read_field(r, &expiry);
     if (end != CSV_LINE && end != CSV_FILE)
-        st = bad_line(r, err, "more than three columns, or quotes that do not close");
+        st = bad_csv(r, err, end);
     else
         st = parse_expiry(r, &expiry, &out->expires_ms, err);
     buf_release(&expiry);
+    return st;
+}
+
+/* The first line of CSV names the columns, or is a record already. */
+static enum status
+read_first_csv(struct record_reader *r, struct record *out, struct err *err)
+{
+    enum status st = read_csv(r, out, err);
+
+    if (st != ST_OK && st != ST_INVALID)
+        return st;
+    if (slice_equal_nocase(buf_slice(&out->key), "key"))
+        return read_csv(r, out, err); /* also when its third column was no time, but a name */
+    if (slice_equal_nocase(buf_slice(&out->key), "value"))
+        return bad_line(r, err, "the columns are key, value and expires_ms, in this order");
     return st;
 }
 
@@ -246,8 +331,8 @@ read_json(struct record_reader *r, struct record *out, struct err *err)
     do {
         size = getline(&r->line, &r->room, r->file);
         if (size < 0)
-            return ST_NOT_FOUND;
-        r->line_number++;
+            return at_end(r, err);
+        r->record_line++;
         r->offset += (uint64_t)size;
         if (size > LINE_BYTES_MAX)
             return bad_line(r, err, "longer than a record can be");
@@ -257,23 +342,35 @@ read_json(struct record_reader *r, struct record *out, struct err *err)
     return parse_json(r, slice_of(r->line, (size_t)size), out, err);
 }
 
+/* An array may be one line of any length: it is refused before it is read. */
+static enum status
+refuse_array(struct record_reader *r, struct err *err)
+{
+    int c = getc(r->file);
+
+    ungetc(c, r->file);
+    if (c != '[')
+        return ST_OK;
+    r->record_line = 1;
+    return bad_line(r, err, "an array begins here; what is read is one object a line");
+}
+
 enum status
 record_read(struct record_reader *r, struct record *out, struct err *err)
 {
-    enum status st;
+    bool first = !r->begun;
+    enum status st = ST_OK;
 
-    if (r->format == RECORD_JSONL)
-        return read_json(r, out, err);
-    if (!r->header_read) {
-        r->header_read = true;
+    r->begun = true;
+    if (first) {
         r->line_number = 1;
-        st = read_csv(r, out, err);
-        if (st == ST_INVALID && slice_equal_nocase(buf_slice(&out->key), "key"))
-            st = ST_OK; /* its third column is a name */
-        if (st != ST_OK || !slice_equal_nocase(buf_slice(&out->key), "key"))
-            return st;
+        skip_byte_order_mark(r);
     }
-    return read_csv(r, out, err);
+    if (r->format == RECORD_CSV)
+        return first ? read_first_csv(r, out, err) : read_csv(r, out, err);
+    if (first)
+        st = refuse_array(r, err);
+    return st == ST_OK ? read_json(r, out, err) : st;
 }
 
 /* ------------------------------------------------------------------ writing */

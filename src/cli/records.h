@@ -34,7 +34,9 @@ MUST_USE enum status record_reader_create(struct record_reader **out, FILE *file
 void record_reader_destroy(struct record_reader *r);
 uint64_t record_reader_offset(const struct record_reader *r); /* bytes read so far */
 
-/* ST_NOT_FOUND: the end.  ST_INVALID: the text names line and fault. */
+uint64_t record_reader_line(const struct record_reader *r); /* where the last record begins */
+
+/* ST_NOT_FOUND: the end.  ST_INVALID: the text names line and fault.  ST_IO. */
 MUST_USE enum status record_read(struct record_reader *r, struct record *out, struct err *err);
 
 /* One line; the CSV header is written by record_write_header(). */

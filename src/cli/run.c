@@ -1,14 +1,11 @@
 #include "cli/run.h"
 
-#include <pthread.h>
 #include <unistd.h>
 
 #include "base/limits.h"
 
-#include "cli/show.h"
+#include "cli/compact.h"
 #include "cli/stats_box.h"
-
-enum { WATCH_INTERVAL_US = 200000, SECONDS_DIGITS = 6 };
 
 /* ------------------------------------------------------------------ the answer, as it is */
 
@@ -36,6 +33,8 @@ print_item(const struct resp_item *item, FILE *out)
         fputs("(nil)\n", out);
     else if (item->type == RESP_INTEGER || item->type == RESP_BOOL)
         fprintf(out, "%lld\n", (long long)item->integer);
+    else if (item->text.size > 0 && item->text.data[item->text.size - 1] == '\n')
+        print_bytes(slice_of(item->text.data, item->text.size - 1), out); /* INFO and its like */
     else
         print_bytes(item->text, out);
 }
@@ -54,6 +53,16 @@ broken(const struct err *err, FILE *err_out)
     return RUN_BROKEN;
 }
 
+static enum run_outcome
+refused(struct slice text, FILE *err_out)
+{
+    bool login = text.size >= 6 && memcmp(text.data, "NOAUTH", 6) == 0;
+
+    fprintf(err_out, "Error: %.*s%s\n", (int)text.size, (const char *)text.data,
+            login ? " Say AUTH password, or give it by --password-file or DISTKV_PASSWORD." : "");
+    return RUN_FAILED;
+}
+
 /* One item a line; nested arrays are indented, empty ones named. */
 static enum run_outcome
 print_reply(struct client *c, FILE *out, FILE *err_out)
@@ -67,8 +76,7 @@ print_reply(struct client *c, FILE *out, FILE *err_out)
         if (client_item(c, &item, &last, &err) != ST_OK)
             return broken(&err, err_out);
         if (item.type == RESP_FAILURE) {
-            fprintf(err_out, "Error: %.*s\n", (int)item.text.size, (const char *)item.text.data);
-            outcome = RUN_FAILED;
+            outcome = refused(item.text, err_out);
         } else if (is_aggregate(&item)) {
             if (item.count == 0)
                 fprintf(out, "%*s(empty)\n", (int)(2 * item.depth), "");
@@ -134,8 +142,7 @@ ask(struct target *t, const struct slice *words, size_t count, struct resp_item 
         return broken(&err, err_out);
     if (item->type != RESP_FAILURE)
         return RUN_OK;
-    fprintf(err_out, "Error: %.*s\n", (int)text->size, (const char *)text->data);
-    return RUN_FAILED;
+    return refused(buf_slice(text), err_out);
 }
 
 static enum run_outcome
@@ -210,83 +217,6 @@ run_stats(struct target *t, const struct words *w, FILE *out, FILE *err_out)
     return outcome;
 }
 
-/* ------------------------------------------------------------------ COMPACT with progress */
-
-struct watch {
-    _Atomic bool over;
-    FILE *out;
-};
-
-/* On a terminal: that it goes on, and for how long already. */
-static void *
-watch_compaction(void *ctx)
-{
-    struct watch *watch = ctx;
-    double begun = show_clock();
-
-    while (!watch->over) {
-        fprintf(watch->out, "\r\033[K  merging, %.1f s", show_clock() - begun);
-        fflush(watch->out);
-        usleep(WATCH_INTERVAL_US);
-    }
-    fputs("\r\033[K", watch->out);
-    return NULL;
-}
-
-/* The reply is a flat list of names and figures, or of figures alone. */
-static enum run_outcome
-print_compaction(struct client *c, FILE *out, FILE *err_out)
-{
-    static const char *const labels[] = { "tables in", "keys removed", "bytes reclaimed",
-                                          "seconds" };
-    enum run_outcome outcome = RUN_OK;
-    struct resp_item item;
-    struct err err;
-    bool last = false;
-    size_t figure = 0;
-
-    while (!last) {
-        if (client_item(c, &item, &last, &err) != ST_OK)
-            return broken(&err, err_out);
-        if (item.type == RESP_FAILURE) {
-            fprintf(err_out, "Error: %.*s\n", (int)item.text.size, (const char *)item.text.data);
-            outcome = RUN_FAILED;
-        } else if (item.type == RESP_INTEGER && figure < 4) {
-            fprintf(out, "  %s: %lld\n", labels[figure++], (long long)item.integer);
-        } else if (figure == 3 && item.text.size > 0 && item.text.data[0] <= '9') {
-            fprintf(out, "  %s: %.*s\n", labels[figure++],
-                    (int)(item.text.size < SECONDS_DIGITS ? item.text.size : SECONDS_DIGITS),
-                    (const char *)item.text.data);
-        }
-    }
-    if (outcome == RUN_OK)
-        fputs("Compaction complete\n", out);
-    return outcome;
-}
-
-static enum run_outcome
-run_compact(struct target *t, const struct words *w, FILE *out, FILE *err_out)
-{
-    struct watch watch = { .out = out };
-    bool watched = false;
-    pthread_t thread;
-    enum run_outcome outcome;
-
-    fputs("Compaction started\n", out);
-    fflush(out);
-    outcome = send_words(t, w->word, w->count, err_out);
-    if (outcome != RUN_OK)
-        return outcome;
-    if (isatty(fileno(out)) != 0)
-        watched = pthread_create(&thread, NULL, watch_compaction, &watch) == 0;
-    outcome = print_compaction(target_client(t), out, err_out);
-    if (watched) {
-        watch.over = true;
-        pthread_join(thread, NULL);
-    }
-    return outcome;
-}
-
 /* ------------------------------------------------------------------ the rest */
 
 static enum run_outcome
@@ -317,21 +247,62 @@ run_help(struct target *t, const struct words *w, FILE *out, FILE *err_out)
     return RUN_OK;
 }
 
+/* As in Redis, the end of the connection is the reply. */
+static enum run_outcome
+run_shutdown(struct target *t, const struct words *w, FILE *out, FILE *err_out)
+{
+    struct buf text = buf_empty(ERR_TEXT_MAX);
+    struct resp_item item;
+    struct err err = { 0 };
+    enum run_outcome outcome = send_words(t, w->word, w->count, err_out);
+    enum status st;
+
+    if (outcome != RUN_OK)
+        return outcome;
+    st = client_reply(target_client(t), &item, &text, &err);
+    if (st == ST_CLOSED) {
+        fputs("The server is shutting down\n", out);
+        outcome = RUN_CLOSED;
+    } else if (st != ST_OK) {
+        outcome = broken(&err, err_out);
+    } else if (item.type == RESP_FAILURE) {
+        outcome = refused(buf_slice(&text), err_out);
+    }
+    buf_release(&text);
+    return outcome;
+}
+
 static const struct form {
     const char *verb;
     enum run_outcome (*run)(struct target *t, const struct words *w, FILE *out, FILE *err_out);
 } forms[] = {
     { "put", run_put },     { "get", run_get },         { "delete", run_delete },
-    { "stats", run_stats }, { "compact", run_compact }, { "quit", run_quit },
-    { "exit", run_quit },   { "help", run_help },
+    { "stats", run_stats }, { "compact", compact_run }, { "quit", run_quit },
+    { "exit", run_quit },   { "help", run_help },       { "shutdown", run_shutdown },
 };
+
+static const struct form *
+form_of(struct slice verb)
+{
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        if (slice_equal_nocase(verb, forms[i].verb))
+            return &forms[i];
+    }
+    return NULL;
+}
+
+bool
+run_answered_here(struct slice verb)
+{
+    const struct form *form = form_of(verb);
+
+    return form != NULL && (form->run == run_help || form->run == run_quit);
+}
 
 enum run_outcome
 run_command(struct target *t, const struct words *w, FILE *out, FILE *err_out)
 {
-    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-        if (slice_equal_nocase(w->word[0], forms[i].verb))
-            return forms[i].run(t, w, out, err_out);
-    }
-    return pass_on(t, w, out, err_out);
+    const struct form *form = form_of(w->word[0]);
+
+    return form != NULL ? form->run(t, w, out, err_out) : pass_on(t, w, out, err_out);
 }

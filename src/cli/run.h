@@ -21,10 +21,20 @@ enum run_outcome {
     RUN_FAILED, /* the answer is an error, or "not found": exit code 1 */
     RUN_QUIT,   /* the person wants to leave */
     RUN_BROKEN, /* the connection is gone: exit code 1 */
+    RUN_CLOSED, /* it is gone because that was asked for: exit code 0 */
 };
 
 /* Answers go to `out`, errors to `err_out`. */
 enum run_outcome run_command(struct target *t, const struct words *w, FILE *out, FILE *err_out);
+
+static inline int
+run_exit_code(enum run_outcome outcome)
+{
+    return outcome == RUN_FAILED || outcome == RUN_BROKEN ? 1 : 0;
+}
+
+/* HELP and QUIT are answered here, and need nobody at the other end: `t` may be NULL. */
+bool run_answered_here(struct slice verb);
 
 /* What there is, for help, completion and hints: "SET", "key value [NX | XX] ...".  NULL at the
  * end of the list. */

@@ -54,21 +54,21 @@ progress_begin(struct progress *p, FILE *out, const char *what, uint64_t total)
                             .what = what,
                             .total = total,
                             .begun = show_clock() };
+    p->shown = p->begun;
 }
 
-static void
-draw_bar(const struct progress *p, uint64_t done)
+void
+show_bar(FILE *out, uint64_t done, uint64_t total)
 {
     char bar[BAR_WIDTH + 1];
-    size_t filled;
+    double part = total == 0 ? 0 : (double)done / (double)total;
 
-    if (p->total == 0)
-        return;
-    filled = done >= p->total ? BAR_WIDTH : (size_t)((double)done / (double)p->total * BAR_WIDTH);
+    if (part > 1)
+        part = 1;
     memset(bar, '.', BAR_WIDTH);
-    memset(bar, '#', filled);
+    memset(bar, '#', (size_t)(part * BAR_WIDTH));
     bar[BAR_WIDTH] = '\0';
-    fprintf(p->out, "[%s] %3.0f %%  ", bar, 100.0 * (double)done / (double)p->total);
+    fprintf(out, "[%s] %3.0f %%  ", bar, 100 * part);
 }
 
 void
@@ -83,7 +83,8 @@ progress_update(struct progress *p, uint64_t done, uint64_t records)
     p->shown = now;
     if (p->terminal)
         fprintf(p->out, "\r\033[K");
-    draw_bar(p, done);
+    if (p->total > 0)
+        show_bar(p->out, done, p->total);
     fprintf(p->out, "%s %s, %s/s", show_count(records, count), p->what,
             show_count(spent > 0 ? (uint64_t)((double)records / spent) : 0, rate));
     if (p->total > 0 && done > 0 && done < p->total)

@@ -16,6 +16,9 @@ const char *show_bytes(uint64_t bytes, char out[SHOW_MAX]);
 /* "1,234,567" */
 const char *show_count(uint64_t count, char out[SHOW_MAX]);
 
+/* "[####......]  40 %  " */
+void show_bar(FILE *out, uint64_t done, uint64_t total);
+
 /* A bar that is redrawn in place on a terminal; on a pipe, a plain line now and then. */
 struct progress {
     FILE *out;

@@ -81,7 +81,7 @@ levels_row(FILE *out, const json_t *stats)
     for (size_t i = 0; i < json_array_size(levels) && at < sizeof(text); i++)
         at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%lld", i == 0 ? "" : " / ",
                                (long long)json_integer_value(json_array_get(levels, i)));
-    row(out, "Tables per level (L0 first)", text);
+    row(out, "Tables per level, L0 first", text);
 }
 
 static void

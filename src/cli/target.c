@@ -88,6 +88,16 @@ is_ours(const char *flag)
            strcmp(flag, "--password-file") == 0 || strcmp(flag, "--data-dir") == 0;
 }
 
+bool
+target_wants_help(int argc, char **argv, int most)
+{
+    for (int i = 0; i < argc && i < most; i++) {
+        if (strcmp(argv[i], "--help") == 0)
+            return true;
+    }
+    return argc == 1 && strcmp(argv[0], "-h") == 0;
+}
+
 enum status
 target_options_take(struct target_options *o, int argc, char **argv, int *used, struct err *err)
 {
@@ -215,6 +225,14 @@ target_open(struct target **out, const struct target_options *options, struct er
     }
     *out = t;
     return ST_OK;
+}
+
+enum status
+target_reconnect(struct target *t, struct err *err)
+{
+    client_close(t->client);
+    t->client = NULL;
+    return target_connect(t, &t->client, err);
 }
 
 struct client *

@@ -21,6 +21,8 @@ struct target_options {
  * --data-dir DIR) from the front of argv: `*used` words.  ST_INVALID. */
 MUST_USE enum status target_options_take(struct target_options *o, int argc, char **argv, int *used,
                                          struct err *err);
+/* --help among the first `most` words, or -h where no host can follow it. */
+bool target_wants_help(int argc, char **argv, int most);
 void target_options_default(struct target_options *o);
 extern const char target_options_help[];
 
@@ -28,7 +30,11 @@ struct target;
 
 MUST_USE enum status target_open(struct target **out, const struct target_options *options,
                                  struct err *err);
-struct client *target_client(struct target *t);
+struct client *target_client(struct target *t); /* NULL after a target_reconnect() that failed */
+
+/* The connection is broken: a new one in its place, which knows nothing of the old one's database,
+ * name or MULTI. */
+MUST_USE enum status target_reconnect(struct target *t, struct err *err);
 
 /* One more connection to the same node. */
 MUST_USE enum status target_connect(struct target *t, struct client **out, struct err *err);

@@ -11,15 +11,17 @@ struct transfer {
     const char *name; /* "import" */
     const char *help; /* its own part of the help text */
     bool needs_path;
-    const char *path;        /* NULL: none was given */
-    const char *format_name; /* as given; NULL: the path's end says it */
+    bool only_reads;  /* a data directory that is not there is not created */
+    const char *path; /* NULL: none was given */
     enum record_format format;
+    struct target_options options;
     struct target *target;
 };
 
-/* Take the arguments and reach the node.  True: go on.  False: `*code` is the exit code, and the
+/* Take the arguments; then reach the node.  True: go on.  False: `*code` is the exit code, and the
  * reason, or the help, was printed. */
-bool transfer_begin(struct transfer *x, int argc, char **argv, int *code);
+bool transfer_parse(struct transfer *x, int argc, char **argv, int *code);
+bool transfer_open(struct transfer *x, int *code);
 
 /* Let go of the node; `code` is what the transfer came to. */
 int transfer_end(struct transfer *x, int code);

@@ -34,6 +34,7 @@ struct compacting {
     uint64_t entries_out;
     uint64_t entries_total;
     uint64_t bytes_out;
+    bool whole; /* somebody waits for it, and may ask how far it is */
 };
 
 /* ------------------------------------------------------------------ inputs */
@@ -161,6 +162,8 @@ show_progress(const struct compacting *c)
 {
     uint64_t permille = c->entries_total == 0 ? 0 : c->entries_in * 1000 / c->entries_total;
 
+    if (!c->whole)
+        return;
     atomic_store_explicit(&c->tree->compact_permille, permille < 1000 ? (uint32_t)permille : 1000,
                           memory_order_relaxed);
 }
@@ -347,7 +350,7 @@ lsm_compact(struct lsm *t, struct err *err)
 static enum status
 compact_whole(struct lsm *t, struct lsm_compact_report *report, struct err *err)
 {
-    struct compacting c = { .tree = t };
+    struct compacting c = { .tree = t, .whole = true };
     struct view *v = lsm__view_take(t, &c.generation);
     struct compaction plan;
     enum status st;

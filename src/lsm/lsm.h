@@ -216,7 +216,7 @@ struct lsm_compact_report {
 MUST_USE enum status lsm_compact_all(struct lsm *t, struct lsm_compact_report *report,
                                      struct err *err);
 
-/* 0..1000 of the running compaction, for progress displays; 0 when none runs. */
+/* 0..1000 of a running lsm_compact_all(), for progress displays; 0 when none runs. */
 uint32_t lsm_compact_permille(const struct lsm *t);
 
 /* Make running jobs of this tree return ST_CLOSED soon. */

@@ -557,6 +557,12 @@ is_numeric(const char *address)
     return inet_pton(strchr(plain, ':') == NULL ? AF_INET : AF_INET6, plain, &ignored) == 1;
 }
 
+bool
+config_needs_password(const struct config *c)
+{
+    return !is_loopback(c->bind) && c->insecure == 0;
+}
+
 enum status
 config_check(const struct config *c, struct err *err)
 {
@@ -565,8 +571,9 @@ config_check(const struct config *c, struct err *err)
     if (c->bind == NULL)
         return err_raise(err, ST_INVALID, "bind: is empty");
     if (!is_numeric(c->bind))
-        return err_raise(err, ST_INVALID, "bind: \"%s\" is not a numeric address", c->bind);
-    if (!is_loopback(c->bind) && c->password == NULL && c->insecure == 0) {
+        return err_raise(err, ST_INVALID,
+                         "bind: \"%s\" is not a numeric address, like 127.0.0.1 or ::1", c->bind);
+    if (config_needs_password(c) && c->password == NULL) {
         return err_raise(err, ST_INVALID,
                          "bind: %s is beyond loopback, which needs a password (password, "
                          "password-file, DISTKV_PASSWORD), or --insecure",
@@ -616,6 +623,20 @@ config_each(const struct config *c, void (*fn)(void *ctx, const char *name, cons
 
     for (int i = 0; i < SETTING_COUNT; i++)
         fn(ctx, settings[i].name, value_text(c, &settings[i], text));
+}
+
+void
+config_each_fixed_difference(const struct config *a, const struct config *b,
+                             void (*fn)(void *ctx, const char *name), void *ctx)
+{
+    char text_a[VALUE_TEXT_MAX], text_b[VALUE_TEXT_MAX];
+
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        const struct setting *s = &settings[i];
+
+        if (!s->changeable && strcmp(value_text(a, s, text_a), value_text(b, s, text_b)) != 0)
+            fn(ctx, s->name);
+    }
 }
 
 enum status

@@ -78,8 +78,15 @@ MUST_USE enum status config_changeable(struct slice name);
 void config_each(const struct config *c, void (*fn)(void *ctx, const char *name, const char *value),
                  void *ctx);
 
+/* The name of each setting that is not the same in both, and may not change while the server runs. */
+void config_each_fixed_difference(const struct config *a, const struct config *b,
+                                  void (*fn)(void *ctx, const char *name), void *ctx);
+
 /* The help text of all settings, for `distkv server --help`. */
 MUST_USE enum status config_help(struct buf *out);
+
+/* It listens beyond loopback, and nobody said --insecure. */
+bool config_needs_password(const struct config *c);
 
 /* Settings that contradict one another, or an address that needs a password.  ST_INVALID. */
 MUST_USE enum status config_check(const struct config *c, struct err *err);

@@ -69,8 +69,10 @@ api_is_drained(void *ctx)
 static void
 begin_stop(struct server *s, const char *cause)
 {
-    if (s->stopping)
+    if (s->stopping) {
+        api_drain_now(s->api);
         return;
+    }
     s->stopping = true;
     log_event(LOG_INFO, "server.stopping", log_str("cause", cause));
     api_drain(s->api, DRAIN_MS, api_is_drained, s);
@@ -105,6 +107,14 @@ reload_one(void *ctx, const char *name, const char *value)
 }
 
 static void
+warn_of_fixed(void *ctx, const char *name)
+{
+    (void)ctx;
+    log_event(LOG_WARN, "server.reload_ignored", log_str("setting", name),
+              log_str("effect", "it has changed, and counts after a restart"));
+}
+
+static void
 reload(struct server *s)
 {
     struct config fresh;
@@ -119,6 +129,7 @@ reload(struct server *s)
         st = config_set(s->config, slice_str("password"),
                         slice_str(fresh.password == NULL ? "" : fresh.password), "reload", &err);
     if (st == ST_OK) {
+        config_each_fixed_difference(s->config, &fresh, warn_of_fixed, s);
         config_each(&fresh, reload_one, s);
         apply_changeable(s);
         log_event(LOG_INFO, "server.reloaded",
@@ -174,11 +185,33 @@ host_config_set(void *ctx, struct slice name, struct slice value, struct err *er
     struct server *s = ctx;
     enum status st = config_changeable(name);
 
+    if (st == ST_OK && slice_equal_nocase(name, "password") && value.size == 0 &&
+        config_needs_password(s->config))
+        return err_raise(err, ST_INVALID, "%s is beyond loopback, which needs a password",
+                         s->config->bind);
     if (st == ST_OK)
-        st = config_set(s->config, name, value, "CONFIG SET", err);
+        st = config_set(s->config, name, value, "value", err);
     if (st == ST_OK)
         apply_changeable(s);
     return st;
+}
+
+static double
+seconds_of(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+static void
+host_cpu_seconds(void *ctx, double *user, double *system)
+{
+    struct rusage usage = { 0 };
+
+    (void)ctx;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        usage = (struct rusage){ 0 };
+    *user = seconds_of(usage.ru_utime);
+    *system = seconds_of(usage.ru_stime);
 }
 
 static void
@@ -262,6 +295,35 @@ open_kv(struct server *s, struct err *err)
     return st == ST_OK ? kv_open(&s->kv, engine, &options, err) : st;
 }
 
+/* The most common way for a start to fail says what to do about it. */
+static enum status
+open_door(struct server *s, enum api_door kind, uint64_t port, struct err *err)
+{
+    enum status st = api_open_door(s->api, kind, s->config->bind, (uint16_t)port, err);
+
+    if (st != ST_OK && err->sys == EADDRINUSE) {
+        return err_raise(err, st, "port %llu of %s is in use; choose another one with --%sport",
+                         (unsigned long long)port, s->config->bind,
+                         kind == API_DOOR_LINE ? "line-" : "");
+    }
+    return st;
+}
+
+/* Tables and the log need descriptors, too: what is left of few is shared with them, so that clients
+ * who take all they can get are refused, and no flush is. */
+static uint32_t
+connections_that_fit(const struct config *c)
+{
+    struct rlimit limit;
+    rlim_t fit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= c->connections_max * 2)
+        return (uint32_t)c->connections_max;
+    fit = limit.rlim_cur / 2 > DESCRIPTORS_BESIDES ? limit.rlim_cur - DESCRIPTORS_BESIDES
+                                                   : limit.rlim_cur / 2;
+    return (uint32_t)(fit < c->connections_max ? fit : c->connections_max);
+}
+
 static enum status
 open_api(struct server *s, struct err *err)
 {
@@ -272,21 +334,22 @@ open_api(struct server *s, struct err *err)
         .password = c->password,
         .durability = (enum durability)c->sync,
         .deadline_ms = (uint32_t)c->deadline_ms,
-        .connections_max = (uint32_t)c->connections_max,
+        .connections_max = connections_that_fit(c),
         .idle_ms_max = (uint32_t)c->idle_timeout_ms,
         .start_ms = env_wall_ms(s->env),
         .version = distkv_version(),
         .host = { .ctx = s,
                   .config_get = host_config_get,
                   .config_set = host_config_set,
-                  .shutdown = host_shutdown },
+                  .shutdown = host_shutdown,
+                  .cpu_seconds = host_cpu_seconds },
     };
     enum status st = api_create(&s->api, s->kv, s->env, &options, err);
 
     if (st == ST_OK)
-        st = api_open_door(s->api, API_DOOR_AUTO, c->bind, (uint16_t)c->port, err);
+        st = open_door(s, API_DOOR_AUTO, c->port, err);
     if (st == ST_OK && c->line_port != 0)
-        st = api_open_door(s->api, API_DOOR_LINE, c->bind, (uint16_t)c->line_port, err);
+        st = open_door(s, API_DOOR_LINE, c->line_port, err);
     return st;
 }
 

@@ -8,7 +8,7 @@
 
 #include "base/assert.h"
 
-enum { FLOAT_TEXT_MAX = 256 };
+enum { FLOAT_TEXT_MAX = 5 << 10 }; /* as Redis */
 
 bool
 number_parse_i64(struct slice text, int64_t *out)

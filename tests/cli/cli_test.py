@@ -5,8 +5,10 @@ usage: cli_test.py BINARY
 """
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "crash"))
@@ -22,7 +24,7 @@ def run(*words, text=None, env=None):
                           stdin=subprocess.DEVNULL if text is None else None,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
                           env={**os.environ, **(env or {})})
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+    return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode()
 
 
 def expect(got, want, what):
@@ -44,6 +46,7 @@ def one_shot(port):
     expect(cli("INCR", "user:2")[0], 1, "an error's exit code")
     expect(cli("QUIT"), (0, "Shutting down...\n", ""), "QUIT")
     code, out, _ = cli("STATS")
+    expect(len(set(len(line) for line in out.strip().split("\n"))), 1, "the box's lines:\n" + out)
     expect((code, "Bloom filter" in out, "Compactions" in out), (0, True, True), "STATS")
     code, out, _ = cli("COMPACT")
     expect((code, out.startswith("Compaction started\n"), out.endswith("Compaction complete\n")),
@@ -54,7 +57,7 @@ def one_shot(port):
 
 def from_a_pipe(port):
     code, out, err = run("cli", "-p", str(port),
-                         text="PUT a  b c\nGET a\nGET none\nSET \"q k\" v\nGET \"q k\"\nQUIT\nGET a\n")
+                         text="# a comment\nPUT a  b c\nGET a\nGET none\nSET \"q k\" v\nGET \"q k\"\nQUIT\nGET a\n")
     expect((code, out, err), (1, "OK\n b c\nOK\nv\nShutting down...\n", "Error: key not found\n"),
            "commands from a pipe")
 
@@ -76,10 +79,64 @@ def import_and_export(port, folder):
         expect(run("import", "-p", str(port), out)[0], 0, "import of the export")
         expect(run("cli", "-p", str(port), "DBSIZE")[1], "3002\n", "DBSIZE after " + form)
         expect(run("cli", "-p", str(port), "PEXPIRETIME", "later")[1], "4102444800000\n", "expiry")
+    import_of_what_is_bad(port, path)
+    an_interrupted_import(port)
+    export_to_whoever_stops_reading(port, folder)
+
+
+def import_of_what_is_bad(port, path):
+    """The line is named, and everything before it is in."""
     with open(path, "w") as f:
-        f.write('{"key":"fine","value":"1"}\nnonsense\n')
+        f.write('{"key":"fine","value":"1"}\nnonsense\n{"key":"late","value":"1"}\n')
     code, _, err = run("import", "-p", str(port), path)
-    expect((code, "line 2" in err), (1, True), "a bad line")
+    expect((code, path + ": line 2: " in err, "1 imported" in err), (1, True, True), "a bad line")
+    expect(run("cli", "-p", str(port), "MGET", "fine", "late")[1], "1\n(nil)\n", "what is in")
+    with open(path, "w") as f:
+        f.write('{"key":"fine","value":"2"}\n{"key":"x","value":"3","expires_ms":%d}\n'
+                '{"key":"late","value":"4"}\n' % (2 ** 63 - 1))
+    run("cli", "-p", str(port), "DEL", "late")
+    expect(run("import", "-p", str(port), path)[0], 0, "the last time there is")
+    for words, part in (((path[:-6] + ".none.jsonl",), "No such file"), ((os.path.dirname(path),), "say --format"),
+                        (("--format", "csv", os.path.dirname(path)), "is a folder"), ((), "no file is named"),
+                        ((path, path), "two files"), (("--format", "xml", path), '"xml" is neither'),
+                        ((path, "--format"), "--format needs a value"), (("--what", path), "--what")):
+        code, out, err = run("import", "-p", str(port), *words)
+        expect((code > 0, out, part in err), (True, "", True), "import %r: %r" % (words, err))
+
+
+def an_interrupted_import(port):
+    p = subprocess.Popen([BINARY, "import", "-p", str(port), "-"], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for i in range(1000):
+        p.stdin.write(b'{"key":"interrupted:%d","value":"x"}\n' % i)
+    p.stdin.flush()
+    deadline = time.monotonic() + 30
+    while run("cli", "-p", str(port), "EXISTS", "interrupted:511")[1] != "1\n":
+        expect(time.monotonic() < deadline, True, "that the first batch arrives")
+    time.sleep(0.2)
+    p.send_signal(signal.SIGINT)  # it waits for more input
+    err = p.stderr.read().decode()
+    expect((p.wait(30), "1,000 imported" in err, "interrupted; what was imported stays" in err),
+           (130, True, True), "an interrupted import: %r" % err)
+    p.stdin.close()
+    expect(run("cli", "-p", str(port), "GET", "interrupted:999")[1], "x\n", "what was read is in")
+
+
+def export_to_whoever_stops_reading(port, folder):
+    p = subprocess.Popen([BINARY, "export", "-p", str(port)], stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE)
+    expect(p.stdout.readline()[:8], b'{"key":"', "the first line")
+    p.stdout.close()  # as head does
+    err = p.stderr.read().decode()
+    expect((p.wait(30) != 0, "panic" in err or "Assert" in err), (True, False), "export into a closed pipe")
+    code, _, err = run("export", "-p", str(port), folder + "/none/x.jsonl")
+    expect((code, "cannot be written: No such file" in err), (1, True), "export to nowhere: %r" % err)
+    code, _, err = run("export", "-p", str(port), "--format", "csv", "/dev/full")
+    expect((code, "No space left" in err, "not complete" in err), (1, True, True), "a full disk: %r" % err)
+    code, _, err = run("export", "--data-dir", folder + "/none", folder + "/x.jsonl")
+    expect((code, os.path.exists(folder + "/none")), (1, False), "export of a store that is not there")
+    code, out, _ = run("export", "-p", str(port), "--format", "csv", "-")
+    expect((code, out.split("\r\n")[0]), (0, "key,value,expires_ms"), "export to -")
 
 
 def without_a_server(folder):
@@ -99,6 +156,25 @@ def without_a_server(folder):
     code, _, err = run("cli", "--data-dir", data, "GET", "k")
     expect((code, "IDENTITY" in err), (1, True), "opening a damaged store")
     expect(len(log) > 0, True, "a log")
+
+
+def without_anybody():
+    """What needs no server, and what is said when there is none."""
+    expect(run("cli", "-p", "1", "HELP", "GET")[0], 0, "HELP")
+    expect(run("cli", "-p", "1", "QUIT"), (0, "Shutting down...\n", ""), "QUIT")
+    expect(run("cli", "-p", "1", "GET", "k"),
+           (1, "", "Error: 127.0.0.1:1: nobody answers; is the server running?\n"), "GET")
+    code, _, err = run("cli", "-h", "x" * 100, "GET", "k")  # longer than a name can be
+    expect((code, "nobody answers" in err), (1, False), "a host that is none: %r" % err)
+    for words in (("help", "cli"), ("cli", "-h"), ("cli", "--help")):
+        expect(run(*words)[1].split("\n")[0], "usage: distkv cli [FLAG]... [COMMAND [ARGUMENT]...]",
+               "help by %r" % (words,))
+    for words in (("help",), ("help", "help"), ("--help",), ("-h",)):
+        expect(run(*words)[1].split("\n")[0], "usage: distkv [COMMAND] [ARGUMENT]...",
+               "help by %r" % (words,))
+    for name in ("server", "import", "export", "check"):
+        expect(run("help", name)[1].startswith("usage: distkv " + name), True, "help on " + name)
+    expect(run("help", "nonsense")[0], 2, "help on nonsense")
 
 
 def wrong_words():
@@ -142,6 +218,7 @@ def main():
         expect(server.stop(), 0, "graceful stop")
         without_a_server(folder)
         wrong_words()
+        without_anybody()
         from_a_file(folder)
         shutil.rmtree(folder)
     finally:

@@ -1,6 +1,7 @@
 /* The pure parts of the command line: words, records, base64, figures. */
 #include "base/prng.h"
 
+#include "api/command.h"
 #include "cli/base64.h"
 #include "cli/records.h"
 #include "cli/run.h"
@@ -104,7 +105,9 @@ TEST(records_survive_csv)
     round_trip(RECORD_CSV);
 }
 
-TEST(a_bad_record_is_named_by_its_line)
+/* So many records, then the end (fault NULL) or this fault. */
+static void
+expect_fault(enum record_format format, const char *text, int records, const char *fault)
 {
     FILE *file = tmpfile();
     struct record_reader *reader = NULL;
@@ -112,16 +115,65 @@ TEST(a_bad_record_is_named_by_its_line)
     struct err err;
 
     assert_non_null(file);
-    fputs("{\"key\":\"a\",\"value\":\"1\"}\n\n{\"key\":\"b\"}\n", file);
+    fputs(text, file);
     rewind(file);
     record_init(&r);
-    EXPECT_OK(record_reader_create(&reader, file, RECORD_JSONL));
-    EXPECT_OK(record_read(reader, &r, &err));
-    EXPECT_ST(record_read(reader, &r, &err), ST_INVALID);
-    EXPECT(strncmp(err.text, "line 3:", 7) == 0);
+    EXPECT_OK(record_reader_create(&reader, file, format));
+    for (int i = 0; i < records; i++)
+        EXPECT_OK(record_read(reader, &r, &err));
+    if (fault == NULL) {
+        EXPECT_ST(record_read(reader, &r, &err), ST_NOT_FOUND);
+    } else {
+        EXPECT_ST(record_read(reader, &r, &err), ST_INVALID);
+        if (strncmp(err.text, fault, strlen(fault)) != 0)
+            fail_msg("%s: got \"%s\", expected \"%s\"", text, err.text, fault);
+    }
     record_reader_destroy(reader);
     record_release(&r);
     fclose(file);
+}
+
+TEST(a_bad_record_is_named_by_its_line)
+{
+    const char *record = "{\"key\":\"a\",\"value\":\"1\"}\n";
+    char text[256];
+
+    snprintf(text, sizeof(text), "%s\n{\"key\":\"b\"}\n", record);
+    expect_fault(RECORD_JSONL, text, 1, "line 3: \"value\", or \"value_base64\", is missing");
+    snprintf(text, sizeof(text), "%s[1]\n", record);
+    expect_fault(RECORD_JSONL, text, 1, "line 2: not an object");
+    snprintf(text, sizeof(text), "%s{\"key\":\"b\",\"value\":\"2\"", record);
+    expect_fault(RECORD_JSONL, text, 1, "line 2: '}' expected");
+    expect_fault(RECORD_JSONL, "{\"key\":1,\"value\":\"2\"}", 0, "line 1: \"key\", or");
+    expect_fault(RECORD_JSONL, "{\"key\":\"k\",\"value_base64\":\"#\"}", 0,
+                 "line 1: \"value_base64\" is not base64");
+    expect_fault(RECORD_JSONL, "[{\"key\":\"k\",\"value\":\"v\"}]", 0,
+                 "line 1: an array begins here");
+
+    expect_fault(RECORD_CSV, "key,value\na,1\nb\nc,1\n", 1, "line 3: a key alone");
+    expect_fault(RECORD_CSV, "key,value\na,\"1\n2\"\nb,2,x\n", 1, "line 4: the third column");
+    expect_fault(RECORD_CSV, "key,value,expires_ms\na,1,-5\n", 0, "line 2: the third column");
+    expect_fault(RECORD_CSV, "key,value,expires_ms\na,1,5,6\n", 0, "line 2: more than three");
+    expect_fault(RECORD_CSV, "key,value\na,\"1\n", 0, "line 2: quotes that do not close");
+    expect_fault(RECORD_CSV, "key,value\na,\"1\"2\n", 0, "line 2: quotes that do not close");
+    expect_fault(RECORD_CSV, "value,key\n1,a\n", 0, "line 1: the columns are key, value");
+}
+
+TEST(what_other_programs_write_around_records_is_passed_over)
+{
+    expect_fault(RECORD_JSONL, "\xef\xbb\xbf{\"key\":\"a\",\"value\":\"1\"}\r\n\r\n", 1, NULL);
+    expect_fault(RECORD_CSV, "\xef\xbb\xbfkey,value\r\na,1\r\n\r\nb,2\r\n\r\n", 2, NULL);
+    expect_fault(RECORD_CSV, "\xef\xbd\x8b,1\n", 1, NULL); /* a letter that begins like the mark */
+    expect_fault(RECORD_CSV, "", 0, NULL);
+    expect_fault(RECORD_JSONL, "", 0, NULL);
+}
+
+TEST(every_command_of_the_server_has_help_and_completion)
+{
+    for (uint32_t i = 0; i < command_table_count; i++) {
+        if (command_help_of(slice_str(command_table[i].name)) == NULL)
+            fail_msg("there is no help on %s", command_table[i].name);
+    }
 }
 
 TEST(figures_are_readable)
@@ -138,4 +190,6 @@ TEST(figures_are_readable)
 TEST_MAIN(RUN(put_takes_the_rest_of_the_line_verbatim),
           RUN(other_commands_are_split_as_redis_cli_does), RUN(base64_of_any_bytes_comes_back),
           RUN(records_survive_json_lines), RUN(records_survive_csv),
-          RUN(a_bad_record_is_named_by_its_line), RUN(figures_are_readable))
+          RUN(a_bad_record_is_named_by_its_line),
+          RUN(what_other_programs_write_around_records_is_passed_over),
+          RUN(every_command_of_the_server_has_help_and_completion), RUN(figures_are_readable))

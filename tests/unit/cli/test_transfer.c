@@ -4,7 +4,7 @@
 
 enum { LINE_BYTES = 256 };
 
-/* What transfer_begin() prints about these two words of an export, in the exporter's place. */
+/* What transfer_parse() prints about these two words of an export, in the exporter's place. */
 static void
 refuse(char *first, char *second, char line[LINE_BYTES])
 {
@@ -16,7 +16,7 @@ refuse(char *first, char *second, char line[LINE_BYTES])
 
     EXPECT(told != NULL && own >= 0);
     EXPECT(dup2(fileno(told), STDERR_FILENO) >= 0);
-    EXPECT(!transfer_begin(&x, second == NULL ? 1 : 2, argv, &code));
+    EXPECT(!transfer_parse(&x, second == NULL ? 1 : 2, argv, &code));
     fflush(stderr);
     EXPECT(dup2(own, STDERR_FILENO) >= 0);
     close(own);
@@ -32,7 +32,7 @@ TEST(transfer_names_the_format_that_it_does_not_know)
     char flag[] = "--format", name[] = "xml", line[LINE_BYTES];
 
     refuse(flag, name, line);
-    EXPECT_STR(line, "distkv export: --format xml: jsonl and csv are known; "
+    EXPECT_STR(line, "distkv export: --format: \"xml\" is neither jsonl nor csv; "
                      "see distkv export --help\n");
 }
 
