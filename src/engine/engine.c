@@ -238,6 +238,7 @@ make_shared(struct engine *e, struct err *err)
 static void
 destroy(struct engine *e)
 {
+    ASSERT(atomic_load(&e->jobs) == 0); /* N7 */
     engine__close_trees(e);
     epoch_release(&e->epoch);
     cache_destroy(e->blocks);
