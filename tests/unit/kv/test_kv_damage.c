@@ -418,6 +418,94 @@ TEST(any_file_cut_short_is_harmless_or_named)
     finish(s);
 }
 
+/* ------------------------------------------------------------------ what a cut loses */
+
+struct finding_bytes {
+    struct sample *s;
+    char text[16];
+    uint64_t offset;
+};
+
+static void
+look_into_segment(void *ctx, const char *path, uint64_t size)
+{
+    struct buf bytes = buf_empty(SIZE_MAX / 2);
+    struct finding_bytes *x = ctx;
+    const uint8_t *at;
+
+    (void)size;
+    if (strstr(path, "log-0/0") == NULL)
+        return;
+    EXPECT(sim_disk_read(x->s->f.w, FIX_NODE, path, &bytes));
+    at = memmem(bytes.data, bytes.size, x->text, strlen(x->text));
+    if (at != NULL) {
+        snprintf(x->s->path, PATH_ROOM, "%s", path);
+        x->offset = (uint64_t)(at - bytes.data);
+    }
+    buf_release(&bytes);
+}
+
+/* The value of the n-th write, in the log. */
+static uint64_t
+find_write(struct sample *s, int n)
+{
+    struct finding_bytes x = { .s = s };
+
+    s->path[0] = '\0';
+    snprintf(x.text, sizeof(x.text), "%d 000", n);
+    sim_disk_each(s->f.w, FIX_NODE, look_into_segment, &x);
+    EXPECT(s->path[0] != '\0');
+    return x.offset;
+}
+
+static void
+expect_losses(struct sample *s, int damaged)
+{
+    int first = KEYS, last = 0;
+    char text[128];
+
+    for (int n = damaged; n < s->write_count; n++) {
+        first = s->writes[n] < first ? s->writes[n] : first;
+        last = s->writes[n] > last ? s->writes[n] : last;
+    }
+    snprintf(text, sizeof(text), ": %d writes to tree ", s->write_count - damaged);
+    if (strstr(s->findings, text) == NULL)
+        print_error("missing: %s in\n%s", text, s->findings);
+    EXPECT(strstr(s->findings, text) != NULL);
+    snprintf(text, sizeof(text), "key:%02d to ", first);
+    if (strstr(s->findings, text) == NULL)
+        print_error("missing: %s in\n%s", text, s->findings);
+    EXPECT(strstr(s->findings, text) != NULL);
+    snprintf(text, sizeof(text), "key:%02d\n", last);
+    if (strstr(s->findings, text) == NULL)
+        print_error("missing: %s in\n%s", text, s->findings);
+    EXPECT(strstr(s->findings, text) != NULL);
+}
+
+TEST(what_lies_beyond_damage_in_the_log_is_told)
+{
+    struct sample *s = build();
+    const int damaged[] = { s->flushed + 60, s->write_count - 5 }; /* sealed; open */
+    char paths[2][PATH_ROOM];
+
+    for (int i = 0; i < 2; i++) {
+        uint64_t at;
+
+        sim_disk_load(s->f.w, FIX_NODE, s->image);
+        at = find_write(s, damaged[i]);
+        snprintf(paths[i], PATH_ROOM, "%s", s->path);
+        EXPECT(sim_disk_flip(s->f.w, FIX_NODE, s->path, at, 3));
+        run_check(s, false);
+        EXPECT_ST(s->check_status, ST_CORRUPT);
+        expect_losses(s, damaged[i]);
+        run_check(s, true);
+        EXPECT_OK(s->check_status);
+        expect_losses(s, damaged[i]);
+    }
+    EXPECT(strcmp(paths[0], paths[1]) != 0);
+    finish(s);
+}
+
 static int
 silence(void **state)
 {
@@ -435,6 +523,7 @@ main(void)
         RUN(any_file_that_is_missing_is_named),
         RUN(any_file_cut_short_is_harmless_or_named),
         RUN(any_flipped_bit_is_harmless_or_named),
+        RUN(what_lies_beyond_damage_in_the_log_is_told),
     };
 
     return cmocka_run_group_tests(tests, silence, NULL);
