@@ -209,6 +209,7 @@ engine_options_of(const struct config *c, struct server *s, struct engine_option
     o->log_bytes_max = c->log_retained_max;
     o->sync_interval_ms = (uint32_t)c->sync_interval_ms;
     o->min_free_bytes = c->min_free_bytes;
+    o->open_tables_max = (uint32_t)c->open_tables;
     o->trees.memtable_bytes = c->memtable;
     o->trees.l0_trigger = (uint32_t)c->l0_trigger;
     o->trees.level_base_bytes = c->level_base;
@@ -293,12 +294,12 @@ watch_signals(struct server *s, struct err *err)
     return st;
 }
 
-/* As many descriptors as the connections need, if we may have them. */
+/* As many descriptors as the connections and the tables need, if we may have them. */
 static void
-raise_descriptor_limit(uint64_t connections)
+raise_descriptor_limit(const struct config *c)
 {
     struct rlimit limit;
-    rlim_t wanted = connections + DESCRIPTORS_BESIDES;
+    rlim_t wanted = c->connections_max + c->open_tables + DESCRIPTORS_BESIDES;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return;
@@ -383,7 +384,7 @@ run(struct config *config, int argc, char **argv)
     struct err close_err = { 0 };
     enum status st;
 
-    raise_descriptor_limit(config->connections_max);
+    raise_descriptor_limit(config);
     st = server_open(&s, config, argc, argv, true, &err);
     if (st == ST_OK) {
         say_ready(s);
