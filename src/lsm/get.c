@@ -98,7 +98,7 @@ lsm__table_hold(struct lsm *t, struct table_file *f, struct reader **out, struct
     return st;
 }
 
-static enum status
+static inline enum status
 search_open_table(const struct search *s, struct table *table, struct table_found *found,
                   struct err *err)
 {
