@@ -240,13 +240,14 @@ tell_lost_tree(struct checking *c, enum check_finding kind, const struct loss_tr
     const char *cleared = t->cleared ? "; it was emptied there, too" : "";
 
     tree_text(c, t->id, tree);
-    if (t->write_count == 0 && t->cleared)
+    if (t->write_count == 0 && t->cleared) {
         tell(c, kind, "beyond the damage: %s was emptied", tree);
-    else if (t->write_count > 0)
+    } else if (t->write_count > 0) {
         tell(c, kind, "beyond the damage: %llu writes to %s, of keys from %s to %s%s",
              (unsigned long long)t->write_count, tree,
              slice_printable(buf_slice(&t->first), a, sizeof(a)),
              slice_printable(buf_slice(&t->last), b, sizeof(b)), cleared);
+    }
 }
 
 static void

@@ -31,7 +31,7 @@ void loss_init(struct loss *l, enum engine_kind kind);
 void loss_release(struct loss *l);
 
 /* Before the first record: what the tree's tables hold. */
-void loss_set_flushed(struct loss *l, uint64_t tree, uint64_t index);
+void loss_set_flushed(struct loss *l, uint64_t id, uint64_t index);
 
 void loss_note(struct loss *l, const struct wal_record *record);
 

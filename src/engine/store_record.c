@@ -10,7 +10,7 @@ store_record_begin(struct buf *out, version_t version, size_t op_count, size_t o
     enum status st;
 
     out->size = 0;
-    st = buf_reserve(out, op_bytes + op_count * (4 * VARINT_BYTES_MAX) + HEAD_BYTES_MAX);
+    st = buf_reserve(out, op_bytes + op_count * 4 * VARINT_BYTES_MAX + HEAD_BYTES_MAX);
     if (st == ST_OK)
         st = append_u8(out, STORE_FORMAT);
     if (st == ST_OK)
