@@ -22,7 +22,7 @@ endef
 
 sources = $(shell find $(wildcard src include tests bench) -name '*.[ch]')
 
-.PHONY: all run test asan ubsan tsan fuzz hostile bench lint fmt install deps clean help
+.PHONY: all run test asan ubsan tsan damage fuzz hostile bench lint fmt install deps clean help
 
 all:
 	@scripts/install-deps --check build
@@ -45,6 +45,14 @@ ubsan:
 
 tsan:
 	$(call test_in,build-tsan,thread)
+
+# One process for each of JOBS; each says how far it is.  What is wrong is named, and the last line
+# sums up.
+damage:
+	@scripts/install-deps build test
+	@$(configure) build-test -DCMAKE_BUILD_TYPE=Debug $(quietly)
+	@$(compile) build-test -j $(JOBS) --target test_kv_damage
+	@scripts/damage build-test/tests/unit/kv/test_kv_damage $(JOBS)
 
 # What a fuzzer finds new goes to the build folder; copy what is worth keeping to tests/fuzz/corpus.
 fuzz:
@@ -104,6 +112,7 @@ help:
 	@echo 'make run              install what is missing, build, and start a server on this machine'
 	@echo 'make test [T=bloom]   run the tests, or those whose name matches T'
 	@echo 'make asan|ubsan|tsan  the same under the address, undefined-behaviour or thread sanitizer'
+	@echo 'make damage           flip a bit of every byte of a small store, on JOBS=$(JOBS) processes'
 	@echo 'make fuzz [T=wal]     each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make hostile          hostile clients at full size against the release build: 5 minutes'
 	@echo 'make bench [T=lsm]    run the measurements in bench/, one after the other; FULL=1: at length'

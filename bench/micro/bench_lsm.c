@@ -21,9 +21,17 @@
 
 #include "env/real.h"
 #include "lsm/lsm.h"
+#include "lsm/readers.h"
 #include "lsm/record_cache.h"
 
-enum { KEY_BYTES = 16, VALUE_BYTES = 100, GETS = 1000000, SCANS = 20000, SCAN_KEYS = 50 };
+enum {
+    KEY_BYTES = 16,
+    VALUE_BYTES = 100,
+    GETS = 1000000,
+    SCANS = 20000,
+    SCAN_KEYS = 50,
+    OPEN_TABLES_MAX = 1000
+};
 
 struct bench {
     struct env *env;
@@ -207,6 +215,7 @@ start(struct bench *b)
         .records = record_cache_create(16 << 20, &b->budget),
         .budget = &b->budget,
         .next_number = &b->next_number,
+        .readers = readers_create(&b->epoch, OPEN_TABLES_MAX),
     };
     lsm_options_default(&options);
     must(lsm_open(&b->tree, &b->shared, 1, b->dir, &options, true, &err), &err);
@@ -233,6 +242,7 @@ stop(struct bench *b)
            stats.flushes, stats.compactions,
            (double)stats.bytes_written / (double)stats.bytes_applied);
     lsm_close(b->tree);
+    readers_destroy(b->shared.readers);
     record_cache_destroy(b->shared.records);
     cache_destroy(b->shared.blocks);
     epoch_part(&b->epoch, &b->slot);

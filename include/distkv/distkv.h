@@ -74,6 +74,7 @@ struct dkv_options {
     enum dkv_compression compression;      /* upper levels [plain] */
     enum dkv_compression compression_last; /* last level [plain] */
     uint64_t min_free_bytes;               /* of the disk [100 MB] */
+    uint32_t open_tables_max;              /* files of tables that are open at once [1000] */
 };
 
 struct dkv;

@@ -11,7 +11,7 @@ static const char help[] =
     "Reads every file of a data directory that no process uses, and names what is wrong:\n"
     "file, offset, and the key range where what is left tells it.\n\n"
     "  --truncate   keep everything before damage in the log, move the rest aside into a\n"
-    "               folder, and say what was lost\n\n"
+    "               folder, and say what was lost: how many keys, of which tree\n\n"
     "Exit code: 0 sound; 1 damage, or it could not be read; 2 wrong arguments.\n";
 
 static void

@@ -6,10 +6,11 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-#include "engine/body.h"
 #include "engine/engine_internal.h"
+#include "engine/loss.h"
+#include "engine/store_record.h"
 
-enum { TEXT_MAX = 1024, KEY_TEXT_MAX = 128 };
+enum { TEXT_MAX = 1024, KEY_TEXT_MAX = 128, TREE_TEXT_MAX = 192, NAMES_CACHE_BYTES = 1 << 20 };
 
 struct checking {
     struct engine e; /* only what identity and catalogue need */
@@ -17,11 +18,16 @@ struct checking {
     void *ctx;
     enum status worst;
     uint64_t table_count;
+    uint64_t tree; /* whose tables are being read */
 
-    /* records that lie beyond the damage in the log */
-    uint64_t lost_count;
-    struct buf lost_first; /* keys */
-    struct buf lost_last;
+    struct loss loss; /* what lies beyond the damage in the log */
+
+    /* an embedded store's families, as far as they were met; for those of `loss` that is enough */
+    struct family_name {
+        uint64_t tree;
+        char name[STORE_NAME_MAX + 1];
+    } names[LOSS_TREES_MAX];
+    uint32_t name_count;
 };
 
 static void tell(struct checking *c, enum check_finding kind, const char *fmt, ...)
@@ -39,6 +45,99 @@ tell(struct checking *c, enum check_finding kind, const char *fmt, ...)
     if (kind == CHECK_DAMAGE)
         c->worst = ST_CORRUPT;
     c->fn(c->ctx, kind, text);
+}
+
+/* ------------------------------------------------------------------ families */
+
+static void
+note_name(struct checking *c, const struct entry *e)
+{
+    struct family_name *n = &c->names[c->name_count];
+
+    if (e->type != ENTRY_VALUE || e->value.size != sizeof(n->tree) ||
+        e->key.size > STORE_NAME_MAX || c->name_count == LOSS_TREES_MAX)
+        return;
+    n->tree = get_u64le(e->value.data);
+    memcpy(n->name, e->key.data, e->key.size);
+    n->name[e->key.size] = '\0';
+    c->name_count++;
+}
+
+/* These two are in no list of names. */
+static void
+note_own_trees(struct checking *c)
+{
+    if (c->e.identity.kind != ENGINE_EMBEDDED)
+        return;
+    c->names[0] = (struct family_name){ STORE_NAMES_TREE, "names of families" };
+    c->names[1] = (struct family_name){ STORE_DEFAULT_TREE, "default family" };
+    c->name_count = 2;
+}
+
+static bool
+holds_names(const struct checking *c, uint64_t tree)
+{
+    return c->e.identity.kind == ENGINE_EMBEDDED && tree == STORE_NAMES_TREE;
+}
+
+static void
+note_names_in_log(struct checking *c, const struct wal_record *record)
+{
+    struct store_record r;
+    struct entry e;
+    uint64_t tree;
+    enum status st;
+
+    if (c->e.identity.kind != ENGINE_EMBEDDED || record->type != WAL_ENTRY)
+        return;
+    st = store_record_decode(record->body, &r);
+    for (uint64_t i = 0; st == ST_OK && i < r.op_count; i++) {
+        st = store_record_next(&r, &tree, &e);
+        if (st == ST_OK && holds_names(c, tree))
+            note_name(c, &e);
+    }
+}
+
+/* For a message only: what cannot be read now, has been or will be told elsewhere. */
+static void
+note_names_in_table(struct checking *c, const struct table_info *info, const char *path)
+{
+    struct table_iter_options options = { TABLE_BLOCK, false };
+    struct cache *cache = cache_create(NAMES_CACHE_BYTES, NULL);
+    struct table_iter *it = NULL;
+    struct table *table = NULL;
+    struct err ignored;
+    struct entry e;
+    enum status st = cache == NULL ? ST_NO_MEMORY : ST_OK;
+
+    if (st == ST_OK)
+        st = table_open(c->e.env, path, info, cache, NULL, &table, &ignored);
+    if (st == ST_OK)
+        st = table_iter_create(table, &options, &it);
+    if (st == ST_OK)
+        st = table_iter_first(it, &ignored);
+    for (; st == ST_OK; st = table_iter_next(it, &ignored)) {
+        table_iter_entry(it, &e);
+        note_name(c, &e);
+    }
+    table_iter_destroy(it);
+    table_close(table);
+    cache_destroy(cache);
+}
+
+/* "tree 0000000000000003 (red)". */
+static const char *
+tree_text(const struct checking *c, uint64_t id, char out[TREE_TEXT_MAX])
+{
+    char name[KEY_TEXT_MAX];
+
+    snprintf(out, TREE_TEXT_MAX, "tree %016llx", (unsigned long long)id);
+    for (uint32_t i = 0; i < c->name_count; i++) {
+        if (c->names[i].tree == id)
+            snprintf(out, TREE_TEXT_MAX, "tree %016llx (%s)", (unsigned long long)id,
+                     slice_printable(slice_str(c->names[i].name), name, sizeof(name)));
+    }
+    return out;
 }
 
 /* ------------------------------------------------------------------ trees */
@@ -71,6 +170,8 @@ check_table(void *ctx, uint32_t level, const struct table_info *info, const char
     c->table_count++;
     if (st != ST_OK)
         tell_table_damage(c, err, &from, &to);
+    else if (holds_names(c, c->tree))
+        note_names_in_table(c, info, path);
     buf_release(&from);
     buf_release(&to);
     return ST_OK; /* go on: there may be more */
@@ -84,8 +185,10 @@ check_tree(struct checking *c, uint64_t id)
     struct err err = { 0 };
 
     snprintf(dir, sizeof(dir), "%s/tree-%016llx", c->e.dir, (unsigned long long)id);
+    c->tree = id;
     if (lsm_inspect(c->e.env, dir, check_table, c, &mark, &err) != ST_OK)
         tell(c, CHECK_DAMAGE, "%s", err.text);
+    loss_set_flushed(&c->loss, id, mark.index);
 }
 
 static uint32_t
@@ -109,66 +212,59 @@ check_trees(struct checking *c)
 /* ------------------------------------------------------------------ log */
 
 static enum status
-ignore_record(void *ctx, const struct wal_record *record, wal_position at, struct err *err)
+note_intact(void *ctx, const struct wal_record *record, wal_position at, struct err *err)
 {
-    (void)ctx;
-    (void)record;
     (void)at;
     (void)err;
+    note_names_in_log(ctx, record);
     return ST_OK;
 }
 
-static void
-widen(struct buf *bound, struct slice key, bool upwards)
-{
-    int order = slice_compare(key, buf_slice(bound));
-
-    if (bound->size != 0 && (upwards ? order <= 0 : order >= 0))
-        return;
-    bound->size = 0;
-    if (buf_append(bound, key) != ST_OK)
-        bound->size = 0;
-}
-
-/* A record after the damage that can still be read: which keys did it write? */
+/* A record after the damage that can still be read. */
 static enum status
 note_lost(void *ctx, const struct wal_record *record, wal_position at, struct err *err)
 {
     struct checking *c = ctx;
-    struct entry *entries;
-    struct body body;
 
     (void)at;
     (void)err;
-    c->lost_count++;
-    if (record->type != WAL_ENTRY || body_decode(record->body, &body) != ST_OK ||
-        body.kind != BODY_BATCH)
-        return ST_OK;
-    entries = mem_new_array(struct entry, body.entry_count + (size_t)1);
-    if (entries != NULL && body_entries(&body, entries) == ST_OK) {
-        for (uint32_t i = 0; i < body.entry_count; i++) {
-            widen(&c->lost_first, entries[i].key, false);
-            widen(&c->lost_last, entries[i].key, true);
-        }
-    }
-    mem_free(entries);
+    note_names_in_log(c, record);
+    loss_note(&c->loss, record);
     return ST_OK;
+}
+
+static void
+tell_lost_tree(struct checking *c, enum check_finding kind, const struct loss_tree *t)
+{
+    char a[KEY_TEXT_MAX], b[KEY_TEXT_MAX], tree[TREE_TEXT_MAX];
+    const char *cleared = t->cleared ? "; it was emptied there, too" : "";
+
+    tree_text(c, t->id, tree);
+    if (t->write_count == 0 && t->cleared) {
+        tell(c, kind, "beyond the damage: %s was emptied", tree);
+    } else if (t->write_count > 0) {
+        tell(c, kind, "beyond the damage: %llu writes to %s, of keys from %s to %s%s",
+             (unsigned long long)t->write_count, tree,
+             slice_printable(buf_slice(&t->first), a, sizeof(a)),
+             slice_printable(buf_slice(&t->last), b, sizeof(b)), cleared);
+    }
 }
 
 static void
 tell_lost(struct checking *c, enum check_finding kind)
 {
-    char a[KEY_TEXT_MAX], b[KEY_TEXT_MAX];
+    const struct loss *l = &c->loss;
 
-    if (c->lost_first.size == 0) {
-        tell(c, kind, "%llu readable records lie beyond the damage",
-             (unsigned long long)c->lost_count);
-        return;
-    }
-    tell(c, kind, "%llu readable records lie beyond the damage; they wrote keys from %s to %s",
-         (unsigned long long)c->lost_count,
-         slice_printable(buf_slice(&c->lost_first), a, sizeof(a)),
-         slice_printable(buf_slice(&c->lost_last), b, sizeof(b)));
+    tell(c, kind, "%llu readable records lie beyond the damage",
+         (unsigned long long)l->record_count);
+    for (uint32_t i = 0; i < l->tree_count; i++)
+        tell_lost_tree(c, kind, &l->trees[i]);
+    if (l->further_count > 0)
+        tell(c, kind, "beyond the damage: %llu writes to further trees",
+             (unsigned long long)l->further_count);
+    if (l->unread_count > 0)
+        tell(c, kind, "beyond the damage: %llu records are not what this program writes",
+             (unsigned long long)l->unread_count);
 }
 
 static void
@@ -181,7 +277,7 @@ log_options(struct checking *c, char *dir, struct wal_options *options)
         .segment_bytes = 64 << 20,
         .gather_bytes_max = 1 << 20,
         .spare_count = 1,
-        .replay = ignore_record,
+        .replay = note_intact,
         .replay_ctx = c,
     };
 }
@@ -247,47 +343,67 @@ check_all(struct checking *c, bool truncate, struct err *err)
         return st;
     tell(c, CHECK_NOTE, "%s: node %016llx, %s", c->e.dir, (unsigned long long)c->e.identity.node,
          c->e.identity.kind == ENGINE_SERVER ? "a server's data directory" : "an embedded store");
+    loss_init(&c->loss, c->e.identity.kind);
+    note_own_trees(c);
     trees = check_trees(c);
     check_log(c, trees, truncate);
     return c->worst;
+}
+
+/* Is there a store, or what is left of one? */
+static enum status
+find_store(struct env *env, const char *dir, struct err *err)
+{
+    char path[LIMIT_PATH_BYTES];
+    uint64_t size;
+    enum status st;
+
+    snprintf(path, sizeof(path), "%s/IDENTITY", dir);
+    st = env_stat(env, path, &size, err);
+    snprintf(path, sizeof(path), "%s/LOCK", dir);
+    if (st == ST_NOT_FOUND)
+        st = env_stat(env, path, &size, err); /* then the identity is lost */
+    return st == ST_NOT_FOUND ? err_raise(err, ST_NOT_FOUND, "%s: there is no store", dir) : st;
+}
+
+static enum status
+lock_store(struct env *env, const char *dir, struct file **lock, struct err *err)
+{
+    char path[LIMIT_PATH_BYTES];
+    enum status st;
+
+    snprintf(path, sizeof(path), "%s/LOCK", dir);
+    st = env_lock(env, path, lock, err);
+    return st == ST_EXISTS ? err_raise(err, ST_EXISTS, "%s is in use; stop that process first", dir)
+                           : st;
 }
 
 enum status
 engine_check(struct env *env, const char *dir, bool truncate, check_fn *fn, void *ctx,
              struct err *err)
 {
-    struct checking c = {
-        .fn = fn,
-        .ctx = ctx,
-        .lost_first = buf_empty(LIMIT_STORED_KEY_BYTES),
-        .lost_last = buf_empty(LIMIT_STORED_KEY_BYTES),
-    };
-    char path[LIMIT_PATH_BYTES];
+    struct checking *c = mem_new(struct checking);
     struct file *lock = NULL;
-    uint64_t size;
-    enum status st;
+    enum status st = ST_OK;
 
-    c.e.env = env;
-    c.e.options.kind = ENGINE_SERVER;
-    c.e.dir = mem_strdup(dir);
-    if (c.e.dir == NULL)
+    if (c == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory");
-    snprintf(path, sizeof(path), "%s/IDENTITY", dir);
-    st = env_stat(env, path, &size, err);
-    snprintf(path, sizeof(path), "%s/LOCK", dir);
-    if (st == ST_NOT_FOUND)
-        st = env_stat(env, path, &size, err); /* then the identity is lost */
-    if (st == ST_NOT_FOUND)
-        st = err_raise(err, ST_NOT_FOUND, "%s: there is no store", dir);
+    c->fn = fn;
+    c->ctx = ctx;
+    c->e.env = env;
+    c->e.options.kind = ENGINE_SERVER;
+    c->e.dir = mem_strdup(dir);
+    if (c->e.dir == NULL)
+        st = err_raise(err, ST_NO_MEMORY, "out of memory");
     if (st == ST_OK)
-        st = env_lock(env, path, &lock, err);
-    if (st == ST_EXISTS)
-        st = err_raise(err, ST_EXISTS, "%s is in use; stop that process first", dir);
+        st = find_store(env, dir, err);
     if (st == ST_OK)
-        st = check_all(&c, truncate, err);
+        st = lock_store(env, dir, &lock, err);
+    if (st == ST_OK)
+        st = check_all(c, truncate, err);
     file_close(lock);
-    buf_release(&c.lost_first);
-    buf_release(&c.lost_last);
-    mem_free(c.e.dir);
+    loss_release(&c->loss);
+    mem_free(c->e.dir);
+    mem_free(c);
     return st;
 }

@@ -18,7 +18,9 @@ typedef void check_fn(void *ctx, enum check_finding kind, const char *text);
 
 /* Read every file of the store in `dir`: identity, catalogue, log, manifests, tables.  Each
  * finding is told through `fn`.  With `truncate`, everything before damage in the log is kept
- * and the rest moved aside; otherwise nothing is changed.
+ * and the rest moved aside; otherwise nothing is changed.  Of what lies beyond the damage and can
+ * still be read, it is told how many keys of which tree were written, and between which bounds;
+ * for a server's data directory and for an embedded store alike.
  *
  * ST_OK: sound (or made so); ST_CORRUPT: damage was found; ST_EXISTS: a process uses the
  * directory; ST_NOT_FOUND: there is no store. */

@@ -37,6 +37,7 @@ enum {
     SYNC_INTERVAL_MIN_MS = 10,
     SPARE_SEGMENTS = 1,
     REPLAY_SEALED_MAX = 8, /* of one tree; far below what it can hold */
+    OPEN_TABLES_MIN = 8,
 };
 
 void
@@ -50,6 +51,8 @@ engine_options_default(struct engine_options *options)
         .log_bytes_max = 256 << 20,
         .sync_interval_ms = 1000,
         .min_free_bytes = 100 << 20,
+        .open_tables_max = 1000,
+        .idle_close_ms = 30000,
     };
     lsm_options_default(&options->trees);
 }
@@ -72,6 +75,9 @@ check_options(const struct engine_options *o, struct err *err)
     if (o->sync_interval_ms < SYNC_INTERVAL_MIN_MS)
         return err_raise(err, ST_INVALID, "a sync interval of %u ms: 10 ms is the least",
                          o->sync_interval_ms);
+    if (o->open_tables_max < OPEN_TABLES_MIN)
+        return err_raise(err, ST_INVALID, "%u open tables: %d is the least", o->open_tables_max,
+                         OPEN_TABLES_MIN);
     return ST_OK;
 }
 
@@ -227,13 +233,15 @@ make_shared(struct engine *e, struct err *err)
     atomic_init(&e->next_number, 1);
     e->records = record_cache_create(records == 0 ? budget / 8 : records, &e->budget);
     e->blocks = cache_create(blocks == 0 ? budget / 4 : blocks, &e->budget);
-    if (e->records == NULL || e->blocks == NULL)
+    e->readers = readers_create(&e->epoch, e->options.open_tables_max);
+    if (e->records == NULL || e->blocks == NULL || e->readers == NULL)
         return err_raise(err, ST_NO_MEMORY, "%s: out of memory", e->dir);
     e->shared = (struct lsm_shared){
         .env = e->env,
         .epoch = &e->epoch,
         .blocks = e->blocks,
         .records = e->records,
+        .readers = e->readers,
         .budget = &e->budget,
         .next_number = &e->next_number,
     };
@@ -243,7 +251,9 @@ make_shared(struct engine *e, struct err *err)
 static void
 destroy(struct engine *e)
 {
+    ASSERT(atomic_load(&e->jobs) == 0); /* N7 */
     engine__close_trees(e);
+    readers_destroy(e->readers);
     epoch_release(&e->epoch);
     cache_destroy(e->blocks);
     record_cache_destroy(e->records);

@@ -5,6 +5,7 @@
 #include "base/lock.h"
 
 #include "engine/engine.h"
+#include "lsm/readers.h"
 #include "lsm/record_cache.h"
 
 enum {
@@ -50,6 +51,7 @@ struct engine {
     struct epoch epoch;
     struct cache *blocks;
     struct record_cache *records;
+    struct readers *readers;
     _Atomic uint64_t next_number;
     struct lsm_shared shared;
 
@@ -119,6 +121,7 @@ MUST_USE enum status engine__store_catalogue(struct engine *e, uint64_t extra_id
 /* trees.c */
 MUST_USE enum status engine__open_trees(struct engine *e, struct err *err);
 void engine__close_trees(struct engine *e);
+void engine__rest_trees(struct engine *e); /* now and then: the idle ones close their files */
 /* engine_tree_applied(), but for the count of entries in flight. */
 void engine__tree_moved(struct engine_tree *tree, uint64_t index, wal_position position);
 

@@ -225,8 +225,8 @@ free_wanted(struct engine *e)
     return e->options.min_free_bytes + (is_reserve_spent(e) ? reserve_bytes(e) : 0);
 }
 
-void
-engine__monitor(struct engine *e)
+static void
+watch_space(struct engine *e)
 {
     uint64_t free_bytes = 0;
 
@@ -245,4 +245,11 @@ engine__monitor(struct engine *e)
         enter_low(e, free_bytes);
     else if (!is_reserve_spent(e))
         enter_ok(e, free_bytes);
+}
+
+void
+engine__monitor(struct engine *e)
+{
+    watch_space(e);
+    engine__rest_trees(e);
 }

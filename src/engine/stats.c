@@ -41,6 +41,7 @@ engine_stats(struct engine *e, struct engine_stats *out)
     out->record_cache_bytes = record_cache_bytes(e->records);
     wal_count(e->log, &out->log);
     out->recovery = e->recovery;
+    out->open_tables = readers_open_count(e->readers);
     out->log_retained_bytes = wal_retained_bytes(e->log);
     out->free_bytes = atomic_load(&e->free_bytes);
     out->space = engine_space(e);

@@ -250,6 +250,8 @@ engine_options_of(const char *path, const struct dkv_options *o, struct engine_o
         out->trees.level_base_bytes = o->level_base_bytes;
     if (o->min_free_bytes != 0)
         out->min_free_bytes = o->min_free_bytes;
+    if (o->open_tables_max != 0)
+        out->open_tables_max = o->open_tables_max;
     if (o->bloom_bits != 0)
         out->trees.tables.filter_bits_per_key = o->bloom_bits;
     if (o->no_bloom)

@@ -4,12 +4,10 @@
 
 #include "distkv/distkv.h"
 #include "engine/engine_internal.h"
+#include "engine/store_record.h"
 
 enum {
-    STORE_NAMES_TREE = 1, /* names of the families: key = name, value = tree id:u64 */
-    STORE_DEFAULT_TREE = 2,
     STORE_FAMILIES_MAX = 1024,
-    STORE_NAME_MAX = 64,
     STORE_SLOTS = 64,                /* readers that may be inside the epoch at once */
     STORE_GROUP_BYTES_MAX = 1 << 20, /* of writes that one leader takes along */
 };

@@ -5,65 +5,14 @@
  * STORE_GROUP_BYTES_MAX), appends a record for each, flushes once, applies
  * them in order, wakes them, and hands the lead to the first that came meanwhile.
  *
- * A record's body:
- *
- *      format:u8 = 1  version:varint  count:varint
- *      { tree:varint  type:u8  key:string  [value:string] }*
- *
- * All of them have tablet 0; the index counts the records of the store.
+ * What a record says: engine/store_record.h.
  */
 #include "base/assert.h"
-#include "base/coding.h"
-#include "base/limits.h"
 #include "base/mem.h"
 
 #include "engine/store_internal.h"
 
-enum { STORE_FORMAT = 1, STORE_TABLET = 0, STORE_TERM = 1, OP_BYTES_MIN = 4 };
-
-/* ------------------------------------------------------------------ codec */
-
-static enum status
-encode(struct buf *out, version_t version, const struct store_writer *w)
-{
-    enum status st;
-
-    out->size = 0;
-    st = buf_reserve(out, w->bytes + w->op_count * 4 * VARINT_BYTES_MAX + 32);
-    if (st == ST_OK)
-        st = append_u8(out, STORE_FORMAT);
-    if (st == ST_OK)
-        st = append_varint(out, version);
-    if (st == ST_OK)
-        st = append_varint(out, w->op_count);
-    for (size_t i = 0; i < w->op_count && st == ST_OK; i++) {
-        const struct entry *e = &w->ops[i].entry;
-
-        st = append_varint(out, engine_tree_id(w->ops[i].tree));
-        if (st == ST_OK)
-            st = append_u8(out, (uint8_t)e->type);
-        if (st == ST_OK)
-            st = append_string(out, e->key);
-        if (st == ST_OK && e->type == ENTRY_VALUE)
-            st = append_string(out, e->value);
-    }
-    return st;
-}
-
-static bool
-decode_op(struct reader *r, struct entry *e, uint64_t *tree)
-{
-    uint8_t type;
-
-    *tree = read_varint(r);
-    type = read_u8(r);
-    e->key = read_string(r);
-    if (type == ENTRY_VALUE)
-        e->value = read_string(r);
-    e->type = (enum entry_type)type;
-    return !r->bad && type < ENTRY_TYPE_COUNT && e->key.size > 0 &&
-           e->key.size <= LIMIT_KEY_BYTES && e->value.size <= LIMIT_VALUE_BYTES;
-}
+enum { STORE_TERM = 1 };
 
 /* ------------------------------------------------------------------ applying */
 
@@ -98,15 +47,16 @@ apply_ops(const struct store_op *ops, struct entry *room, size_t count, const st
 
 /* The operations of a record that the tables lack. */
 static enum status
-decode_ops(struct dkv *db, struct reader *r, uint64_t index, struct store_op *ops, size_t *count)
+decode_ops(struct dkv *db, struct store_record *r, uint64_t index, struct store_op *ops,
+           size_t *count)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < *count; i++) {
+    for (uint64_t i = 0; i < r->op_count; i++) {
         struct store_op op = { 0 };
         uint64_t id;
 
-        if (!decode_op(r, &op.entry, &id))
+        if (store_record_next(r, &id, &op.entry) != ST_OK)
             return ST_CORRUPT;
         op.tree = engine_find_tree(db->engine, id);
         if (op.tree == NULL)
@@ -116,7 +66,7 @@ decode_ops(struct dkv *db, struct reader *r, uint64_t index, struct store_op *op
     }
     store__sort_ops(ops, kept);
     *count = kept;
-    return reader_left(r) == 0 ? ST_OK : ST_CORRUPT;
+    return store_record_end(r);
 }
 
 static enum status
@@ -139,11 +89,12 @@ replay_failed(const struct lsm_mark *mark, enum status st, struct err *err)
 }
 
 static enum status
-replay_ops(struct dkv *db, struct reader *r, size_t count, const struct lsm_mark *mark,
-           wal_position at, struct err *err)
+replay_ops(struct dkv *db, struct store_record *r, const struct lsm_mark *mark, wal_position at,
+           struct err *err)
 {
-    struct store_op *ops = mem_new_array(struct store_op, count + 1);
-    struct entry *room = mem_new_array(struct entry, count + 1);
+    struct store_op *ops = mem_new_array(struct store_op, (size_t)r->op_count + 1);
+    struct entry *room = mem_new_array(struct entry, (size_t)r->op_count + 1);
+    size_t count = 0;
     enum status st = ops == NULL || room == NULL ? ST_NO_MEMORY : ST_OK;
 
     if (st == ST_OK)
@@ -167,21 +118,17 @@ store__replay(void *ctx, struct engine_tree *tree, const struct wal_record *reco
               struct err *err)
 {
     struct dkv *db = ctx;
-    struct reader r = reader_of(record->body);
     struct lsm_mark mark = { .index = record->index, .term = record->term };
-    uint8_t format = read_u8(&r);
-    uint64_t count;
+    struct store_record r;
     enum status st;
 
     (void)tree;
-    mark.version = read_varint(&r);
-    count = read_varint(&r);
-    if (record->type != WAL_ENTRY || r.bad || format != STORE_FORMAT ||
-        mark.version > VERSION_MAX || record->index <= db->index ||
-        count > reader_left(&r) / OP_BYTES_MIN)
+    if (record->type != WAL_ENTRY || record->index <= db->index ||
+        store_record_decode(record->body, &r) != ST_OK)
         return err_raise(err, ST_CORRUPT, "log record %llu is not one that this program writes",
                          (unsigned long long)record->index);
-    st = replay_ops(db, &r, (size_t)count, &mark, at, err);
+    mark.version = r.version;
+    st = replay_ops(db, &r, &mark, at, err);
     if (st != ST_OK)
         return st;
     db->index = record->index;
@@ -254,6 +201,16 @@ await_memtables(struct dkv *db, struct store_writer *w)
                             : err_raise(&w->err, failure,
                                         "%s: there is no room (%s), and none can be made now (%s)",
                                         e->dir, engine_stall_name(now), status_name(failure));
+}
+
+static enum status
+encode(struct buf *out, version_t version, const struct store_writer *w)
+{
+    enum status st = store_record_begin(out, version, w->op_count, w->bytes);
+
+    for (size_t i = 0; i < w->op_count && st == ST_OK; i++)
+        st = store_record_add(out, engine_tree_id(w->ops[i].tree), &w->ops[i].entry);
+    return st;
 }
 
 static enum status

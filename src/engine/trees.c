@@ -19,6 +19,8 @@
 
 #include "engine/engine_internal.h"
 
+enum { NS_PER_MS = 1000000 };
+
 struct lsm *
 engine_tree_lsm(const struct engine_tree *tree)
 {
@@ -184,6 +186,28 @@ engine__close_trees(struct engine *e)
     mem_free(e->trees);
     e->trees = NULL;
     e->tree_count = 0;
+}
+
+struct resting {
+    uint64_t now_ns;
+    uint64_t idle_ns;
+};
+
+static void
+rest(void *ctx, struct engine_tree *tree)
+{
+    const struct resting *r = ctx;
+
+    lsm_rest(tree->lsm, r->now_ns, r->idle_ns);
+}
+
+void
+engine__rest_trees(struct engine *e)
+{
+    struct resting r = { env_boot_ns(e->env), (uint64_t)e->options.idle_close_ms * NS_PER_MS };
+
+    engine_each_tree(e, rest, &r);
+    readers_close(e->readers);
 }
 
 /* ------------------------------------------------------------------ the owner's part */

@@ -71,6 +71,7 @@ struct real_loop {
     /* Streams that were closed while the peer may still have been sending. */
     struct list lingering; /* struct real_stream, by deadline */
     size_t lingering_count;
+    size_t lingering_max;
     uv_timer_t linger_timer;
 
     struct lock done_lock;
@@ -203,6 +204,9 @@ MUST_USE bool stream__attach(struct real_stream *s);
 
 /* Undo stream__create(): it was never attached. */
 void stream__discard(struct real_stream *s);
+
+/* No stream lingers yet. */
+void stream__begin_lingering(struct real_loop *loop);
 
 /* Close every lingering stream of a loop that has returned. */
 void stream__end_lingering(struct real_loop *loop);

@@ -376,7 +376,7 @@ loop__init(struct real_loop *loop, struct real_env *env, uint32_t index, struct 
     loop->base.env = &env->base;
     loop->base.index = index;
     loop->wake.data = loop;
-    list_init(&loop->lingering);
+    stream__begin_lingering(loop);
     list_init(&loop->done_jobs);
     lock_init(&loop->done_lock);
     loop->done_jobs_task.run = run_done_jobs;

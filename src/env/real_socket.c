@@ -24,13 +24,15 @@
  *   K2  After stream_close() the owner's function is not called: libuv's handle
  *       is closed, or watches for the lingering instead.  The memory lives until
  *       libuv's close callback, so closing inside the own callback is safe.
- *   K3  At most LINGER_COUNT_MAX streams of a loop linger; the oldest make room.
+ *   K3  At most `lingering_max` streams of a loop linger, a small part of the descriptors that
+ *       the process may have; the oldest make room.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -41,6 +43,10 @@
 enum {
     LINGER_MS = 2000,
     LINGER_COUNT_MAX = 256,
+    LINGER_SHARE = 32,      /* and this part of the limit of open files */
+    KEEPALIVE_IDLE_S = 300, /* as Redis does: a peer that vanished is noticed */
+    KEEPALIVE_EVERY_S = 100,
+    KEEPALIVE_COUNT = 3,
     DISCARD_BYTES = 4096,
     DISCARD_ROUNDS = 16, /* then the other streams have their turn */
 };
@@ -285,8 +291,19 @@ linger(struct real_stream *s)
         uv_timer_start(&loop->linger_timer, linger_due, LINGER_MS, 0);
     list_push_back(&loop->lingering, &s->link);
     loop->lingering_count++;
-    if (loop->lingering_count > LINGER_COUNT_MAX) /* K3 */
+    if (loop->lingering_count > loop->lingering_max) /* K3 */
         stop_lingering(oldest_lingering(loop));
+}
+
+void
+stream__begin_lingering(struct real_loop *loop)
+{
+    struct rlimit limit;
+
+    list_init(&loop->lingering);
+    loop->lingering_max = LINGER_COUNT_MAX;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / LINGER_SHARE < LINGER_COUNT_MAX)
+        loop->lingering_max = (size_t)limit.rlim_cur / LINGER_SHARE;
 }
 
 void
@@ -348,6 +365,21 @@ send_at_once(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* slower without, not wrong */
 }
 
+/* Without it, not wrong either: then a peer that vanished is noticed when something is sent. */
+static void
+notice_who_vanished(int fd)
+{
+    int on = 1;
+    int idle_s = KEEPALIVE_IDLE_S;
+    int every_s = KEEPALIVE_EVERY_S;
+    int count = KEEPALIVE_COUNT;
+
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof(every_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
 struct real_stream *
 stream__create(struct real_loop *loop, int fd, const struct sockaddr *peer)
 {
@@ -361,6 +393,7 @@ stream__create(struct real_loop *loop, int fd, const struct sockaddr *peer)
     s->fd = fd;
     s->poll.data = s;
     send_at_once(fd);
+    notice_who_vanished(fd);
     return s;
 }
 

@@ -88,36 +88,22 @@ search_records(const struct search *s, struct lsm_found *found)
 /* ------------------------------------------------------------------ tables */
 
 enum status
-lsm__table_reader(struct lsm *t, struct table_file *f, struct table **out, struct err *err)
+lsm__table_hold(struct lsm *t, struct table_file *f, struct reader **out, struct err *err)
 {
-    enum status st;
+    enum status st = readers_hold(f, t->shared, t->dir, out, err);
 
-    *out = table_file_reader(f);
-    if (*out != NULL)
-        return ST_OK;
-    st = table_file_open(f, t->shared, t->dir, out, err);
     if (st == ST_NOT_FOUND)
         return err_raise(err, ST_CORRUPT, "table %s/%016llx.sst is missing", t->dir,
                          (unsigned long long)f->info.number); /* P3 */
     return st;
 }
 
-static enum status
-search_table(const struct search *s, struct table_file *f, struct table_found *found,
-             struct err *err)
+static inline enum status
+search_open_table(const struct search *s, struct table *table, struct table_found *found,
+                  struct err *err)
 {
-    struct table *table = table_file_reader(f);
     enum status st;
 
-    if (f->info.version_min > s->version)
-        return ST_NOT_FOUND;
-    if (table == NULL && s->mode == TABLE_TRY)
-        return ST_WOULD_BLOCK;
-    if (table == NULL) {
-        st = lsm__table_reader(s->tree, f, &table, err);
-        if (st != ST_OK)
-            return st;
-    }
     if (!table_may_contain(table, s->hash)) {
         lsm__count(&s->stripe->filter_skips, 1);
         return ST_NOT_FOUND;
@@ -130,6 +116,38 @@ search_table(const struct search *s, struct table_file *f, struct table_found *f
     if (st == ST_NOT_FOUND)
         lsm__count(&s->stripe->filter_false, 1);
     return st;
+}
+
+/* Inside the epoch. */
+static enum status
+try_table(const struct search *s, struct table_file *f, struct table_found *found, struct err *err)
+{
+    struct table *table = table_file_reader(f);
+
+    return table == NULL ? ST_WOULD_BLOCK : search_open_table(s, table, found, err);
+}
+
+static enum status
+hold_table(const struct search *s, struct table_file *f, struct table_found *found, struct err *err)
+{
+    struct reader *reader;
+    enum status st = lsm__table_hold(s->tree, f, &reader, err);
+
+    if (st != ST_OK)
+        return st;
+    st = search_open_table(s, reader_table(reader), found, err);
+    readers_let_go(reader); /* what was found is pinned apart from it */
+    return st;
+}
+
+static enum status
+search_table(const struct search *s, struct table_file *f, struct table_found *found,
+             struct err *err)
+{
+    if (f->info.version_min > s->version)
+        return ST_NOT_FOUND;
+    table_file_touch(f);
+    return s->mode == TABLE_TRY ? try_table(s, f, found, err) : hold_table(s, f, found, err);
 }
 
 static bool

@@ -133,6 +133,7 @@ lsm_iter_create(struct lsm *t, const struct lsm_iter_options *options, struct ls
         return st;
     }
     atomic_fetch_add_explicit(&t->iter_count, 1, memory_order_relaxed);
+    lsm__add(&t->iterations, 1);
     *out = it;
     return ST_OK;
 }

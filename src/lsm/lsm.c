@@ -109,6 +109,7 @@ new_tree(const struct lsm_shared *shared, uint64_t tree_id, const char *dir,
     t->shared = shared;
     t->id = tree_id;
     t->options = *options;
+    t->edits_rested = UINT64_MAX;
     lock_init(&t->lock);
     list_init(&t->snapshots);
     list_init(&t->limbo);

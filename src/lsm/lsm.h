@@ -35,6 +35,7 @@
 
 struct lsm;
 struct record_cache;
+struct readers;
 
 /* What the trees of a data directory share.  Outlives them all. */
 struct lsm_shared {
@@ -42,6 +43,7 @@ struct lsm_shared {
     struct epoch *epoch;
     struct cache *blocks;
     struct record_cache *records; /* NULL: none */
+    struct readers *readers;      /* the open tables */
     struct budget *budget;
     _Atomic uint64_t *next_number; /* table numbers, unique in the data directory */
 };
@@ -70,7 +72,8 @@ struct lsm_mark {
 
 /* Open or create the tree in folder `dir`.  ST_CORRUPT names file and offset
  * (or key range).  ST_NOT_FOUND without `create`.  ST_INVALID: an option is 0, or sealed_max above
- * 32.  Tables are opened when first used: an idle tree holds no open file and no arena. */
+ * 32.  Tables are opened when first used, and closed by lsm_rest(): an idle tree holds no open
+ * file. */
 MUST_USE enum status lsm_open(struct lsm **out, const struct lsm_shared *shared, uint64_t tree_id,
                               const char *dir, const struct lsm_options *options, bool create,
                               struct err *err);
@@ -225,6 +228,11 @@ void lsm_stop_jobs(struct lsm *t);
 /* Delete files that nobody refers to any more.  Blocks. */
 MUST_USE enum status lsm_sweep(struct lsm *t, struct err *err);
 bool lsm_sweep_due(const struct lsm *t);
+
+/* Called now and then, with env_boot_ns().  A tree that was not read, flushed or compacted for
+ * `idle_ns` closes its tables (0: at once, whatever it does); one that was not flushed or compacted
+ * between two calls, its manifest.  Whoever needs them opens them again.  Blocks; one at a time. */
+void lsm_rest(struct lsm *t, uint64_t now_ns, uint64_t idle_ns);
 
 /* ------------------------------------------------------------------ looking */
 

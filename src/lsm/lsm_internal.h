@@ -14,6 +14,7 @@
  *      flush.c     memtable to table
  *      compact.c   tables to tables
  *      sweep.c     files that nobody refers to
+ *      rest.c      what an idle tree closes
  */
 #ifndef LSM_LSM_INTERNAL_H
 #define LSM_LSM_INTERNAL_H
@@ -28,6 +29,7 @@
 #include "lsm/lsm.h"
 #include "lsm/manifest.h"
 #include "lsm/picker.h"
+#include "lsm/readers.h"
 #include "lsm/version.h"
 #include "mem/memtable.h"
 #include "sst/table.h"
@@ -151,6 +153,7 @@ struct source {
     struct memtable_order *order; /* a reference, to what `mem` walks */
     struct level run;             /* a run: files borrowed, kept alive by who made it */
     uint32_t at;                  /* the file that `iter` walks */
+    struct reader *reader;        /* a hold on the table of that file; NULL until needed */
     struct table_iter *iter;      /* owned; NULL until needed */
 };
 
@@ -251,9 +254,9 @@ MUST_USE enum status lsm__job_check(const struct lsm *t, uint64_t generation, st
 MUST_USE enum status lsm__table_begin(struct lsm *t, const struct table_options *options,
                                       struct table_builder **out, struct err *err);
 
-/* The reader of a file, opened if need be.  A missing file is ST_CORRUPT, never ST_NOT_FOUND. */
-MUST_USE enum status lsm__table_reader(struct lsm *t, struct table_file *f, struct table **out,
-                                       struct err *err);
+/* readers_hold(); but a missing file is ST_CORRUPT, never ST_NOT_FOUND. */
+MUST_USE enum status lsm__table_hold(struct lsm *t, struct table_file *f, struct reader **out,
+                                     struct err *err);
 
 /* ------------------------------------------------------------------ the tree */
 
@@ -322,6 +325,11 @@ struct lsm {
     struct list limbo; /* struct table_file: named by an edit of unknown outcome; in the gate */
     struct file_sweep sweep;
     struct buf cursor[LIMIT_LEVELS]; /* of the picker; compaction job only */
+    uint64_t uses_seen;              /* these four: lsm_rest() */
+    uint64_t idle_since_ns;
+    uint64_t edits_seen;
+    uint64_t edits_rested;       /* when the manifest was closed */
+    _Atomic uint64_t iterations; /* iterators that were created */
     _Atomic uint32_t sealed_count;
     _Atomic uint32_t l0_count;
     _Atomic uint32_t view_count; /* views that exist */

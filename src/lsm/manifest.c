@@ -75,15 +75,22 @@
 #include "lsm/manifest_internal.h"
 
 void
-manifest_close(struct manifest *m)
+manifest_rest(struct manifest *m)
 {
     struct err err = { 0 };
 
-    if (m == NULL)
-        return;
     if (m->file != NULL && m->end > m->durable && file_sync(m->file, &err) != ST_OK)
         log_event(LOG_WARN, "lsm.manifest_close", log_str("folder", m->dir), log_err(&err));
     file_close(m->file);
+    m->file = NULL;
+}
+
+void
+manifest_close(struct manifest *m)
+{
+    if (m == NULL)
+        return;
+    manifest_rest(m);
     buf_release(&m->record);
     mem_free(m->dir);
     mem_free(m);

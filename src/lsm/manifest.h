@@ -37,6 +37,9 @@ MUST_USE enum status manifest_open(struct manifest **out, struct env *env, const
 /* Every edit that was recorded is durable already.  NULL is allowed. */
 void manifest_close(struct manifest *m);
 
+/* Hold no open file; the next edit begins a new one.  Not beside manifest_record().  Job code. */
+void manifest_rest(struct manifest *m);
+
 /* Append the edit and sync; `after` and `mark_after` are the state that it leads to (for
  * a new file's snapshot).  Blocks; one at a time.  The names of the tables it adds are
  * durable before (the folder is synced here).

@@ -49,24 +49,33 @@ memory_place(struct source *s, const struct place *place)
 
 /* ------------------------------------------------------------------ a run */
 
+static void
+run_close(struct source *s)
+{
+    table_iter_destroy(s->iter);
+    s->iter = NULL;
+    if (s->reader != NULL)
+        readers_let_go(s->reader);
+    s->reader = NULL;
+}
+
 /* Let `iter` walk the file with this index. */
 static enum status
 run_open(struct source *s, uint32_t at, struct err *err)
 {
     struct table_iter_options options = { TABLE_BLOCK, s->fill_cache };
-    struct table *table;
     enum status st;
 
     ASSERT(at < s->run.count);
     if (s->iter != NULL && s->at == at)
         return ST_OK;
-    table_iter_destroy(s->iter);
-    s->iter = NULL;
+    run_close(s);
     s->at = at;
-    st = lsm__table_reader(s->tree, s->run.files[at], &table, err);
+    st = lsm__table_hold(s->tree, s->run.files[at], &s->reader, err);
     if (st != ST_OK)
         return st;
-    st = table_iter_create(table, &options, &s->iter);
+    table_file_touch(s->run.files[at]);
+    st = table_iter_create(reader_table(s->reader), &options, &s->iter);
     if (st != ST_OK)
         return err_raise(err, st, "tree %s: no memory for an iterator", s->tree->dir);
     return ST_OK;
@@ -196,8 +205,7 @@ lsm__source_prev(struct source *s, struct err *err)
 void
 lsm__source_release(struct source *s)
 {
-    table_iter_destroy(s->iter);
-    s->iter = NULL;
+    run_close(s);
     memtable_order_unref(s->order);
     s->order = NULL;
 }

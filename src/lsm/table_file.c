@@ -12,7 +12,7 @@
  *   F2  A file is marked obsolete only while it is referenced, and after the edit that
  *       removes it has become durable.  So what is on the sweep list is named by no
  *       manifest that could still be read.
- *   F3  The reader is set once, and taken back only with the file's memory.
+ *   F3  A file whose memory goes has no reader any more: lsm/readers.h has taken it back.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-#include "lsm/version.h"
+#include "lsm/readers.h"
 
 struct table_file *
 table_file_create(struct table_info *info, struct file_sweep *sweep)
@@ -69,35 +69,9 @@ table_file_destroy(struct table_file *f)
 {
     ASSERT(atomic_load_explicit(&f->refs, memory_order_relaxed) == 0);
     ASSERT(list_empty(&f->link));
-    table_close(table_file_reader(f));
+    readers_forget(f); /* F3 */
     table_info_release(&f->info);
     mem_free(f);
-}
-
-enum status
-table_file_open(struct table_file *f, const struct lsm_shared *shared, const char *dir,
-                struct table **out, struct err *err)
-{
-    char path[LIMIT_PATH_BYTES];
-    struct table *opened = NULL;
-    struct table *first = table_file_reader(f);
-    enum status st;
-
-    if (first != NULL) {
-        *out = first;
-        return ST_OK;
-    }
-    table_file_path(dir, f->info.number, path);
-    st = table_open(shared->env, path, &f->info, shared->blocks, shared->budget, &opened, err);
-    if (st != ST_OK)
-        return st;
-    if (!atomic_compare_exchange_strong_explicit(&f->reader, &first, opened, memory_order_acq_rel,
-                                                 memory_order_acquire)) {
-        table_close(opened); /* F3: another was faster, and may be in use already */
-        opened = first;
-    }
-    *out = opened;
-    return ST_OK;
 }
 
 void

@@ -28,11 +28,16 @@
 #include "lsm/lsm.h"
 #include "sst/table.h"
 
-/* A table of the tree: what the manifest knows, and the reader once it was opened. */
+struct reader;
+
+/* A table of the tree: what the manifest knows, and the reader while it is open. */
 struct table_file {
     _Atomic uint32_t refs;
     struct table_info info;         /* owned */
-    _Atomic(struct table *) reader; /* owned; NULL until first use (table_file_open) */
+    _Atomic(struct table *) reader; /* NULL: not open (lsm/readers.h) */
+    _Atomic bool used;              /* since the hand of the readers came by */
+    struct readers *readers;        /* NULL: it was never open */
+    struct reader *open;            /* of `reader`; under the lock of the readers */
     struct file_sweep *sweep;       /* where it goes when it is obsolete and unreferenced */
     _Atomic bool obsolete;          /* no manifest names it any more */
     struct list link;               /* in the sweep list */
@@ -66,15 +71,19 @@ void table_file_unref(struct table_file *f);
  * taken from a sweep list.  Job code. */
 void table_file_destroy(struct table_file *f);
 
-/* The reader; opened at the first call.  Job code.  Two may race: one wins. */
-MUST_USE enum status table_file_open(struct table_file *f, const struct lsm_shared *shared,
-                                     const char *dir, struct table **out, struct err *err);
-
-/* The reader if it is open, else NULL.  Any thread. */
+/* The reader if it is open, else NULL.  Inside the epoch, and good until it is left. */
 static inline struct table *
 table_file_reader(const struct table_file *f)
 {
-    return atomic_load_explicit(&f->reader, memory_order_acquire);
+    return atomic_load(&f->reader); /* the epoch wants this order (base/epoch.h) */
+}
+
+/* Say that it is used.  Most often one load, of a line that whoever reads the table has read. */
+static inline void
+table_file_touch(struct table_file *f)
+{
+    if (!atomic_load_explicit(&f->used, memory_order_relaxed))
+        atomic_store_explicit(&f->used, true, memory_order_relaxed);
 }
 
 /* "<dir>/<number as 16 hex digits>.sst"; `out` has LIMIT_PATH_BYTES. */

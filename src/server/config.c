@@ -118,6 +118,8 @@ static const struct setting settings[] = {
       "how much larger each level is than the one above" },
     { "table-bytes", SETTING_BYTES, AT(table_bytes), "16mb", 16 * KB, 4 * GB, NULL, false,
       "aimed size of a table" },
+    { "open-tables", SETTING_NUMBER, AT(open_tables), "1000", 8, 1000000, NULL, false,
+      "tables whose files are open at once; further ones are opened in turn" },
     { "compaction-wait-ms", SETTING_NUMBER, AT(compaction_wait_ms), "30000", 0, 86400000, NULL,
       false, "the longest wait of a due compaction" },
     { "bloom-bits", SETTING_NUMBER, AT(bloom_bits), "10", 0, 32, NULL, false,

@@ -47,6 +47,7 @@ struct config {
     uint64_t level_base;
     uint64_t level_multiplier;
     uint64_t table_bytes;
+    uint64_t open_tables;
     uint64_t compaction_wait_ms;
     uint64_t bloom_bits;
     uint64_t compression; /* of the upper levels: enum table_compression */

@@ -25,7 +25,7 @@
 enum {
     DRAIN_MS = 10000,
     DESCRIPTORS_MIN = 128,     /* an empty node of two reactors has 40 */
-    DESCRIPTORS_BESIDES = 512, /* log, manifests, tables */
+    DESCRIPTORS_BESIDES = 256, /* beside connections and tables: log, manifests, what jobs open */
     HELP_BYTES_MAX = 64 << 10,
 };
 
@@ -248,6 +248,7 @@ engine_options_of(const struct config *c, struct server *s, struct engine_option
     o->log_bytes_max = c->log_retained_max;
     o->sync_interval_ms = (uint32_t)c->sync_interval_ms;
     o->min_free_bytes = c->min_free_bytes;
+    o->open_tables_max = (uint32_t)c->open_tables;
     o->trees.memtable_bytes = c->memtable;
     o->trees.l0_trigger = (uint32_t)c->l0_trigger;
     o->trees.level_base_bytes = c->level_base;
@@ -309,21 +310,6 @@ open_door(struct server *s, enum api_door kind, uint64_t port, struct err *err)
     return st;
 }
 
-/* Tables and the log need descriptors, too: what is left of few is shared with them, so that clients
- * who take all they can get are refused, and no flush is. */
-static uint32_t
-connections_that_fit(const struct config *c)
-{
-    struct rlimit limit;
-    rlim_t fit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= c->connections_max * 2)
-        return (uint32_t)c->connections_max;
-    fit = limit.rlim_cur / 2 > DESCRIPTORS_BESIDES ? limit.rlim_cur - DESCRIPTORS_BESIDES
-                                                   : limit.rlim_cur / 2;
-    return (uint32_t)(fit < c->connections_max ? fit : c->connections_max);
-}
-
 static enum status
 open_api(struct server *s, struct err *err)
 {
@@ -334,7 +320,7 @@ open_api(struct server *s, struct err *err)
         .password = c->password,
         .durability = (enum durability)c->sync,
         .deadline_ms = (uint32_t)c->deadline_ms,
-        .connections_max = connections_that_fit(c),
+        .connections_max = (uint32_t)c->connections_max,
         .idle_ms_max = (uint32_t)c->idle_timeout_ms,
         .start_ms = env_wall_ms(s->env),
         .version = distkv_version(),
@@ -364,14 +350,13 @@ watch_signals(struct server *s, struct err *err)
     return st;
 }
 
-/* As many descriptors as we may have: how many the tables want, nobody knows beforehand.  When they
- * do not suffice it is connections that are turned away, so that log, flushes and compactions find
- * theirs. */
+/* As many descriptors as we may have.  When they do not suffice, fewer connections are accepted and
+ * fewer tables kept open, so that log, flushes and compactions find theirs. */
 static enum status
 share_descriptors(struct config *c, struct err *err)
 {
+    rlim_t besides = c->open_tables + DESCRIPTORS_BESIDES;
     struct rlimit limit;
-    rlim_t besides;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return err_raise_sys(err, ST_IO, errno, "the limit of open files");
@@ -382,13 +367,17 @@ share_descriptors(struct config *c, struct err *err)
         return err_raise(err, ST_INVALID,
                          "the limit of open files is %llu, and %d is the least; see ulimit -n",
                          (unsigned long long)limit.rlim_cur, DESCRIPTORS_MIN);
-    besides = limit.rlim_cur / 2 < DESCRIPTORS_BESIDES ? limit.rlim_cur / 2 : DESCRIPTORS_BESIDES;
-    if (limit.rlim_cur - besides >= c->connections_max)
+    if (limit.rlim_cur >= c->connections_max + besides)
         return ST_OK;
+    if (besides > limit.rlim_cur / 2) {
+        besides = limit.rlim_cur / 2;
+        c->open_tables = besides / 2 < c->open_tables ? besides / 2 : c->open_tables;
+    }
+    if (limit.rlim_cur - besides < c->connections_max)
+        c->connections_max = limit.rlim_cur - besides;
     log_event(LOG_WARN, "server.few_descriptors", log_u64("limit", limit.rlim_cur),
-              log_u64("wanted", c->connections_max + besides),
-              log_u64("max_connections", limit.rlim_cur - besides));
-    c->connections_max = limit.rlim_cur - besides;
+              log_u64("max_connections", c->connections_max),
+              log_u64("open_tables", c->open_tables));
     return ST_OK;
 }
 

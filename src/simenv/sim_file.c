@@ -307,6 +307,16 @@ sim__files_report(const struct sim_node *node)
                   log_str("path", container_of(link, struct sim_file, link)->base.path));
 }
 
+uint32_t
+sim_open_files(struct sim *w, uint32_t id)
+{
+    uint32_t count = 0;
+
+    list_each (link, &sim__node(w, id)->files)
+        count++;
+    return count;
+}
+
 static const struct file_ops file_ops = {
     .read = read_file,
     .try_read = try_read_file,

@@ -143,6 +143,9 @@ void sim_fail(struct sim *w, uint32_t id, unsigned ops, uint64_t nth, bool for_g
  * (true) its effect; once.  The call must be made in a fiber.  nth 0 switches it off. */
 void sim_crash_at(struct sim *w, uint32_t id, unsigned ops, uint64_t nth, bool after);
 
+/* Files that the node holds open: its descriptors. */
+uint32_t sim_open_files(struct sim *w, uint32_t id);
+
 /* Matching calls that the node has made since it was booted. */
 uint64_t sim_op_count(const struct sim *w, uint32_t id, unsigned ops);
 

@@ -21,7 +21,8 @@ from server import Server, temporary_folder
 
 PIPELINE = 64
 FLAGS = ["--memtable", "4mb", "--log-segment", "4mb", "--memory-budget", "64mb",
-         "--table-bytes", "1mb", "--level-base", "8mb", "--min-free-bytes", "1mb"]
+         "--table-bytes", "1mb", "--level-base", "8mb", "--min-free-bytes", "1mb",
+         "--open-tables", "8"]
 
 
 def packages():

@@ -105,7 +105,7 @@ def the_machine(w):
     taken.bind(("127.0.0.1", 0))
     taken.listen()
     port = str(taken.getsockname()[1])
-    w.refused(1, ["127.0.0.1", port, "Address already in use"], "--port", port,
+    w.refused(1, ["127.0.0.1", port, "is in use", "--port"], "--port", port,
               "--data-dir", w.path("taken"), *SMALL)
     w.refused(1, [port, "in use"], "--port", port, "--data-dir", w.path("taken"),
               "--log-level", "off", *SMALL)

@@ -283,6 +283,60 @@ TEST(a_reserve_that_was_spent_is_missed_until_it_is_made_again_also_by_the_next_
     finish(&f);
 }
 
+/* Tables of L0 that nobody may merge yet. */
+static void
+pile_up_without_compaction(struct store_fix *f)
+{
+    atomic_store(&f->db->families[1]->tree->compaction_failed, true);
+    for (int i = 0; i < 8; i++) {
+        fill(f, NULL, 100);
+        EXPECT(dkv_flush(f->db, &f->error) == DKV_OK);
+    }
+}
+
+static void
+compact_now(struct store_fix *f)
+{
+    struct engine_tree *tree = f->db->families[1]->tree;
+
+    EXPECT(f->db->engine->reserve != NULL);
+    atomic_store(&tree->compaction_failed, false);
+    engine__schedule(f->db->engine);
+    for (int i = 0; i < 100 && lsm_compact_score(tree->lsm) > 0; i++)
+        env_sleep_ms(f->env, 100);
+    EXPECT(lsm_compact_score(tree->lsm) == 0);
+}
+
+static void
+add_blocks(void *ctx, const char *path, uint64_t size)
+{
+    (void)path;
+    *(uint64_t *)ctx += (size + 4095) / 4096 * 4096;
+}
+
+static uint64_t
+disk_used(struct store_fix *f)
+{
+    uint64_t used = 0;
+
+    sim_disk_each(f->w, STORE_NODE, add_blocks, &used);
+    return used;
+}
+
+TEST(a_compaction_that_meets_the_full_disk_spends_the_reserve)
+{
+    struct store_fix f;
+
+    begin(&f);
+    EXPECT(store_run(&f, pile_up_without_compaction));
+    sim_run_ms(f.w, 2500);
+    sim_set_capacity(f.w, STORE_NODE, disk_used(&f));
+    EXPECT(store_run(&f, compact_now));
+    EXPECT(f.db->engine->reserve == NULL);
+    EXPECT(engine_space(f.db->engine) == ENGINE_SPACE_LOW);
+    finish(&f);
+}
+
 static void
 put_one(struct store_fix *f)
 {
@@ -313,4 +367,5 @@ TEST_MAIN(RUN(memory_that_idle_families_hold_is_flushed_for_the_others),
           RUN(nothing_is_flushed_after_the_log_has_failed_and_a_flush_says_so),
           RUN(when_the_end_has_begun_jobs_are_refused_and_the_log_goes_on),
           RUN(a_reserve_that_was_spent_is_missed_until_it_is_made_again_also_by_the_next_process),
+          RUN(a_compaction_that_meets_the_full_disk_spends_the_reserve),
           RUN(a_disk_that_never_had_room_for_a_reserve_takes_writes_after_a_restart))

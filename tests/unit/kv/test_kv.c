@@ -312,6 +312,31 @@ TEST(many_writes_pass_the_memtable_and_are_all_found_in_tables)
     finish(&f);
 }
 
+/* DESIGN, decision 3.  The reactor, which must not open a file, leaves it to a job. */
+TEST(an_idle_keyspace_closes_its_tables_and_a_read_finds_them_again)
+{
+    struct kvfix f;
+    uint32_t open;
+
+    kvfix_create(&f, test_seed(1));
+    f.options.idle_close_ms = 2000;
+    EXPECT_OK(kvfix_open(&f));
+    sim_run_ms(f.w, 5000);
+    open = sim_open_files(f.w, FIX_NODE);
+    EXPECT_OK(fix_put(&f, "user:1", "Alice"));
+    EXPECT_OK(fix_put(&f, "user:2", "Bob"));
+    EXPECT_OK(fix_admin(&f, KV_SAVE, NULL));
+    EXPECT_STR(fix_get(&f, "user:1"), "Alice");
+    EXPECT(sim_open_files(f.w, FIX_NODE) > open);
+    sim_run_ms(f.w, 5000);
+    EXPECT_U64(sim_open_files(f.w, FIX_NODE), open);
+    EXPECT_STR(fix_get(&f, "user:2"), "Bob");
+    EXPECT_STR(fix_get_on(&f, 1, "user:1"), "Alice");
+    EXPECT_STR(fix_get_on(&f, 1, "user:3"), "nil");
+    EXPECT(sim_open_files(f.w, FIX_NODE) > open);
+    finish(&f);
+}
+
 TEST_MAIN(RUN(a_value_is_read_as_it_was_written), RUN(a_clean_stop_and_a_start_keep_everything),
           RUN(a_hot_counter_is_not_limited_to_one_increment_per_fsync),
           RUN(an_ordered_read_sees_the_write_before_it_and_waits_for_it),
@@ -324,4 +349,5 @@ TEST_MAIN(RUN(a_value_is_read_as_it_was_written), RUN(a_clean_stop_and_a_start_k
           RUN(a_clear_empties_one_keyspace_and_what_follows_stays),
           RUN(a_key_or_value_beyond_its_limit_is_refused_and_nothing_is_stored),
           RUN(after_a_failed_fsync_no_write_is_acknowledged_and_reads_go_on),
-          RUN(many_writes_pass_the_memtable_and_are_all_found_in_tables))
+          RUN(many_writes_pass_the_memtable_and_are_all_found_in_tables),
+          RUN(an_idle_keyspace_closes_its_tables_and_a_read_finds_them_again))

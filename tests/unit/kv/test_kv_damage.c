@@ -6,7 +6,8 @@
  * The store was closed clean, so a watermark stands behind its last record, and nothing
  * may pass for a torn tail.  LOCK and RESERVE carry no data: damage to them does no harm.
  *
- * Every k-th byte is damaged, so that a run stays short; TEST_FULL=1 damages every one.
+ * Every k-th byte is damaged, so that a run stays short.  `make damage` damages every one
+ * (TEST_STRIDE=1), shared out to several processes (TEST_SHARD=0/2, TEST_SHARD=1/2).
  */
 #include "base/log.h"
 
@@ -14,7 +15,14 @@
 #include "kv_fixture.h"
 #include "unit/test.h"
 
-enum { KEYS = 40, WRITES_MAX = 600, FILES_MAX = 128, PATH_ROOM = 96, CASES_WANTED = 800 };
+enum {
+    KEYS = 40,
+    WRITES_MAX = 600,
+    FILES_MAX = 128,
+    PATH_ROOM = 96,
+    CASES_WANTED = 800,
+    COMPLAINTS_MAX = 20
+};
 
 struct file_list {
     char paths[FILES_MAX][PATH_ROOM];
@@ -35,7 +43,9 @@ struct sample {
     char findings[4096]; /* of the check */
     enum status check_status;
     bool truncate;
+    uint64_t offset; /* of the flipped bit, for messages */
     uint64_t exact, refused, read_errors, cuts;
+    uint64_t wrong; /* wrong data, or an error that does not name the file */
 };
 
 /* ------------------------------------------------------------------ building */
@@ -110,11 +120,20 @@ build(void)
 }
 
 static void
+tell_figures(const struct sample *s, const char *when)
+{
+    print_message("%s: refused at opening %llu, refused by reads %llu, harmless %llu, wrong %llu; "
+                  "cut %llu\n",
+                  when, (unsigned long long)s->refused, (unsigned long long)s->read_errors,
+                  (unsigned long long)s->exact, (unsigned long long)s->wrong,
+                  (unsigned long long)s->cuts);
+}
+
+static void
 finish(struct sample *s)
 {
-    print_message("exact %llu, refused at opening %llu, refused by reads %llu, cut %llu\n",
-                  (unsigned long long)s->exact, (unsigned long long)s->refused,
-                  (unsigned long long)s->read_errors, (unsigned long long)s->cuts);
+    tell_figures(s, "in all");
+    EXPECT_U64(s->wrong, 0);
     sim_disk_image_free(s->image);
     kvfix_destroy(&s->f);
     free(s);
@@ -134,15 +153,20 @@ is_named(const struct sample *s, const char *text)
            (s->missing && strstr(text, folder) != NULL);
 }
 
+/* The campaign goes on: there may be more, and each is worth knowing. */
 static void
-expect_named(const struct sample *s, enum status st, const char *text)
+complain(struct sample *s, const char *what, const char *text)
 {
-    bool named = is_named(s, text);
-    bool known = st == ST_CORRUPT || st == ST_INVALID || st == ST_NOT_FOUND;
+    if (s->wrong++ < COMPLAINTS_MAX)
+        print_error("WRONG: %s, byte %llu: %s: %s\n", s->path, (unsigned long long)s->offset, what,
+                    text);
+}
 
-    if (!named || !known)
-        print_error("%s: %s: %s\n", s->path, status_name(st), text);
-    EXPECT(named && known);
+static void
+require_named(struct sample *s, enum status st, const char *text)
+{
+    if (!is_named(s, text) || (st != ST_CORRUPT && st != ST_INVALID && st != ST_NOT_FOUND))
+        complain(s, status_name(st), text);
 }
 
 /* The state after `count` writes. */
@@ -231,19 +255,17 @@ check_reads(struct sample *s)
     bool fine = c->request.status == ST_OK;
 
     state_after(s, s->write_count, state);
-    if (fine && !holds(c, state))
-        print_error("%s: wrong data\n", s->path);
-    if (fine)
-        EXPECT(holds(c, state));
-    else
-        expect_named(s, c->request.status, c->request.err.text);
+    if (!fine)
+        require_named(s, c->request.status, c->request.err.text);
+    else if (!holds(c, state))
+        complain(s, "wrong data", "by GET");
     free(c);
     sim_on_loop(s->f.w, FIX_NODE, 0, scan_body, &x);
     EXPECT(sim_run_until(s->f.w, &x.done, FIX_PATIENCE_MS));
-    if (x.status == ST_OK)
-        EXPECT(memcmp(x.found, state, sizeof(state)) == 0);
-    else
-        expect_named(s, x.status, x.err.text);
+    if (x.status != ST_OK)
+        require_named(s, x.status, x.err.text);
+    else if (memcmp(x.found, state, sizeof(state)) != 0)
+        complain(s, "wrong data", "by a scan");
     return fine && x.status == ST_OK;
 }
 
@@ -279,9 +301,7 @@ run_check(struct sample *s, bool truncate)
     EXPECT(sim_call(s->f.w, FIX_NODE, check_body, s));
     sim_end(s->f.w, FIX_NODE);
     if (s->check_status != ST_OK && !is_named(s, s->findings))
-        print_error("%s: check: %s\n", s->path, s->findings);
-    if (s->check_status != ST_OK)
-        EXPECT(is_named(s, s->findings));
+        complain(s, "check", s->findings);
 }
 
 /* ------------------------------------------------------------------ one case */
@@ -290,19 +310,20 @@ static void
 open_and_read(struct sample *s)
 {
     bool fine = kvfix_open(&s->f) == ST_OK;
+    uint64_t wrong = s->wrong;
 
     if (!fine) {
-        expect_named(s, s->f.open_status, s->f.open_err.text);
+        require_named(s, s->f.open_status, s->f.open_err.text);
         sim_end(s->f.w, FIX_NODE); /* nothing leaks */
         s->refused++;
     } else {
         fine = check_reads(s);
         kvfix_crash(&s->f);
-        s->exact += fine;
+        s->exact += fine && s->wrong == wrong;
         s->read_errors += !fine;
     }
-    if (!fine)
-        EXPECT_ST(s->check_status, ST_CORRUPT); /* the check has found it, too */
+    if (!fine && s->check_status != ST_CORRUPT)
+        complain(s, "check found nothing", status_name(s->check_status));
 }
 
 /* The operator decides to go on with what is before the damage. */
@@ -317,18 +338,18 @@ cut_and_read(struct sample *s)
         run_check(s, true);
     if (s->check_status != ST_OK)
         return; /* CHAIN: both copies of something are gone */
-    if (kvfix_open(&s->f) != ST_OK)
-        print_error("%s: after the cut: %s\n", s->path, s->f.open_err.text);
-    EXPECT_OK(s->f.open_status);
+    if (kvfix_open(&s->f) != ST_OK) {
+        complain(s, "after the cut", s->f.open_err.text);
+        sim_end(s->f.w, FIX_NODE);
+        return;
+    }
     c = read_all(s);
-    EXPECT_OK(c->request.status);
     for (int n = s->flushed; n <= s->write_count && !found; n++) {
         state_after(s, n, state);
         found = holds(c, state);
     }
-    if (!found)
-        print_error("%s: no prefix of the writes: %s\n", s->path, s->findings);
-    EXPECT(found);
+    if (!found || c->request.status != ST_OK)
+        complain(s, "after the cut: no prefix of the writes", s->findings);
     free(c);
     kvfix_crash(&s->f);
     s->cuts++;
@@ -347,33 +368,90 @@ carries_data(const char *path)
     return strstr(path, "LOCK") == NULL && strstr(path, "RESERVE") == NULL;
 }
 
+/* Which cases are this process's: every `stride`-th byte, and of these every `shard_count`-th. */
+struct portion {
+    uint64_t total; /* bytes of all files */
+    uint64_t stride;
+    unsigned shard, shard_count;
+    uint64_t done; /* cases */
+    uint64_t told; /* percent */
+};
+
+static struct portion
+portion_of(const struct sample *s)
+{
+    const char *stride = getenv("TEST_STRIDE"), *shard = getenv("TEST_SHARD");
+    struct portion p = { .shard_count = 1 };
+
+    for (uint32_t i = 0; i < s->files.count; i++)
+        p.total += s->files.sizes[i];
+    p.stride = stride != NULL ? strtoull(stride, NULL, 10) : p.total / CASES_WANTED + 1;
+    if (shard != NULL)
+        EXPECT(sscanf(shard, "%u/%u", &p.shard, &p.shard_count) == 2);
+    EXPECT(p.stride > 0 && p.shard < p.shard_count);
+    print_message("%llu bytes in %u files, every %llu-th, part %u of %u\n",
+                  (unsigned long long)p.total, s->files.count, (unsigned long long)p.stride,
+                  p.shard + 1, p.shard_count);
+    return p;
+}
+
+/* A line for every twentieth of a long run. */
+static void
+tell_progress(const struct sample *s, struct portion *p)
+{
+    uint64_t percent = ++p->done * p->stride * p->shard_count * 100 / p->total;
+    char when[64];
+
+    if (p->total / p->stride < 100 * CASES_WANTED || percent < p->told + 5)
+        return;
+    p->told = percent;
+    snprintf(when, sizeof(when), "part %u of %u, %llu %%", p->shard + 1, p->shard_count,
+             (unsigned long long)percent);
+    tell_figures(s, when);
+    fflush(stdout);
+}
+
+static void
+flip(struct sample *s, unsigned bit)
+{
+    sim_disk_load(s->f.w, FIX_NODE, s->image);
+    EXPECT(sim_disk_flip(s->f.w, FIX_NODE, s->path, s->offset, bit));
+}
+
+static void
+flip_and_judge(struct sample *s, uint64_t number)
+{
+    unsigned bit = number % 8;
+
+    flip(s, bit);
+    judge(s);
+    if (s->check_status == ST_OK || strstr(s->path, "log-0/0") == NULL || number / 8 % 8 != 0)
+        return;
+    flip(s, bit);
+    cut_and_read(s);
+}
+
 TEST(any_flipped_bit_is_harmless_or_named)
 {
     struct sample *s = build();
-    uint64_t total = 0, stride, at = 0;
+    struct portion p = portion_of(s);
+    uint64_t at = 0;
 
-    for (uint32_t i = 0; i < s->files.count; i++)
-        total += s->files.sizes[i];
-    stride = getenv("TEST_FULL") != NULL ? 1 : total / CASES_WANTED + 1;
-    print_message("%llu bytes in %u files, every %llu-th\n", (unsigned long long)total,
-                  s->files.count, (unsigned long long)stride);
     for (uint32_t i = 0; i < s->files.count; i++) {
         snprintf(s->path, sizeof(s->path), "%s", s->files.paths[i]);
-        for (; at < s->files.sizes[i]; at += stride) {
-            sim_disk_load(s->f.w, FIX_NODE, s->image);
-            EXPECT(sim_disk_flip(s->f.w, FIX_NODE, s->path, at, (unsigned)(at / stride) % 8));
-            judge(s);
-            if (s->check_status == ST_OK || strstr(s->path, "log-0/0") == NULL ||
-                at / stride % 8 != 0)
+        for (; at < s->files.sizes[i]; at += p.stride) {
+            uint64_t number = at / p.stride;
+
+            s->offset = at;
+            if (number % p.shard_count != p.shard)
                 continue;
-            sim_disk_load(s->f.w, FIX_NODE, s->image);
-            EXPECT(sim_disk_flip(s->f.w, FIX_NODE, s->path, at, (unsigned)(at / stride) % 8));
-            cut_and_read(s);
+            flip_and_judge(s, number);
+            tell_progress(s, &p);
         }
         at -= s->files.sizes[i];
     }
-    EXPECT(s->refused > CASES_WANTED / 4); /* it did take place */
-    EXPECT(s->read_errors > 10);
+    EXPECT(s->refused > p.done / 2); /* it did take place */
+    EXPECT(s->read_errors > p.done / 80);
     EXPECT(s->cuts > 10);
     finish(s);
 }
@@ -418,6 +496,94 @@ TEST(any_file_cut_short_is_harmless_or_named)
     finish(s);
 }
 
+/* ------------------------------------------------------------------ what a cut loses */
+
+struct finding_bytes {
+    struct sample *s;
+    char text[16];
+    uint64_t offset;
+};
+
+static void
+look_into_segment(void *ctx, const char *path, uint64_t size)
+{
+    struct buf bytes = buf_empty(SIZE_MAX / 2);
+    struct finding_bytes *x = ctx;
+    const uint8_t *at;
+
+    (void)size;
+    if (strstr(path, "log-0/0") == NULL)
+        return;
+    EXPECT(sim_disk_read(x->s->f.w, FIX_NODE, path, &bytes));
+    at = memmem(bytes.data, bytes.size, x->text, strlen(x->text));
+    if (at != NULL) {
+        snprintf(x->s->path, PATH_ROOM, "%s", path);
+        x->offset = (uint64_t)(at - bytes.data);
+    }
+    buf_release(&bytes);
+}
+
+/* The value of the n-th write, in the log. */
+static uint64_t
+find_write(struct sample *s, int n)
+{
+    struct finding_bytes x = { .s = s };
+
+    s->path[0] = '\0';
+    snprintf(x.text, sizeof(x.text), "%d 000", n);
+    sim_disk_each(s->f.w, FIX_NODE, look_into_segment, &x);
+    EXPECT(s->path[0] != '\0');
+    return x.offset;
+}
+
+static void
+expect_losses(struct sample *s, int damaged)
+{
+    int first = KEYS, last = 0;
+    char text[128];
+
+    for (int n = damaged; n < s->write_count; n++) {
+        first = s->writes[n] < first ? s->writes[n] : first;
+        last = s->writes[n] > last ? s->writes[n] : last;
+    }
+    snprintf(text, sizeof(text), ": %d writes to tree ", s->write_count - damaged);
+    if (strstr(s->findings, text) == NULL)
+        print_error("missing: %s in\n%s", text, s->findings);
+    EXPECT(strstr(s->findings, text) != NULL);
+    snprintf(text, sizeof(text), "key:%02d to ", first);
+    if (strstr(s->findings, text) == NULL)
+        print_error("missing: %s in\n%s", text, s->findings);
+    EXPECT(strstr(s->findings, text) != NULL);
+    snprintf(text, sizeof(text), "key:%02d\n", last);
+    if (strstr(s->findings, text) == NULL)
+        print_error("missing: %s in\n%s", text, s->findings);
+    EXPECT(strstr(s->findings, text) != NULL);
+}
+
+TEST(what_lies_beyond_damage_in_the_log_is_told)
+{
+    struct sample *s = build();
+    const int damaged[] = { s->flushed + 60, s->write_count - 5 }; /* sealed; open */
+    char paths[2][PATH_ROOM];
+
+    for (int i = 0; i < 2; i++) {
+        uint64_t at;
+
+        sim_disk_load(s->f.w, FIX_NODE, s->image);
+        at = find_write(s, damaged[i]);
+        snprintf(paths[i], PATH_ROOM, "%s", s->path);
+        EXPECT(sim_disk_flip(s->f.w, FIX_NODE, s->path, at, 3));
+        run_check(s, false);
+        EXPECT_ST(s->check_status, ST_CORRUPT);
+        expect_losses(s, damaged[i]);
+        run_check(s, true);
+        EXPECT_OK(s->check_status);
+        expect_losses(s, damaged[i]);
+    }
+    EXPECT(strcmp(paths[0], paths[1]) != 0);
+    finish(s);
+}
+
 static int
 silence(void **state)
 {
@@ -431,11 +597,15 @@ silence(void **state)
 int
 main(void)
 {
+    const struct CMUnitTest campaign[] = { RUN(any_flipped_bit_is_harmless_or_named) };
     const struct CMUnitTest tests[] = {
         RUN(any_file_that_is_missing_is_named),
         RUN(any_file_cut_short_is_harmless_or_named),
         RUN(any_flipped_bit_is_harmless_or_named),
+        RUN(what_lies_beyond_damage_in_the_log_is_told),
     };
 
+    if (getenv("TEST_STRIDE") != NULL)
+        return cmocka_run_group_tests(campaign, silence, NULL);
     return cmocka_run_group_tests(tests, silence, NULL);
 }

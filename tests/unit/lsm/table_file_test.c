@@ -1,7 +1,10 @@
-/* Tests of lsm/table_file.c.  The readers are false ones, of this file, which count who opens
+/* Tests of lsm/table_file.c and lsm/readers.c.  The tables are false ones, of this file, which count who opens
  * and closes them, and can be made to fail or to be overtaken. */
+#include <errno.h>
+
 #include "base/mem.h"
 
+#include "lsm/readers.h"
 #include "store_fixture.h"
 #include "unit/test.h"
 
@@ -13,10 +16,12 @@ static struct {
     int opened;
     int closed;
     enum status fail;
+    int fail_sys;                /* errno */
+    int fail_count;              /* so many times */
     struct table_file *overtake; /* while this one is being opened, another opens it, too */
     const struct lsm_shared *shared;
     char path[LIMIT_PATH_BYTES];
-} readers;
+} tables;
 
 enum status
 table_open(struct env *env, const char *path, const struct table_info *info, struct cache *cache,
@@ -26,19 +31,21 @@ table_open(struct env *env, const char *path, const struct table_info *info, str
     (void)cache;
     (void)budget;
     EXPECT(info->number > 0);
-    snprintf(readers.path, sizeof(readers.path), "%s", path);
-    if (readers.fail != ST_OK)
-        return err_raise(err, readers.fail, "as the test has it");
-    if (readers.overtake != NULL) {
-        struct table_file *f = readers.overtake;
-        struct table *theirs;
+    snprintf(tables.path, sizeof(tables.path), "%s", path);
+    if (tables.fail_count > 0 && tables.fail_count-- > 0)
+        return err_raise_at(err, __FILE__, __LINE__, tables.fail, tables.fail_sys,
+                            "as the test has it");
+    if (tables.overtake != NULL) {
+        struct table_file *f = tables.overtake;
+        struct reader *theirs;
 
-        readers.overtake = NULL;
-        EXPECT_OK(table_file_open(f, readers.shared, "dir", &theirs, NULL));
+        tables.overtake = NULL;
+        EXPECT_OK(readers_hold(f, tables.shared, "dir", &theirs, NULL));
+        readers_let_go(theirs);
     }
     *out = mem_new(struct table);
     assert_non_null(*out);
-    readers.opened++;
+    tables.opened++;
     return ST_OK;
 }
 
@@ -47,7 +54,7 @@ table_close(struct table *t)
 {
     if (t == NULL)
         return;
-    readers.closed++;
+    tables.closed++;
     mem_free(t);
 }
 
@@ -58,50 +65,101 @@ table_info_release(struct table_info *info)
     buf_release(&info->largest);
 }
 
+enum { OPEN_MAX = 3, FILES = 6 };
+
 struct fix {
     struct mem_heap heap;
     struct mem_heap *previous;
     struct file_sweep sweep;
+    struct epoch epoch;
+    struct epoch_slot slot;
     struct lsm_shared shared;
     struct table_file *file;
+    struct table_file *files[FILES]; /* of more_files() */
 };
 
 static void
 setup(struct fix *f)
 {
-    memset(&readers, 0, sizeof(readers));
+    memset(&tables, 0, sizeof(tables));
     *f = (struct fix){ 0 };
     f->previous = mem_heap_enter(&f->heap);
     file_sweep_init(&f->sweep);
     f->file = fixture_file(&f->sweep, &(struct table_spec)TABLE(1, 0xa3, "a", "c", 1, 2, 3));
-    readers.shared = &f->shared;
+    epoch_init(&f->epoch);
+    epoch_join(&f->epoch, &f->slot);
+    f->shared.readers = readers_create(&f->epoch, OPEN_MAX);
+    assert_non_null(f->shared.readers);
+    tables.shared = &f->shared;
 }
 
 static void
 teardown(struct fix *f)
 {
     file_sweep_release(&f->sweep);
-    EXPECT_U64(readers.opened, readers.closed);
+    readers_destroy(f->shared.readers);
+    epoch_part(&f->epoch, &f->slot);
+    epoch_release(&f->epoch);
+    EXPECT_U64(tables.opened, tables.closed);
     EXPECT_U64(f->heap.block_count, 0);
     mem_heap_enter(f->previous);
 }
 
+static struct reader *
+hold(struct fix *f, struct table_file *file)
+{
+    struct reader *r = NULL;
+
+    EXPECT_OK(readers_hold(file, &f->shared, "dir", &r, NULL));
+    return r;
+}
+
+static void
+use(struct fix *f, struct table_file *file)
+{
+    readers_let_go(hold(f, file));
+    table_file_touch(file);
+}
+
+static void
+more_files(struct fix *f)
+{
+    table_file_unref(f->file);
+    for (uint64_t i = 0; i < FILES; i++)
+        f->files[i] =
+            fixture_file(&f->sweep, &(struct table_spec)TABLE(1, 100 + i, "a", "c", 1, 2, 3));
+}
+
+static void
+no_files(struct fix *f)
+{
+    for (int i = 0; i < FILES; i++)
+        table_file_unref(f->files[i]);
+}
+
+static bool
+is_open(const struct table_file *file)
+{
+    return table_file_reader(file) != NULL;
+}
+
+/* ------------------------------------------------------------------ files */
+
 TEST(the_last_reference_closes_the_reader)
 {
     struct fix f;
-    struct table *t;
 
     setup(&f);
-    EXPECT(table_file_reader(f.file) == NULL);
-    EXPECT_OK(table_file_open(f.file, &f.shared, "dir", &t, NULL));
-    EXPECT(table_file_reader(f.file) == t);
-    EXPECT_STR(readers.path, "dir/00000000000000a3.sst");
+    EXPECT(!is_open(f.file));
+    use(&f, f.file);
+    EXPECT(is_open(f.file));
+    EXPECT_STR(tables.path, "dir/00000000000000a3.sst");
 
     table_file_ref(f.file);
     table_file_unref(f.file);
-    EXPECT_U64(readers.closed, 0);
+    EXPECT_U64(tables.closed, 0);
     table_file_unref(f.file);
-    EXPECT_U64(readers.closed, 1);
+    EXPECT_U64(tables.closed, 1);
     EXPECT(file_sweep_empty(&f.sweep));
     teardown(&f);
 }
@@ -109,14 +167,13 @@ TEST(the_last_reference_closes_the_reader)
 TEST(an_obsolete_file_waits_for_its_deletion)
 {
     struct fix f;
-    struct table *t;
 
     setup(&f);
-    EXPECT_OK(table_file_open(f.file, &f.shared, "dir", &t, NULL));
+    use(&f, f.file);
     atomic_store(&f.file->obsolete, true);
     EXPECT(file_sweep_empty(&f.sweep)); /* somebody still uses it */
     table_file_unref(f.file);
-    EXPECT_U64(readers.closed, 0); /* whoever lets go may be a reactor */
+    EXPECT_U64(tables.closed, 0); /* whoever lets go may be a reactor */
 
     EXPECT(!file_sweep_empty(&f.sweep));
     EXPECT(file_sweep_pop(&f.sweep) == f.file);
@@ -135,16 +192,20 @@ TEST(what_was_not_deleted_is_forgotten_with_the_sweep_list)
     teardown(&f);
 }
 
+/* ------------------------------------------------------------------ opening */
+
 TEST(a_reader_is_opened_once)
 {
     struct fix f;
-    struct table *a, *b;
+    struct reader *a, *b;
 
     setup(&f);
-    EXPECT_OK(table_file_open(f.file, &f.shared, "dir", &a, NULL));
-    EXPECT_OK(table_file_open(f.file, &f.shared, "dir", &b, NULL));
-    EXPECT(a == b);
-    EXPECT_U64(readers.opened, 1);
+    a = hold(&f, f.file);
+    b = hold(&f, f.file);
+    EXPECT(a == b && reader_table(a) == table_file_reader(f.file));
+    EXPECT_U64(tables.opened, 1);
+    readers_let_go(a);
+    readers_let_go(b);
     table_file_unref(f.file);
     teardown(&f);
 }
@@ -152,14 +213,16 @@ TEST(a_reader_is_opened_once)
 TEST(of_two_that_open_at_once_one_wins)
 {
     struct fix f;
-    struct table *t;
+    struct reader *r;
 
     setup(&f);
-    readers.overtake = f.file;
-    EXPECT_OK(table_file_open(f.file, &f.shared, "dir", &t, NULL));
-    EXPECT_U64(readers.opened, 2);
-    EXPECT_U64(readers.closed, 1);
-    EXPECT(table_file_reader(f.file) == t);
+    tables.overtake = f.file;
+    r = hold(&f, f.file);
+    EXPECT_U64(tables.opened, 2);
+    EXPECT_U64(tables.closed, 1);
+    EXPECT(reader_table(r) == table_file_reader(f.file));
+    EXPECT_U64(readers_open_count(f.shared.readers), 1);
+    readers_let_go(r);
     table_file_unref(f.file);
     teardown(&f);
 }
@@ -167,15 +230,107 @@ TEST(of_two_that_open_at_once_one_wins)
 TEST(an_open_that_fails_may_be_repeated)
 {
     struct fix f;
-    struct table *t = NULL;
+    struct reader *r = NULL;
     struct err err;
 
     setup(&f);
-    readers.fail = ST_IO;
-    EXPECT_ST(table_file_open(f.file, &f.shared, "dir", &t, &err), ST_IO);
-    EXPECT(t == NULL && table_file_reader(f.file) == NULL);
-    readers.fail = ST_OK;
-    EXPECT_OK(table_file_open(f.file, &f.shared, "dir", &t, &err));
+    tables.fail = ST_IO;
+    tables.fail_count = 1;
+    EXPECT_ST(readers_hold(f.file, &f.shared, "dir", &r, &err), ST_IO);
+    EXPECT(r == NULL && !is_open(f.file));
+    EXPECT_U64(readers_open_count(f.shared.readers), 0);
+    use(&f, f.file);
+    table_file_unref(f.file);
+    teardown(&f);
+}
+
+TEST(when_descriptors_run_out_others_are_closed_and_it_is_tried_again)
+{
+    struct fix f;
+    struct reader *r = NULL;
+    struct err err;
+
+    setup(&f);
+    more_files(&f);
+    use(&f, f.files[0]);
+    use(&f, f.files[1]);
+    tables.fail = ST_IO;
+    tables.fail_sys = EMFILE;
+    tables.fail_count = 1;
+    use(&f, f.files[2]);
+    EXPECT(is_open(f.files[2]) && tables.closed > 0);
+    tables.fail_count = 2;
+    EXPECT_ST(readers_hold(f.files[3], &f.shared, "dir", &r, &err), ST_IO);
+    tables.fail_sys = EIO; /* that is not for want of descriptors */
+    tables.fail_count = 1;
+    EXPECT_ST(readers_hold(f.files[3], &f.shared, "dir", &r, &err), ST_IO);
+    no_files(&f);
+    teardown(&f);
+}
+
+/* ------------------------------------------------------------------ closing (O1..O3) */
+
+TEST(of_too_many_the_one_goes_that_was_not_used)
+{
+    struct fix f;
+
+    setup(&f);
+    more_files(&f);
+    for (int i = 0; i < OPEN_MAX; i++)
+        use(&f, f.files[i]);
+    use(&f, f.files[3]); /* the hand goes round once, and takes the first */
+    EXPECT(!is_open(f.files[0]));
+    table_file_touch(f.files[1]);
+    use(&f, f.files[4]);
+    EXPECT(is_open(f.files[1]) && !is_open(f.files[2]));
+    EXPECT_U64(readers_open_count(f.shared.readers), OPEN_MAX);
+    EXPECT_U64(tables.opened - tables.closed, OPEN_MAX);
+    no_files(&f);
+    teardown(&f);
+}
+
+TEST(who_holds_a_reader_keeps_it_open_and_is_counted)
+{
+    struct fix f;
+    struct reader *held[FILES];
+
+    setup(&f);
+    more_files(&f);
+    for (int i = 0; i < FILES; i++)
+        held[i] = hold(&f, f.files[i]);
+    EXPECT_U64(tables.closed, 0);
+    EXPECT_U64(readers_open_count(f.shared.readers), FILES);
+    readers_detach(f.shared.readers, f.files[0]);
+    EXPECT(!is_open(f.files[0]));
+    EXPECT_U64(tables.closed, 0);
+    for (int i = 0; i < FILES; i++)
+        readers_let_go(held[i]);
+    EXPECT_U64(tables.closed, 0); /* O2 */
+    readers_close(f.shared.readers);
+    EXPECT_U64(tables.closed, 1);
+    no_files(&f);
+    teardown(&f);
+}
+
+TEST(who_is_inside_the_epoch_keeps_it_open)
+{
+    struct fix f;
+    struct table *seen;
+
+    setup(&f);
+    use(&f, f.file);
+    epoch_enter(&f.epoch, &f.slot);
+    seen = table_file_reader(f.file);
+    readers_detach(f.shared.readers, f.file);
+    readers_close(f.shared.readers);
+    EXPECT(!is_open(f.file) && seen != NULL);
+    EXPECT_U64(tables.closed, 0);
+    use(&f, f.file); /* it may be opened again meanwhile */
+    EXPECT(table_file_reader(f.file) != seen);
+    epoch_leave(&f.epoch, &f.slot);
+    epoch_reclaim(&f.epoch);
+    readers_close(f.shared.readers);
+    EXPECT_U64(tables.closed, 1);
     table_file_unref(f.file);
     teardown(&f);
 }
@@ -198,4 +353,8 @@ TEST(a_file_without_memory_leaves_the_keys_with_the_caller)
 TEST_MAIN(RUN(the_last_reference_closes_the_reader), RUN(an_obsolete_file_waits_for_its_deletion),
           RUN(what_was_not_deleted_is_forgotten_with_the_sweep_list), RUN(a_reader_is_opened_once),
           RUN(of_two_that_open_at_once_one_wins), RUN(an_open_that_fails_may_be_repeated),
+          RUN(when_descriptors_run_out_others_are_closed_and_it_is_tried_again),
+          RUN(of_too_many_the_one_goes_that_was_not_used),
+          RUN(who_holds_a_reader_keeps_it_open_and_is_counted),
+          RUN(who_is_inside_the_epoch_keeps_it_open),
           RUN(a_file_without_memory_leaves_the_keys_with_the_caller))

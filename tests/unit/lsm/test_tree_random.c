@@ -23,7 +23,7 @@ struct play {
     struct fix f;
     struct prng prng;
     struct lsm_snapshot *snapshots[SNAPSHOTS];
-    struct worker flush, compact;
+    struct worker flush, compact, rest;
     uint64_t flushed; /* lsm_flushed().index never goes back */
 };
 
@@ -75,6 +75,16 @@ run_compact_all(struct job *job)
     w->busy = false;
 }
 
+/* As if the tree had been idle; sometimes it is, for all that a rest can see. */
+static void
+run_rest(struct job *job)
+{
+    struct worker *w = container_of(job, struct worker, job);
+
+    lsm_rest(w->f->tree, env_boot_ns(w->f->env), 0);
+    w->busy = false;
+}
+
 static void
 begin(struct play *p, struct worker *w, enum env_lane lane, void (*run)(struct job *job))
 {
@@ -100,6 +110,7 @@ await_jobs(struct play *p)
     heal(p);
     await_worker(p, &p->flush);
     await_worker(p, &p->compact);
+    await_worker(p, &p->rest);
 }
 
 /* ------------------------------------------------------------------ steps of the owner */
@@ -174,6 +185,7 @@ restart(struct play *p, bool power_cut)
         memset(p->snapshots, 0, sizeof(p->snapshots));
         p->flush.busy = false;
         p->compact.busy = false;
+        p->rest.busy = false;
         fix_open(&p->f);
     } else {
         await_jobs(p);
@@ -235,8 +247,10 @@ step(struct play *p)
         begin(p, &p->compact, ENV_LANE_COMPACT, run_compact);
     else if (dice < 670)
         begin(p, &p->compact, ENV_LANE_COMPACT, run_compact_all);
-    else if (dice < 680)
+    else if (dice < 676)
         break_something(p);
+    else if (dice < 690)
+        begin(p, &p->rest, ENV_LANE_READ, run_rest);
     else if (dice < 800)
         sim_run_ms(p->f.world, 1 + prng_below(&p->prng, 5));
     else if (dice < 840)

@@ -1,6 +1,6 @@
 /*
- * One writer, two readers, a flush thread and a compaction thread on the real
- * environment.  Built with -DDISTKV_SANITIZE=thread, this is where races show.
+ * One writer, two readers, a flush thread, a compaction thread and one that closes
+ * tables on the real environment.  Built with -DDISTKV_SANITIZE=thread, this is where races show.
  *
  * Every unit writes the same number to a pair of keys.  A reader must see the numbers of a key
  * never go back, and both keys of a pair alike in one iteration.
@@ -17,12 +17,14 @@
 
 #include "env/real.h"
 #include "lsm/lsm.h"
+#include "lsm/readers.h"
 #include "lsm/record_cache.h"
 #include "unit/test.h"
 
 #define MUST(x) ((x) ? (void)0 : must_failed(#x, __FILE__, __LINE__))
 
-enum { PAIRS = 40, UNITS = 30000, VALUE_BYTES = 60, KEY_BYTES = 8 };
+enum { PAIRS = 40, UNITS = 30000, VALUE_BYTES = 60, KEY_BYTES = 8, OPEN_TABLES_MAX = 10 };
+enum { STILL_PAIRS = 4000, STILL_ROUNDS = 2000, STILL_RUN = 50 };
 
 struct shop {
     struct env *env;
@@ -143,6 +145,19 @@ compact_all(void *ctx)
     return NULL;
 }
 
+/* As if the tree were idle all the time. */
+static void *
+rest_all(void *ctx)
+{
+    struct shop *s = ctx;
+
+    while (!atomic_load(&s->over)) {
+        lsm_rest(s->tree, 0, 0);
+        pause_us(50);
+    }
+    return NULL;
+}
+
 /* ------------------------------------------------------------------ readers */
 
 struct reader_state {
@@ -242,7 +257,7 @@ read_all(void *ctx)
 /* ------------------------------------------------------------------ the shop */
 
 static void
-open_shop(struct shop *s)
+open_shop(struct shop *s, bool with_records)
 {
     struct real_env_options env_options = { 0 };
     struct lsm_options options;
@@ -258,11 +273,12 @@ open_shop(struct shop *s)
         .env = s->env,
         .epoch = &s->epoch,
         .blocks = cache_create(1 << 20, &s->budget),
-        .records = record_cache_create(64 << 10, &s->budget),
+        .records = with_records ? record_cache_create(64 << 10, &s->budget) : NULL,
         .budget = &s->budget,
         .next_number = &s->next_number,
+        .readers = readers_create(&s->epoch, OPEN_TABLES_MAX),
     };
-    EXPECT(s->shared.blocks != NULL && s->shared.records != NULL);
+    EXPECT(s->shared.blocks != NULL && s->shared.readers != NULL);
     lsm_options_default(&options);
     options.memtable_bytes = 64 << 10;
     options.table_bytes = 4 << 10;
@@ -286,6 +302,7 @@ static void
 close_shop(struct shop *s)
 {
     lsm_close(s->tree);
+    readers_destroy(s->shared.readers);
     record_cache_destroy(s->shared.records);
     cache_destroy(s->shared.blocks);
     epoch_release(&s->epoch);
@@ -295,21 +312,23 @@ close_shop(struct shop *s)
     real_env_destroy(s->env);
 }
 
-TEST(readers_beside_a_writer_a_flush_and_a_compaction_see_whole_units_in_order)
+TEST(readers_beside_a_writer_a_flush_a_compaction_and_a_closing_of_tables_see_whole_units_in_order)
 {
     static struct shop s;
     static struct reader_state readers[2];
-    void *(*const roles[])(void *) = { write_all, flush_all, compact_all, read_all, read_all };
-    void *const contexts[] = { &s, &s, &s, &readers[0], &readers[1] };
-    pthread_t threads[5];
+    void *(*const roles[])(void *) = { write_all, flush_all, compact_all,
+                                       rest_all,  read_all,  read_all };
+    void *const contexts[] = { &s, &s, &s, &s, &readers[0], &readers[1] };
+    enum { ROLES = sizeof(roles) / sizeof(roles[0]) };
+    pthread_t threads[ROLES];
     struct lsm_stats stats;
 
-    open_shop(&s);
+    open_shop(&s, true);
     readers[0].shop = &s;
     readers[1].shop = &s;
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < ROLES; i++)
         EXPECT(pthread_create(&threads[i], NULL, roles[i], contexts[i]) == 0);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < ROLES; i++)
         EXPECT(pthread_join(threads[i], NULL) == 0);
     lsm_stats(s.tree, &stats);
     EXPECT(stats.flushes > 5);
@@ -318,4 +337,103 @@ TEST(readers_beside_a_writer_a_flush_and_a_compaction_see_whole_units_in_order)
     close_shop(&s);
 }
 
-TEST_MAIN(RUN(readers_beside_a_writer_a_flush_and_a_compaction_see_whole_units_in_order))
+/* ------------------------------------------------------------------ reads and closings only */
+
+/* So many tables that most are closed, and nothing but tables to read from. */
+static void
+fill_tables(struct shop *s)
+{
+    struct err err;
+    enum status st = ST_OK;
+
+    for (uint64_t number = 1; number <= STILL_PAIRS; number++) {
+        write_pair(s, (uint32_t)number - 1, number);
+        if (number % 250 == 0) {
+            EXPECT_OK(lsm_switch(s->tree));
+            EXPECT_OK(lsm_flush(s->tree, &err));
+        }
+    }
+    while (st == ST_OK)
+        st = lsm_compact(s->tree, &err);
+    EXPECT_ST(st, ST_NOT_FOUND);
+}
+
+struct still_reader {
+    struct shop *shop;
+    struct epoch_slot slot;
+    uint64_t tried;
+    uint64_t blocked;
+};
+
+static void
+read_still(struct still_reader *r, uint32_t pair)
+{
+    struct shop *s = r->shop;
+    uint8_t room[KEY_BYTES];
+    struct slice key = key_of(pair, pair % 2, room);
+    struct lsm_found found;
+    struct err err;
+    enum status st;
+
+    epoch_enter(&s->epoch, &r->slot);
+    st = lsm_try_get(s->tree, key, VERSION_MAX, &found, &err);
+    if (st == ST_OK)
+        MUST(number_of(&found.entry) == pair + 1);
+    lsm_found_release(&found);
+    epoch_leave(&s->epoch, &r->slot);
+    r->tried += st == ST_OK;
+    if (st != ST_WOULD_BLOCK) {
+        MUST(st == ST_OK);
+        return;
+    }
+    r->blocked++;
+    MUST(lsm_get(s->tree, key, VERSION_MAX, &found, &err) == ST_OK);
+    MUST(number_of(&found.entry) == pair + 1);
+    lsm_found_release(&found);
+}
+
+/* Neighbours follow one another, so that a table which was opened is found open. */
+static void *
+read_all_still(void *ctx)
+{
+    struct still_reader *r = ctx;
+    struct prng prng;
+
+    prng_init(&prng, (uint64_t)(uintptr_t)r);
+    epoch_join(&r->shop->epoch, &r->slot);
+    for (int i = 0; i < STILL_ROUNDS; i++) {
+        uint32_t first = (uint32_t)prng_below(&prng, STILL_PAIRS - STILL_RUN);
+
+        for (uint32_t j = 0; j < STILL_RUN; j++)
+            read_still(r, first + j);
+    }
+    epoch_part(&r->shop->epoch, &r->slot);
+    return NULL;
+}
+
+TEST(reads_that_race_with_the_closing_of_tables_find_everything)
+{
+    static struct shop s;
+    static struct still_reader readers[3];
+    pthread_t threads[3], closer;
+
+    memset(&s, 0, sizeof(s));
+    open_shop(&s, false);
+    fill_tables(&s);
+    EXPECT(pthread_create(&closer, NULL, rest_all, &s) == 0);
+    for (int i = 0; i < 3; i++) {
+        readers[i].shop = &s;
+        EXPECT(pthread_create(&threads[i], NULL, read_all_still, &readers[i]) == 0);
+    }
+    for (int i = 0; i < 3; i++)
+        EXPECT(pthread_join(threads[i], NULL) == 0);
+    atomic_store(&s.over, true);
+    EXPECT(pthread_join(closer, NULL) == 0);
+    for (int i = 0; i < 3; i++)
+        EXPECT(readers[i].tried > 0 && readers[i].blocked > 0);
+    close_shop(&s);
+}
+
+TEST_MAIN(
+    RUN(reads_that_race_with_the_closing_of_tables_find_everything),
+    RUN(readers_beside_a_writer_a_flush_a_compaction_and_a_closing_of_tables_see_whole_units_in_order))

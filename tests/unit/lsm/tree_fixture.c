@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 enum {
+    OPEN_TABLES_MAX = 8, /* fewer than there are, so that they come and go */
     BLOCK_CACHE_BYTES = 256 << 10,
     RECORD_CACHE_BYTES = 64 << 10,
     BUDGET_BYTES = 64 << 20,
@@ -118,7 +119,8 @@ fix_try_start(struct fix *f)
     if (f->shared.blocks == NULL)
         return ST_NO_MEMORY;
     f->shared.records = record_cache_create(RECORD_CACHE_BYTES, &f->budget);
-    if (f->shared.records == NULL)
+    f->shared.readers = readers_create(&f->epoch, OPEN_TABLES_MAX);
+    if (f->shared.records == NULL || f->shared.readers == NULL)
         return ST_NO_MEMORY;
     return fix_try_open(f);
 }
@@ -141,8 +143,10 @@ fix_stop(struct fix *f)
     if (f->tree != NULL)
         lsm_close(f->tree);
     f->tree = NULL;
+    readers_destroy(f->shared.readers);
     record_cache_destroy(f->shared.records);
     cache_destroy(f->shared.blocks);
+    f->shared.readers = NULL;
     f->shared.records = NULL;
     f->shared.blocks = NULL;
 }

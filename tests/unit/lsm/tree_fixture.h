@@ -11,6 +11,7 @@
 #include "base/mem.h"
 
 #include "lsm/lsm.h"
+#include "lsm/readers.h"
 #include "lsm/record_cache.h"
 #include "simenv/simenv.h"
 #include "unit/lsm/tree_model.h"
