@@ -64,7 +64,10 @@ struct real_loop {
     uv_idle_t more_to_do; /* active: the next poll does not block */
     pthread_t thread;     /* of loops 1 and up */
     bool running;
-    bool now_known; /* `now_ns` and `now_wall_ms` were read in this round */
+    bool eventful;       /* something has come since the last look */
+    bool had_tasks;      /* since it slept */
+    uint32_t looks_left; /* before it may sleep */
+    bool now_known;      /* `now_ns` and `now_wall_ms` were read in this round */
     uint64_t now_ns;
     uint64_t now_wall_ms;
 
