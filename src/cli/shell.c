@@ -212,7 +212,8 @@ begin(struct shell *s)
     HistEvent event;
 
     s->interrupt = tcgetattr(STDIN_FILENO, &tty) == 0 ? tty.c_cc[VINTR] : _POSIX_VDISABLE;
-    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* without it, the editor takes no letter beyond ASCII */
+    /* Without it, the editor takes no letter beyond ASCII. */
+    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* NOLINT(concurrency-mt-unsafe): the only thread */
     s->el = el_init("distkv", stdin, stdout, stderr);
     s->history = history_init();
     if (s->el == NULL || s->history == NULL)

@@ -363,10 +363,11 @@ share_descriptors(struct config *c, struct err *err)
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return err_raise_sys(err, ST_IO, errno, "the limit of open files");
-    if (limit.rlim_cur < DESCRIPTORS_MIN)
+    if (limit.rlim_cur < DESCRIPTORS_MIN) {
         return err_raise(err, ST_INVALID,
                          "the limit of open files is %llu, and %d is the least; see ulimit -n",
                          (unsigned long long)limit.rlim_cur, DESCRIPTORS_MIN);
+    }
     if (limit.rlim_cur >= c->connections_max + besides)
         return ST_OK;
     if (besides > limit.rlim_cur / 2) {
@@ -463,6 +464,7 @@ run(struct config *config, int argc, char **argv)
         fprintf(stderr, "distkv server: %s\n", err.text);
         return 1;
     }
+    ASSERT(s != NULL);
     say_ready(s);
     st = server_serve(s, &err);
     if (st != ST_OK)
