@@ -25,6 +25,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
+#include "base/log.h"
 #include "base/slice.h"
 #include "base/status.h"
 
@@ -37,12 +38,30 @@
   return cmocka_run_group_tests(tests, NULL, NULL);  \
  }
 
+/* The same without the log, for tests that provoke much of it. */
+#define QUIET_TEST_MAIN(...)                              \
+ int main(void)                                           \
+ {                                                        \
+  const struct CMUnitTest tests[] = { __VA_ARGS__ };      \
+  return cmocka_run_group_tests(tests, test_quiet, NULL); \
+ }
+
 #define EXPECT(x)               assert_true(x)
 #define EXPECT_U64(got, want)   assert_int_equal((uint64_t)(got), (uint64_t)(want))
 #define EXPECT_STR(got, want)   assert_string_equal(got, want)
 #define EXPECT_OK(x)            test_expect_status((x), ST_OK, #x, __FILE__, __LINE__)
 #define EXPECT_ST(x, want)      test_expect_status((x), (want), #x, __FILE__, __LINE__)
 #define EXPECT_SLICE(got, text) test_expect_slice((got), slice_str(text), __FILE__, __LINE__)
+
+static inline int
+test_quiet(void **state)
+{
+    static const struct log_sink nowhere = { .level = LOG_OFF };
+
+    (void)state;
+    log_set_sink(&nowhere);
+    return 0;
+}
 
 /* The statement is a bug, and ends the process by an ASSERT.  It runs in a child: nothing that it
  * changes is seen here. */

@@ -290,25 +290,7 @@ TEST(what_tables_have_is_not_told_to_be_lost)
     finish(s);
 }
 
-static int
-silence(void **state)
-{
-    static const struct log_sink nowhere = { .level = LOG_OFF };
-
-    (void)state;
-    log_set_sink(&nowhere);
-    return 0;
-}
-
-int
-main(void)
-{
-    const struct CMUnitTest tests[] = {
-        RUN(what_lies_beyond_damage_in_a_sealed_segment_is_told_by_family),
-        RUN(what_lies_beyond_damage_in_the_open_segment_is_told_by_family),
-        RUN(families_that_only_tables_know_are_named),
-        RUN(what_tables_have_is_not_told_to_be_lost),
-    };
-
-    return cmocka_run_group_tests(tests, silence, NULL);
-}
+QUIET_TEST_MAIN(RUN(what_lies_beyond_damage_in_a_sealed_segment_is_told_by_family),
+                RUN(what_lies_beyond_damage_in_the_open_segment_is_told_by_family),
+                RUN(families_that_only_tables_know_are_named),
+                RUN(what_tables_have_is_not_told_to_be_lost))

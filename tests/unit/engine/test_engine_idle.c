@@ -187,23 +187,5 @@ TEST(descriptors_go_back_to_the_system_and_may_run_out)
     EXPECT(system(command) == 0); /* NOLINT(cert-env33-c): a folder of our own making */
 }
 
-static int
-silence(void **state)
-{
-    static const struct log_sink nowhere = { .level = LOG_OFF };
-
-    (void)state;
-    log_set_sink(&nowhere);
-    return 0;
-}
-
-int
-main(void)
-{
-    const struct CMUnitTest tests[] = {
-        RUN(a_thousand_idle_trees_hold_no_descriptor_and_a_few_megabytes),
-        RUN(descriptors_go_back_to_the_system_and_may_run_out),
-    };
-
-    return cmocka_run_group_tests(tests, silence, NULL);
-}
+QUIET_TEST_MAIN(RUN(a_thousand_idle_trees_hold_no_descriptor_and_a_few_megabytes),
+                RUN(descriptors_go_back_to_the_system_and_may_run_out))

@@ -359,25 +359,7 @@ TEST(a_snapshot_that_shows_a_write_shows_it_in_families_made_while_it_was_taken)
     }
 }
 
-static int
-silence(void **state)
-{
-    static const struct log_sink nowhere = { .level = LOG_OFF };
-
-    (void)state;
-    log_set_sink(&nowhere);
-    return 0;
-}
-
-int
-main(void)
-{
-    const struct CMUnitTest tests[] = {
-        RUN(nothing_touches_the_engine_after_its_end),
-        RUN(who_asks_for_a_compaction_does_not_wait_for_the_backlog_of_others),
-        RUN(who_waits_for_the_turn_to_compact_is_told_when_the_end_begins),
-        RUN(a_snapshot_that_shows_a_write_shows_it_in_families_made_while_it_was_taken),
-    };
-
-    return cmocka_run_group_tests(tests, silence, NULL);
-}
+QUIET_TEST_MAIN(RUN(nothing_touches_the_engine_after_its_end),
+                RUN(who_asks_for_a_compaction_does_not_wait_for_the_backlog_of_others),
+                RUN(who_waits_for_the_turn_to_compact_is_told_when_the_end_begins),
+                RUN(a_snapshot_that_shows_a_write_shows_it_in_families_made_while_it_was_taken))

@@ -584,16 +584,6 @@ TEST(what_lies_beyond_damage_in_the_log_is_told)
     finish(s);
 }
 
-static int
-silence(void **state)
-{
-    static const struct log_sink nowhere = { .level = LOG_OFF };
-
-    (void)state;
-    log_set_sink(&nowhere);
-    return 0;
-}
-
 int
 main(void)
 {
@@ -606,6 +596,6 @@ main(void)
     };
 
     if (getenv("TEST_STRIDE") != NULL)
-        return cmocka_run_group_tests(campaign, silence, NULL);
-    return cmocka_run_group_tests(tests, silence, NULL);
+        return cmocka_run_group_tests(campaign, test_quiet, NULL);
+    return cmocka_run_group_tests(tests, test_quiet, NULL);
 }

@@ -208,25 +208,7 @@ TEST(jumps_of_the_clock_stop_nothing)
     finish(&f);
 }
 
-static int
-silence(void **state)
-{
-    static const struct log_sink nowhere = { .level = LOG_OFF };
-
-    (void)state;
-    log_set_sink(&nowhere);
-    return 0;
-}
-
-int
-main(void)
-{
-    const struct CMUnitTest tests[] = {
-        RUN(a_full_disk_refuses_writes_admits_deletes_keeps_all_and_resumes_by_itself),
-        RUN(a_disk_without_a_free_byte_is_survived),
-        RUN(on_a_slow_disk_every_request_ends_by_its_deadline),
-        RUN(jumps_of_the_clock_stop_nothing),
-    };
-
-    return cmocka_run_group_tests(tests, silence, NULL);
-}
+QUIET_TEST_MAIN(RUN(a_full_disk_refuses_writes_admits_deletes_keeps_all_and_resumes_by_itself),
+                RUN(a_disk_without_a_free_byte_is_survived),
+                RUN(on_a_slow_disk_every_request_ends_by_its_deadline),
+                RUN(jumps_of_the_clock_stop_nothing))

@@ -152,30 +152,9 @@ TEST(the_syncs_of_tree_folders_and_their_files_are_needed)
     expect_needed("tree-");
 }
 
-static int
-silence(void **state)
-{
-    static const struct log_sink nowhere = { .level = LOG_OFF };
-
-    (void)state;
-    log_set_sink(&nowhere);
-    return 0;
-}
-
-int
-main(void)
-{
-    const struct CMUnitTest tests[] = {
-        RUN(with_every_sync_in_place_nothing_is_lost),
-        RUN(the_syncs_of_log_segments_are_needed),
-        RUN(the_sync_of_the_chain_is_needed),
-        RUN(the_syncs_of_manifests_are_needed),
-        RUN(the_syncs_of_tables_are_needed),
-        RUN(the_sync_of_the_catalogue_is_needed),
-        RUN(the_sync_of_the_identity_is_needed),
-        RUN(the_syncs_of_the_log_folder_and_its_files_are_needed),
-        RUN(the_syncs_of_tree_folders_and_their_files_are_needed),
-    };
-
-    return cmocka_run_group_tests(tests, silence, NULL);
-}
+QUIET_TEST_MAIN(RUN(with_every_sync_in_place_nothing_is_lost),
+                RUN(the_syncs_of_log_segments_are_needed), RUN(the_sync_of_the_chain_is_needed),
+                RUN(the_syncs_of_manifests_are_needed), RUN(the_syncs_of_tables_are_needed),
+                RUN(the_sync_of_the_catalogue_is_needed), RUN(the_sync_of_the_identity_is_needed),
+                RUN(the_syncs_of_the_log_folder_and_its_files_are_needed),
+                RUN(the_syncs_of_tree_folders_and_their_files_are_needed))
