@@ -346,7 +346,8 @@ must_flush(const struct engine_tree *tree)
 }
 
 /* What no watermark proves is made durable only after the replay, and its records all come with the
- * same position: a memtable that ends in them has to wait (N6). */
+ * same position: a memtable that ends in them has to wait (N6).  A record with a higher position
+ * says that all before it are proven. */
 enum status
 engine__flush_replayed(struct engine_tree *tree, wal_position at, struct err *err)
 {
@@ -357,6 +358,7 @@ engine__flush_replayed(struct engine_tree *tree, wal_position at, struct err *er
             st = lsm_flush(tree->lsm, err);
         if (st != ST_OK)
             return st;
+        engine__drop_floors(tree);
     }
     return ST_OK;
 }

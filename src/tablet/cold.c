@@ -136,7 +136,7 @@ add_key(struct cold_read *c, struct tablet_reader *reader, struct slice key, boo
     if (room == NULL)
         return ST_NO_MEMORY;
     stored = stored_key(KEY_USER, key, room);
-    if (c->pin != NULL || only_disk_knows(c->tablet, reader, stored))
+    if (c->every_key || only_disk_knows(c->tablet, reader, stored))
         c->keys[c->key_count++] = (struct cold_key){ .stored = stored, .size_only = size_only };
     return ST_OK;
 }
@@ -170,6 +170,9 @@ cold_start(struct tablet *t, struct tablet_reader *reader, struct request *r,
 
     if (c == NULL)
         return ST_NO_MEMORY;
+    /* A second attempt reads what the caches knew at the first, too: where few tables may be open,
+     * the first has closed those. */
+    c->every_key = r->snapshot != NULL || own != NULL || r->cold != NULL;
     cold_release(r);
     c->tablet = t;
     c->request = r;
@@ -194,12 +197,16 @@ cold_start(struct tablet *t, struct tablet_reader *reader, struct request *r,
 }
 
 const struct cold_key *
-cold_find(const struct cold_read *c, struct slice stored)
+cold_find(struct cold_read *c, struct slice stored)
 {
     ASSERT(c->finished);
     for (uint32_t i = 0; i < c->key_count; i++) {
-        if (slice_equal(c->keys[i].stored, stored))
-            return &c->keys[i];
+        uint32_t at = c->next + i < c->key_count ? c->next + i : c->next + i - c->key_count;
+
+        if (slice_equal(c->keys[at].stored, stored)) {
+            c->next = at + 1 < c->key_count ? at + 1 : 0;
+            return &c->keys[at];
+        }
     }
     return NULL;
 }

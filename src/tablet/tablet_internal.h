@@ -189,19 +189,21 @@ struct cold_read {
     enum status status;
     struct err err;
     struct arena arena;
+    bool every_key; /* not only those that only the disk knows */
     struct cold_key *keys;
     uint32_t key_count;
+    uint32_t next; /* key to be asked for: mostly they are, one after the other */
 };
 
 /* Read with a job what the request looks at: at the request's snapshot, or at `own` (which is
  * taken over on success), every key; without either, the newest version of those keys that only
- * the disk knows.  `ready` is called on the reader's loop, with r->cold filled in.
+ * the disk knows, and of every key when the request was read for before.  `ready` is called on the reader's loop, with r->cold filled in.
  * ST_NO_MEMORY: nothing happened. */
 MUST_USE enum status cold_start(struct tablet *t, struct tablet_reader *reader, struct request *r,
                                 struct lsm_snapshot *own, void (*ready)(struct request *r));
 
 /* What was read of this key; NULL: it was not among the keys.  `*present` false: there is none. */
-const struct cold_key *cold_find(const struct cold_read *c, struct slice stored);
+const struct cold_key *cold_find(struct cold_read *c, struct slice stored);
 
 /* The request no longer needs it; a job under way is abandoned. */
 void cold_release(struct request *r);

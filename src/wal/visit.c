@@ -71,6 +71,19 @@ wal__prove(struct walk *k, uint64_t offset, struct err *err)
 
 /* ------------------------------------------------------------------ records */
 
+/* The position of a record that no watermark proves yet, as far as whoever replays may rely on it.
+ * It moves only when everything that was replayed is proven: so who is told a higher one than before
+ * knows that what came before is durable. */
+static uint64_t
+position_of(struct walk *k, const struct found *found)
+{
+    if (k->proven >= k->replayed)
+        k->told = k->proven;
+    if (found->offset + found->size > k->replayed)
+        k->replayed = found->offset + found->size;
+    return found->offset < k->proven ? found->offset : k->told;
+}
+
 static enum status
 replay(struct walk *k, const struct found *found, struct err *err)
 {
@@ -82,7 +95,7 @@ replay(struct walk *k, const struct found *found, struct err *err)
         .index = r->index,
         .body = r->body,
     };
-    uint64_t at = found->offset < k->proven ? found->offset : k->proven;
+    uint64_t at = position_of(k, found);
 
     k->report->record_count++;
     k->report->byte_count += found->size;

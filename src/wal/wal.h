@@ -54,8 +54,9 @@ struct wal_record {
 };
 
 /* Called for each intact record, oldest first.  `record` is borrowed: it dies when the call
- * returns.  `at` is a position not beyond the record's own, good for wal_release().  A hard state
- * may come several times; the last one counts.  Anything but ST_OK ends the replay, and wal_open()
+ * returns.  `at` is a position not beyond the record's own, good for wal_release(); where it is
+ * higher than that of the record before, everything replayed so far is known to be durable.  A hard
+ * state may come several times; the last one counts.  Anything but ST_OK ends the replay, and wal_open()
  * fails with that status. */
 typedef enum status wal_replay_fn(void *ctx, const struct wal_record *record, wal_position at,
                                   struct err *err);

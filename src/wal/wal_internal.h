@@ -313,9 +313,11 @@ struct walk {
     /* The last segment. */
     struct file *file; /* owned */
     struct scan scan;
-    uint64_t proven;  /* everything before this offset is known to be durable */
-    uint64_t end;     /* where its records end */
-    uint64_t mark_at; /* of its last record, if that is a mark which covers all before it; or 0 */
+    uint64_t proven;   /* everything before this offset is known to be durable */
+    uint64_t replayed; /* where the records end that were replayed */
+    uint64_t told;     /* the position that unproven ones are given: at most `proven` */
+    uint64_t end;      /* where its records end */
+    uint64_t mark_at;  /* of its last record, if that is a mark which covers all before it; or 0 */
     bool sealed;
     struct segment_header next; /* when sealed: sequence and incarnation of its successor */
 

@@ -124,6 +124,8 @@ enter_segment(struct walk *k, const struct segment_header *h, struct file *file,
     wal__scan_init(&k->scan, file, h->bytes, s->seed);
     k->end = SEGMENT_HEADER_BYTES;
     k->proven = SEGMENT_HEADER_BYTES;
+    k->replayed = SEGMENT_HEADER_BYTES;
+    k->told = SEGMENT_HEADER_BYTES;
     k->mark_at = 0;
     k->sealed = false;
     return st;

@@ -75,9 +75,37 @@ check_prefix(struct kvfix *f)
     return count;
 }
 
+/* The units gather behind an fsync that is under way, and a record after them says that it has
+ * ended: a watermark beyond them which does not prove them. */
+static void
+write_all_behind_an_fsync(struct kvfix *f)
+{
+    struct call *units[UNITS];
+    struct call *first;
+
+    EXPECT_OK(fix_put(f, "the ceiling", "is fresh"));
+    sim_set_disk_latency_us(f->w, FIX_NODE, 10000);
+    first = call_new(f, 0);
+    call_value(first, call_op(first, OP_PUT, "first"), "x");
+    call_send(first);
+    sim_run_ms(f->w, 5 + prng_below(sim_prng(f->w), 20));
+    for (int unit = 0; unit < UNITS - 1; unit++)
+        units[unit] = unit_call(f, unit, OP_PUT);
+    EXPECT_OK(call_wait(first));
+    free(first);
+    for (int unit = 0; unit < UNITS - 1; unit++) {
+        EXPECT_OK(call_wait(units[unit]));
+        free(units[unit]);
+    }
+    units[UNITS - 1] = unit_call(f, UNITS - 1, OP_PUT);
+    EXPECT_OK(call_wait(units[UNITS - 1]));
+    free(units[UNITS - 1]);
+    sim_set_disk_latency_us(f->w, FIX_NODE, 50);
+}
+
 /* True: recovery was cut, and some units were lost, but not all. */
 static bool
-run_seed(uint64_t seed)
+run_seed(uint64_t seed, void (*write)(struct kvfix *f))
 {
     struct kvfix f;
     struct engine_options small;
@@ -90,7 +118,7 @@ run_seed(uint64_t seed)
     f.options.budget_bytes = BUDGET_BYTES_FIRST;
     f.options.segment_bytes = SEGMENT_BYTES_FIRST;
     EXPECT_OK(kvfix_open(&f));
-    write_all(&f);
+    write(&f);
     sim_kill(f.w, FIX_NODE);
 
     f.options = small;
@@ -105,16 +133,56 @@ run_seed(uint64_t seed)
     return st != ST_OK && count > 0 && count < UNITS;
 }
 
-TEST(a_replay_that_writes_tables_keeps_the_order_of_the_log)
+static void
+run_seeds(uint64_t seed, void (*write)(struct kvfix *f))
 {
-    uint64_t seed = test_seed(700);
     int with_loss = 0;
 
     for (uint64_t i = 0; i < SEEDS; i++) {
         print_message("seed %llu\n", (unsigned long long)(seed + i));
-        with_loss += run_seed(seed + i);
+        with_loss += run_seed(seed + i, write);
     }
     EXPECT(with_loss >= SEEDS / 8);
 }
 
-TEST_MAIN(RUN(a_replay_that_writes_tables_keeps_the_order_of_the_log))
+TEST(a_replay_that_writes_tables_keeps_the_order_of_the_log)
+{
+    run_seeds(test_seed(700), write_all);
+}
+
+TEST(a_watermark_beyond_records_does_not_prove_them)
+{
+    run_seeds(test_seed(800), write_all_behind_an_fsync);
+}
+
+/* However many memtables a log fills. */
+TEST(a_replay_into_small_memtables_holds_few_of_them)
+{
+    struct kvfix f;
+    struct engine_options small;
+    struct kv_stats stats;
+
+    kvfix_create(&f, test_seed(900));
+    small = f.options;
+    f.options.trees.memtable_bytes = 4 * MEMTABLE_BYTES_FIRST;
+    f.options.budget_bytes = 4 * BUDGET_BYTES_FIRST;
+    f.options.log_bytes_max = BUDGET_BYTES_FIRST;
+    EXPECT_OK(kvfix_open(&f));
+    for (int round = 0; round < 16; round++)
+        write_all(&f);
+    sim_kill(f.w, FIX_NODE);
+
+    f.options = small;
+    EXPECT_OK(kvfix_open(&f));
+    kv_stats(f.kv, &stats);
+    print_message("%llu flushes, %zu bytes\n", (unsigned long long)stats.engine.trees.flushes,
+                  stats.engine.trees.memtable_bytes);
+    EXPECT(stats.engine.trees.flushes > 128); /* two trees remember the positions of 64 each */
+    EXPECT(stats.engine.trees.memtable_bytes < small.budget_bytes);
+    kvfix_close(&f);
+    kvfix_destroy(&f);
+}
+
+QUIET_TEST_MAIN(RUN(a_replay_that_writes_tables_keeps_the_order_of_the_log),
+                RUN(a_watermark_beyond_records_does_not_prove_them),
+                RUN(a_replay_into_small_memtables_holds_few_of_them))
