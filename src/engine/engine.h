@@ -179,6 +179,8 @@ static inline void
 engine_await_log(struct engine_listener *listener)
 {
     atomic_store(&listener->awaits_log, true);
+    atomic_thread_fence(memory_order_seq_cst); /* before the look at positions, as the log's thread
+                                                  moves them before it looks at this */
 }
 
 /* After ST_BUSY from engine_append(): write out what is gathered, or wait for a fresh segment; for

@@ -65,7 +65,7 @@ struct real_loop {
     pthread_t thread;     /* of loops 1 and up */
     bool running;
     bool eventful;       /* something has come since the last look */
-    bool had_tasks;      /* since it slept */
+    bool had_tasks;      /* since it let others run */
     uint32_t looks_left; /* before it may sleep */
     bool now_known;      /* `now_ns` and `now_wall_ms` were read in this round */
     uint64_t now_ns;

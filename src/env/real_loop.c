@@ -194,6 +194,7 @@ fall_asleep(struct real_loop *loop)
         ASSERT(failed == 0);
         if (loop->had_tasks)
             sched_yield();
+        loop->had_tasks = false;
         return;
     }
     loop->had_tasks = false;

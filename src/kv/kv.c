@@ -73,6 +73,8 @@ on_tick(void *ctx)
 {
     struct kv_door *door = ctx;
 
+    if (door->drained)
+        return; /* it was due already */
     each_own_tablet(door, tablet_tick);
     tablet_reader_tick(&door->reader);
     if (loop_index(door->loop) == 0)

@@ -62,12 +62,8 @@ segment_of(const struct memtable_index *x, uint32_t hash)
 }
 
 static struct memtable_segment *
-segment_create(struct arena *arena, uint32_t depth, uint32_t prefix)
+segment_init(struct memtable_segment *s, uint32_t depth, uint32_t prefix)
 {
-    struct memtable_segment *s = arena_alloc(arena, sizeof(*s));
-
-    if (s == NULL)
-        return NULL;
     s->depth = depth;
     s->prefix = prefix;
     s->key_count = 0;
@@ -91,11 +87,11 @@ bool
 memtable__index_init(struct memtable_index *x, struct arena *arena)
 {
     struct memtable_directory *d = directory_create(arena, 0);
-    struct memtable_segment *s = d == NULL ? NULL : segment_create(arena, 0, 0);
+    struct memtable_segment *s = d == NULL ? NULL : arena_alloc(arena, sizeof(*s));
 
     if (s == NULL)
         return false;
-    atomic_init(&d->slots[0], s);
+    atomic_init(&d->slots[0], segment_init(s, 0, 0));
     atomic_init(&x->directory, d);
     return true;
 }
@@ -154,18 +150,19 @@ static void
 split(struct memtable_index *x, struct arena *arena, const struct memtable_segment *from)
 {
     struct memtable_segment *to[SPLIT_WAYS];
+    struct memtable_segment *room;
     uint32_t depth = from->depth + SPLIT_BITS;
 
     if (depth > DIRECTORY_DEPTH_MAX)
         return;
-    for (uint32_t way = 0; way < SPLIT_WAYS; way++) {
-        to[way] = segment_create(arena, depth, from->prefix << SPLIT_BITS | way);
-        if (to[way] == NULL)
-            return;
-    }
     if (depth > atomic_load_explicit(&x->directory, memory_order_relaxed)->depth &&
         !enlarge(x, arena))
         return;
+    room = arena_alloc(arena, SPLIT_WAYS * sizeof(*room));
+    if (room == NULL)
+        return;
+    for (uint32_t way = 0; way < SPLIT_WAYS; way++)
+        to[way] = segment_init(&room[way], depth, from->prefix << SPLIT_BITS | way);
 
     for (uint32_t bucket = 0; bucket < SEGMENT_BUCKETS; bucket++)
         share_bucket(from, to, bucket);

@@ -199,7 +199,7 @@ tablet_read(struct tablet *t, struct tablet_reader *reader, struct request *r)
     enum status st;
 
     if (r->snapshot == NULL && node_clock_ms(t->clock, boot_ns) > now_ms &&
-        engine_log_health(t->engine) == ST_OK)
+        engine_log_health(t->engine) == ST_OK && !atomic_load(&t->ceiling_stuck))
         return false; /* the ceiling must be raised first */
 
     r->tablet = t;

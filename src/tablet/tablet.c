@@ -64,6 +64,7 @@ tablet_create(const struct tablet_options *options)
     t->head.term = lsm_flushed(t->lsm).term;
     t->version = lsm_flushed(t->lsm).version;
     atomic_init(&t->ceiling_ms, 0);
+    atomic_init(&t->ceiling_stuck, false);
     tablet_reader_init(&t->reader, engine_epoch(t->engine), t->loop);
     overlay_init(&t->overlay);
     list_init(&t->pending);
@@ -470,9 +471,11 @@ under_ceiling(struct tablet *t)
     uint64_t ceiling_ms = atomic_load(&t->ceiling_ms);
 
     if (now_ms + CEILING_RENEW_MS > ceiling_ms && !t->ceiling_proposed &&
-        engine_log_health(t->engine) == ST_OK)
+        engine_log_health(t->engine) == ST_OK) {
         t->ceiling_proposed =
             tablet__propose_small(t, BODY_CEILING, now_ms + CEILING_AHEAD_MS, NULL, NULL) == ST_OK;
+        atomic_store(&t->ceiling_stuck, !t->ceiling_proposed);
+    }
     return now_ms <= ceiling_ms || engine_log_health(t->engine) != ST_OK;
 }
 
@@ -635,6 +638,10 @@ tablet_tick(struct tablet *t)
     uint64_t now_ns = loop_now_ns(t->loop);
 
     tablet_moved(t);
+    if (!list_empty(&t->waiting) || atomic_load(&t->ceiling_stuck)) {
+        (void)under_ceiling(t); /* writes that wait do not ask for it, and reads need it */
+        end_batch_with_round(t);
+    }
     expire_pending(t, now_ns);
     expire_parked(t, now_ns);
     expire_list(t, &t->behind, now_ns);

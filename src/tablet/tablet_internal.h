@@ -57,6 +57,7 @@ struct tablet {
 
     _Atomic uint64_t ceiling_ms; /* committed; read by tablet_read() anywhere */
     bool ceiling_proposed;
+    _Atomic bool ceiling_stuck; /* the log has no room for a higher one: reads stay at this one */
 
     struct overlay overlay;
     struct list pending; /* struct pending, in log order */

@@ -280,6 +280,49 @@ TEST(after_a_failed_fsync_no_write_is_acknowledged_and_reads_go_on)
     finish(&f);
 }
 
+static struct call *
+send_put(struct kvfix *f, int number)
+{
+    struct call *c = call_new(f, 0);
+    char key[32], value[200];
+
+    snprintf(key, sizeof(key), "key:%05d", number);
+    snprintf(value, sizeof(value), "%0190d", number);
+    call_value(c, call_op(c, OP_PUT, key), value);
+    call_send(c);
+    return c;
+}
+
+/* P7.  Writes may wait for a compaction; their client, and nobody else. */
+TEST(reads_go_on_while_writes_are_stalled_for_longer_than_the_ceiling)
+{
+    struct kvfix f;
+    struct call *stalled;
+    uint64_t begin_ns;
+    int number = 0;
+
+    kvfix_create(&f, test_seed(1));
+    f.options.trees.l0_trigger = 1000;
+    f.options.trees.l0_stall = 2;
+    f.options.trees.compact_wait_ms = 100000000;
+    EXPECT_OK(kvfix_open(&f));
+    for (bool waits = false; !waits; number++) {
+        stalled = send_put(&f, number);
+        waits = !sim_run_until(f.w, &stalled->done, 1500);
+        if (!waits)
+            free(stalled);
+    }
+    EXPECT(number > 100);
+    begin_ns = sim_now_ns(f.w);
+    EXPECT(strlen(fix_get_on(&f, 1, "key:00000")) == 190);
+    EXPECT(sim_now_ns(f.w) - begin_ns < 200 * UINT64_C(1000000));
+    EXPECT(!stalled->done);
+    (void)call_wait(stalled);
+    free(stalled);
+    kvfix_crash(&f);
+    kvfix_destroy(&f);
+}
+
 TEST(many_writes_pass_the_memtable_and_are_all_found_in_tables)
 {
     enum { COUNT = 3000 };
@@ -349,5 +392,6 @@ TEST_MAIN(RUN(a_value_is_read_as_it_was_written), RUN(a_clean_stop_and_a_start_k
           RUN(a_clear_empties_one_keyspace_and_what_follows_stays),
           RUN(a_key_or_value_beyond_its_limit_is_refused_and_nothing_is_stored),
           RUN(after_a_failed_fsync_no_write_is_acknowledged_and_reads_go_on),
+          RUN(reads_go_on_while_writes_are_stalled_for_longer_than_the_ceiling),
           RUN(many_writes_pass_the_memtable_and_are_all_found_in_tables),
           RUN(an_idle_keyspace_closes_its_tables_and_a_read_finds_them_again))

@@ -108,7 +108,7 @@ check_get(struct world *w, struct prng *prng)
     hold(w, first.version >= i);
     check_value(w, &first);
     hold(w, memtable_get(w->table, key, hash64(key), VERSION_MAX, &second));
-    hold(w, second.version >= first.version); /* M6: never back */
+    hold(w, second.version >= first.version); /* M3: never back */
 }
 
 /* A walk of all runs sees, each in strict order, at least all that was done when it began. */
