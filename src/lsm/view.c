@@ -28,6 +28,7 @@ lsm__layer_create(struct lsm *t, bool with_memtable)
         mem_free(l);
         return NULL;
     }
+    memtable_set_budget(l->memtable, l->budget);
     lsm__layer_charge(l);
     return l;
 }

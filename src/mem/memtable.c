@@ -55,12 +55,12 @@ struct memtable {
     _Atomic(struct memtable_node *) first;
     _Atomic uint32_t ref_count;
     _Atomic size_t arena_bytes;
-    _Atomic size_t order_bytes;
     _Atomic uint64_t entry_count;
     _Atomic uint64_t tombstone_count;
 
-    struct lock lock;             /* guards `order` */
-    struct memtable_order *order; /* the newest one; a reference; NULL: nobody has asked yet */
+    struct memtable_account account; /* of the orders */
+    struct lock lock;                /* guards `order` */
+    struct memtable_order *order;    /* the newest one; a reference; NULL: nobody has asked yet */
 };
 
 static void
@@ -108,7 +108,7 @@ memtable_unref(struct memtable *m)
     if (before > 1)
         return;
     memtable_order_unref(m->order);
-    ASSERT(atomic_load(&m->order_bytes) == 0); /* no order outlives us */
+    ASSERT(atomic_load(&m->account.bytes) == 0); /* no order outlives us */
     lock_release(&m->lock);
     arena_release(&m->arena);
     mem_free(m);
@@ -291,8 +291,7 @@ memtable_get(const struct memtable *m, struct slice key, uint64_t hash, version_
 size_t
 memtable_bytes(const struct memtable *m)
 {
-    return atomic_load_explicit(&m->arena_bytes, memory_order_relaxed) +
-           atomic_load_explicit(&m->order_bytes, memory_order_relaxed);
+    return atomic_load_explicit(&m->arena_bytes, memory_order_relaxed);
 }
 
 uint64_t
@@ -309,34 +308,16 @@ memtable_tombstone_count(const struct memtable *m)
 
 /* ------------------------------------------------------------------ order */
 
-/* The newest order, with a reference for the caller; NULL: there is none. */
-static struct memtable_order *
-take_order(struct memtable *m)
+void
+memtable_set_budget(struct memtable *m, struct budget *budget)
 {
-    struct memtable_order *o;
-
-    lock_take(&m->lock);
-    o = m->order;
-    if (o != NULL)
-        memtable_order_ref(o);
-    lock_drop(&m->lock);
-    return o;
+    m->account.budget = budget;
 }
 
-/* The order becomes the newest, unless somebody else's knows of more. */
-static void
-keep_order(struct memtable *m, struct memtable_order *o)
+size_t
+memtable_order_bytes(const struct memtable *m)
 {
-    struct memtable_order *drop = NULL;
-
-    lock_take(&m->lock);
-    if (m->order == NULL || memtable__order_count(m->order) <= memtable__order_count(o)) {
-        drop = m->order;
-        m->order = o;
-        memtable_order_ref(o);
-    }
-    lock_drop(&m->lock);
-    memtable_order_unref(drop);
+    return atomic_load_explicit(&m->account.bytes, memory_order_relaxed);
 }
 
 /* Those that are not in `known`. */
@@ -344,7 +325,7 @@ static struct memtable_arrivals
 arrivals_since(struct memtable *m, const struct memtable_order *known)
 {
     uint64_t count = atomic_load_explicit(&m->entry_count, memory_order_acquire); /* M4 */
-    struct memtable_arrivals a = { .order_bytes = &m->order_bytes };
+    struct memtable_arrivals a = { .account = &m->account };
 
     if (known != NULL && memtable__order_last(known) != NULL) {
         a.count = count - memtable__order_count(known);
@@ -356,23 +337,35 @@ arrivals_since(struct memtable *m, const struct memtable_order *known)
     return a;
 }
 
-enum status
-memtable_order(struct memtable *m, bool whole, struct memtable_order **out)
+/* The lock is held: those who ask meanwhile wait for what they ask for. */
+static enum status
+bring_up_to_date(struct memtable *m, bool whole)
 {
-    struct memtable_order *known = take_order(m);
-    struct memtable_arrivals since = arrivals_since(m, known);
+    struct memtable_arrivals since = arrivals_since(m, m->order);
     struct memtable_order *o;
     enum status st;
 
-    if (known != NULL && since.count == 0 && (!whole || memtable_order_run_count(known) <= 1)) {
-        *out = known;
+    if (m->order != NULL && since.count == 0 && (!whole || memtable_order_run_count(m->order) <= 1))
         return ST_OK;
-    }
-    st = memtable__order_extend(known, &since, whole, &o);
-    memtable_order_unref(known);
+    st = memtable__order_extend(m->order, &since, whole, &o);
     if (st != ST_OK)
         return st;
-    keep_order(m, o);
-    *out = o;
+    memtable_order_unref(m->order);
+    m->order = o;
     return ST_OK;
+}
+
+enum status
+memtable_order(struct memtable *m, bool whole, struct memtable_order **out)
+{
+    enum status st;
+
+    lock_take(&m->lock);
+    st = bring_up_to_date(m, whole);
+    if (st == ST_OK) {
+        memtable_order_ref(m->order);
+        *out = m->order;
+    }
+    lock_drop(&m->lock);
+    return st;
 }

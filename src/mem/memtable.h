@@ -11,6 +11,7 @@
 #ifndef MEM_MEMTABLE_H
 #define MEM_MEMTABLE_H
 
+#include "base/budget.h"
 #include "base/entry.h"
 #include "base/status.h"
 
@@ -39,7 +40,7 @@ void memtable_prefetch(const struct memtable *m, const uint64_t *hashes, uint32_
 bool memtable_get(const struct memtable *m, struct slice key, uint64_t hash, version_t snapshot,
                   struct entry *out);
 
-/* Memory taken, including the hash index and the orders; thread-safe. */
+/* Memory taken by the entries and the hash index; thread-safe. */
 size_t memtable_bytes(const struct memtable *m);
 
 uint64_t memtable_entry_count(const struct memtable *m);
@@ -61,6 +62,13 @@ enum {
  * refers to the memtable. */
 MUST_USE enum status memtable_order(struct memtable *m, bool whole, struct memtable_order **out);
 void memtable_order_ref(struct memtable_order *o);
+
+/* Charge what orders take, and their sorting for as long as it lasts, to this budget (whatever its
+ * limit).  Before the first one is asked for; the budget outlives the memtable. */
+void memtable_set_budget(struct memtable *m, struct budget *budget);
+
+/* Memory that orders of this memtable take now; thread-safe. */
+size_t memtable_order_bytes(const struct memtable *m);
 void memtable_order_unref(struct memtable_order *o); /* NULL is allowed */
 
 uint32_t memtable_order_run_count(const struct memtable_order *o);

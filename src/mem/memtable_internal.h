@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/budget.h"
 #include "base/entry.h"
 #include "base/status.h"
 
@@ -105,11 +106,33 @@ const struct memtable_node *memtable__index_find(const struct memtable_index *x,
 
 /* ------------------------------------------------------------------ order */
 
+/* Where the memory of orders is counted: their memtable's share of the budget. */
+struct memtable_account {
+    _Atomic size_t bytes;
+    struct budget *budget; /* NULL: none */
+};
+
+static inline void
+memtable__charge(struct memtable_account *a, size_t bytes)
+{
+    atomic_fetch_add_explicit(&a->bytes, bytes, memory_order_relaxed);
+    if (a->budget != NULL)
+        budget_charge(a->budget, bytes);
+}
+
+static inline void
+memtable__return(struct memtable_account *a, size_t bytes)
+{
+    atomic_fetch_sub_explicit(&a->bytes, bytes, memory_order_relaxed);
+    if (a->budget != NULL)
+        budget_return(a->budget, bytes);
+}
+
 /* What an order is made of; the memtable's part of it (memtable.c). */
 struct memtable_arrivals {
     struct memtable_node *first; /* NULL: none */
     uint64_t count;              /* how many can be reached from there by `next` */
-    _Atomic size_t *order_bytes; /* what runs take is counted here */
+    struct memtable_account *account;
 };
 
 /* The order of `before` (NULL: of nothing) and of the arrivals since.  Takes no reference over. */

@@ -34,8 +34,8 @@ struct item {
 
 struct memtable_run {
     _Atomic uint32_t ref_count;
-    _Atomic size_t *bytes; /* the memtable's count */
-    size_t shared;         /* the first so many bytes of all keys are the same */
+    struct memtable_account *account;
+    size_t shared; /* the first so many bytes of all keys are the same */
     size_t count;
     struct item items[];
 };
@@ -57,17 +57,17 @@ run_bytes(size_t count)
 }
 
 static struct memtable_run *
-run_create(size_t count, _Atomic size_t *bytes)
+run_create(size_t count, struct memtable_account *account)
 {
     struct memtable_run *r = mem_alloc(run_bytes(count));
 
     if (r == NULL)
         return NULL;
     atomic_init(&r->ref_count, 1);
-    r->bytes = bytes;
+    r->account = account;
     r->shared = 0;
     r->count = count;
-    atomic_fetch_add_explicit(bytes, run_bytes(count), memory_order_relaxed);
+    memtable__charge(account, run_bytes(count));
     return r;
 }
 
@@ -83,7 +83,7 @@ run_unref(struct memtable_run *r)
 {
     if (r == NULL || atomic_fetch_sub_explicit(&r->ref_count, 1, memory_order_acq_rel) > 1)
         return;
-    atomic_fetch_sub_explicit(r->bytes, run_bytes(r->count), memory_order_relaxed);
+    memtable__return(r->account, run_bytes(r->count));
     mem_free(r);
 }
 
@@ -208,10 +208,12 @@ sort_run(struct memtable_run *r)
     spare = mem_alloc_array(sizeof(*spare), r->count);
     if (spare == NULL)
         return ST_NO_MEMORY;
+    memtable__charge(r->account, r->count * sizeof(*spare));
     sorted = sort_items(r->items, spare, r->count);
     if (sorted != r->items)
         memcpy(r->items, sorted, r->count * sizeof(*sorted));
     mem_free(spare);
+    memtable__return(r->account, r->count * sizeof(*spare));
     return ST_OK;
 }
 
@@ -219,7 +221,7 @@ sort_run(struct memtable_run *r)
 static enum status
 run_of(const struct memtable_arrivals *a, struct memtable_run **out, struct memtable_node **last)
 {
-    struct memtable_run *r = run_create(a->count, a->order_bytes);
+    struct memtable_run *r = run_create(a->count, a->account);
     struct memtable_node *n = a->first;
     enum status st;
 
@@ -252,7 +254,7 @@ run_with_shared(struct memtable_run *r, size_t shared)
     ASSERT(shared <= r->shared);
     if (r->shared == shared)
         return run_ref(r);
-    copy = run_create(r->count, r->bytes);
+    copy = run_create(r->count, r->account);
     if (copy == NULL)
         return NULL;
     copy->shared = shared;
@@ -272,7 +274,7 @@ run_merge(struct memtable_run *a, struct memtable_run *b)
     struct memtable_run *merged = NULL;
 
     if (left != NULL && right != NULL)
-        merged = run_create(a->count + b->count, a->bytes);
+        merged = run_create(a->count + b->count, a->account);
     if (merged != NULL) {
         merged->shared = shared;
         merge_items(left->items, left->count, right->items, right->count, merged->items);

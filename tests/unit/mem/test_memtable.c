@@ -148,8 +148,11 @@ TEST(memtable_bytes_are_what_the_heap_has_given)
     struct mem_heap heap = { 0 };
     struct mem_heap *outer = mem_heap_enter(&heap);
     struct memtable *m = memtable_create(256 << 10);
+    struct budget budget;
     uint8_t key_bytes[32];
 
+    budget_init(&budget, 0);
+    memtable_set_budget(m, &budget);
     for (uint64_t i = 0; i < 3000; i++) {
         struct entry e = { .key = model_key(i, key_bytes, sizeof(key_bytes)),
                            .version = i + 1,
@@ -162,8 +165,9 @@ TEST(memtable_bytes_are_what_the_heap_has_given)
             EXPECT_OK(memtable_order(m, i % 300 == 0, &o));
             memtable_order_unref(o);
         }
-        EXPECT(memtable_bytes(m) <= heap.byte_count);
-        EXPECT(memtable_bytes(m) + ORDER_BYTES_MAX >= heap.byte_count);
+        EXPECT(memtable_bytes(m) + memtable_order_bytes(m) <= heap.byte_count);
+        EXPECT(memtable_bytes(m) + memtable_order_bytes(m) + ORDER_BYTES_MAX >= heap.byte_count);
+        EXPECT_U64(budget_used(&budget), memtable_order_bytes(m));
     }
     memtable_unref(m);
     EXPECT_U64(heap.block_count, 0);
