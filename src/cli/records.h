@@ -36,7 +36,8 @@ uint64_t record_reader_offset(const struct record_reader *r); /* bytes read so f
 
 uint64_t record_reader_line(const struct record_reader *r); /* where the last record begins */
 
-/* ST_NOT_FOUND: the end.  ST_INVALID: the text names line and fault.  ST_IO. */
+/* ST_NOT_FOUND: the end.  ST_INVALID: the text names line and fault.  ST_IO: the file cannot be
+ * read, or a signal came (EINTR); what stood before it is no record, if its end is not there. */
 MUST_USE enum status record_read(struct record_reader *r, struct record *out, struct err *err);
 
 /* One line; the CSV header is written by record_write_header(). */
