@@ -14,7 +14,7 @@ import termios
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "crash"))
-from server import Server, temporary_folder, wait_for  # noqa: E402
+from server import Server, end_after, temporary_folder, wait_for  # noqa: E402
 
 BINARY = sys.argv[1]
 SMALL = ["--min-free-bytes", "1mb", "--memtable", "1mb", "--log-segment", "1mb",
@@ -237,6 +237,7 @@ def in_use(server):
 
 
 def main():
+    end_after(110)
     folder = temporary_folder("distkv-cli-")
     server = Server(BINARY, folder + "/data", SMALL).start()
     try:
@@ -251,8 +252,7 @@ def main():
         from_a_file(folder)
         shutil.rmtree(folder)
     finally:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
     print("1 passed, 0 failed")
 
 

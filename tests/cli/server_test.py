@@ -12,7 +12,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "crash"))
-from server import Server, temporary_folder  # noqa: E402
+from server import Server, end_after, temporary_folder  # noqa: E402
 
 BINARY = sys.argv[1]
 SMALL = ["--min-free-bytes", "1mb", "--memtable", "1mb", "--log-segment", "1mb",
@@ -110,8 +110,7 @@ def few_descriptors(folder):
             client.close()
         expect(server.stop(), 0, "a stop")
     finally:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
 
 
 def a_second_signal_does_not_wait(server):
@@ -131,6 +130,7 @@ def a_second_signal_does_not_wait(server):
 
 
 def main():
+    end_after(110)
     folder = temporary_folder("distkv-server-")
     ini = folder + "/node.ini"
     with open(ini, "w") as f:
@@ -144,8 +144,7 @@ def main():
         a_second_signal_does_not_wait(server)
         shutil.rmtree(folder)
     finally:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
     print("1 passed, 0 failed")
 
 

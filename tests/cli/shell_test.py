@@ -17,7 +17,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "crash"))
-from server import Server, temporary_folder  # noqa: E402
+from server import Server, end_after, temporary_folder  # noqa: E402
 
 BINARY = sys.argv[1]
 SMALL = ["--min-free-bytes", "1mb", "--memtable", "8mb", "--log-segment", "8mb",
@@ -245,6 +245,7 @@ def a_lost_connection(t, server):
 
 
 def main():
+    end_after(110)
     folder = temporary_folder("distkv-shell-")
     server = Server(BINARY, folder + "/data", SMALL).start()
     try:
@@ -259,8 +260,7 @@ def main():
         a_lost_connection(t, server)
         shutil.rmtree(folder)
     finally:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
     print("1 passed, 0 failed")
 
 

@@ -16,11 +16,10 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "crash"))
-from server import Server, temporary_folder  # noqa: E402
+from server import Server, end_after, temporary_folder, wait_for  # noqa: E402
 
 SKIPPED = 77
 RANDOM_COMMANDS = 6000
@@ -69,11 +68,20 @@ class Redis:
         self.process = subprocess.Popen(
             [program, "--port", "0", "--unixsocket", self.address, "--save", "", "--dir", folder],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 30
-        while not os.path.exists(self.address):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("Redis did not start")
-            time.sleep(0.01)
+        try:
+            wait_for("Redis starts", self._is_there)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _is_there(self):
+        if self.process.poll() is not None:
+            raise RuntimeError("Redis ended with %d" % self.process.returncode)
+        return os.path.exists(self.address)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
 
 def redis_version(folder):
@@ -312,6 +320,7 @@ def run_random(pair, protocol, seed):
 def main():
     binary = sys.argv[1]
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 7
+    end_after(110)
     folder = temporary_folder("distkv-against-redis-")
     version = redis_version(folder)
     if version is None:
@@ -328,10 +337,8 @@ def main():
             run_random(pair, protocol, seed + protocol)
         pair.close()
     finally:
-        redis.process.kill()
-        redis.process.wait()
-        if server.process is not None:
-            server.kill()
+        redis.kill()
+        server.kill()
     print("\n".join(pair.failures[:40]))
     print("against Redis %s: %d replies compared, %d differ (seed %d)"
           % (version, pair.compared, len(pair.failures), seed))

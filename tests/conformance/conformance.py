@@ -10,7 +10,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "crash"))
-from server import Server, temporary_folder  # noqa: E402
+from server import Server, end_after, temporary_folder  # noqa: E402
 
 
 def check(got, want, what):
@@ -105,6 +105,7 @@ def with_node(script, port):
 
 
 def main():
+    end_after(110)
     binary, client = sys.argv[1], sys.argv[2]
     folder = temporary_folder("distkv-conformance-")
     server = Server(binary, folder + "/data", ["--min-free-bytes", "1mb"]).start()
@@ -118,8 +119,7 @@ def main():
         check(server.stop(), 0, "graceful stop")
         shutil.rmtree(folder)
     finally:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
     print("1 passed, 0 failed")
 
 

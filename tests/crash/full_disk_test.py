@@ -153,8 +153,7 @@ class Store:
                                          % (when, name, value, self.expected.get(name)))
 
     def restart(self):
-        if self.server.process.poll() is None:
-            self.server.kill()
+        self.server.kill()
         self.server.start()
         self.client = self.server.connect()
 
@@ -243,8 +242,7 @@ def run(binary, place, seed):
                           stdout=subprocess.DEVNULL).returncode != 0:
             raise AssertionError("distkv check finds something")
     finally:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
 
 
 def main():

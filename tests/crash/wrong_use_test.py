@@ -187,8 +187,7 @@ def signals(w):
         node.process.send_signal(signal.SIGINT)
         expect(node.process.wait(30), 0, "SIGINT")
     finally:
-        if node.process.poll() is None:
-            node.kill()
+        node.kill()
 
 
 def main():
