@@ -14,7 +14,7 @@ import termios
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "crash"))
-from server import Server, end_after, temporary_folder, wait_for  # noqa: E402
+from server import Server, end_after, expect, temporary_folder, wait_for  # noqa: E402
 
 BINARY = sys.argv[1]
 SMALL = ["--min-free-bytes", "1mb", "--memtable", "1mb", "--log-segment", "1mb",
@@ -27,11 +27,6 @@ def run(*words, text=None, env=None):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
                           env={**os.environ, **(env or {})})
     return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode()
-
-
-def expect(got, want, what):
-    if got != want:
-        raise AssertionError("%s: got %r, expected %r" % (what, got, want))
 
 
 def one_shot(port):

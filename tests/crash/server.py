@@ -214,6 +214,11 @@ class Witness:
         self.check()
 
 
+def expect(got, want, what):
+    if got != want:
+        raise AssertionError("%s: got %r, expected %r" % (what, got, want))
+
+
 def wait_for(what, condition, wait_s=60.0):
     """Until `condition` gives something; what it gave."""
     deadline = time.monotonic() + wait_s
