@@ -7,6 +7,7 @@ tests/crash/descriptors_test.py.
 usage: server_test.py BINARY
 """
 import os
+import re
 import shutil
 import signal
 import sys
@@ -44,15 +45,30 @@ def no_way_out_of_the_password(folder):
         server.kill()
 
 
+def is_full(client, number):
+    """The server has more for this connection than the connection takes, and waits to write it."""
+    clients = client.call("CLIENT", "LIST").decode()
+    return "w" in re.search(r"(?m)^id=%d .* events=(\S*)" % number, clients).group(1)
+
+
+def is_closed(client):
+    try:
+        return client.socket.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
 def a_second_signal_does_not_wait(server):
     """A client that reads nothing holds up a graceful stop, for 10 s or until the second signal."""
-    c = server.connect()
+    c, other = server.connect(), server.connect()
+    number = c.call("CLIENT", "ID")
     expect(c.call("SET", "large", b"x" * VALUE_BYTES), b"OK", "SET")
     c.send(*[["GET", "large"]] * 8)
-    time.sleep(0.3)
+    wait_for("the answers do not fit into the connection", lambda: is_full(other, number))
     server.process.send_signal(signal.SIGINT)
-    wait_for("the stop begins", lambda: "event=server.stopping cause=SIGINT" in server.log())
-    time.sleep(0.5)
+    other.socket.setblocking(False)
+    wait_for("who has read everything is let go", lambda: is_closed(other))
+    expect("event=server.stopping cause=SIGINT" in server.log(), True, "the log")
     expect(server.process.poll(), None, "a stop that waits")
     begun = time.monotonic()
     expect(server.stop(), 0, "the second signal")
