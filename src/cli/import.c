@@ -18,7 +18,10 @@ static const char help[] =
     "Loads records into a node; FILE - reads standard input.\n\n"
     "  jsonl  one object a line: {\"key\":\"k\",\"value\":\"v\",\"expires_ms\":1767225600000};\n"
     "         bytes that are not UTF-8 as \"key_base64\", \"value_base64\"\n"
-    "  csv    key,value[,expires_ms], quoted as in RFC 4180, with a first line \"key,value,...\"\n\n"
+    "  csv    key,value[,expires_ms], quoted as in RFC 4180.  A first line whose first column is\n"
+    "         \"key\", in any case, names the columns and is no record; one that begins with\n"
+    "         \"value\" is refused.  Without such a line the first one is a record: if its key is\n"
+    "         one of these words, put a line \"key,value\" before it\n\n"
     "The format is taken from the file's name unless it is given; of standard input it is jsonl.\n"
     "A fault ends it, and is named with its line; what stands before that line is imported then.\n"
     "To import a record twice does no harm.\n\n";

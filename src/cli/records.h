@@ -4,6 +4,7 @@
  *      jsonl  {"key":"k","value":"v","expires_ms":1767225600000}
  *             bytes that are not UTF-8: "key_base64", "value_base64"
  *      csv    key,value,expires_ms     (RFC 4180; the first line names the columns)
+ *             read without that line, too; "key" begins one, and "value" is ST_INVALID
  */
 #ifndef CLI_RECORDS_H
 #define CLI_RECORDS_H

@@ -160,6 +160,7 @@ TEST(a_bad_record_is_named_by_its_line)
     expect_fault(RECORD_CSV, "key,value\na,\"1\n", 0, "line 2: quotes that do not close");
     expect_fault(RECORD_CSV, "key,value\na,\"1\"2\n", 0, "line 2: quotes that do not close");
     expect_fault(RECORD_CSV, "value,key\n1,a\n", 0, "line 1: the columns are key, value");
+    expect_fault(RECORD_CSV, "VALUE,1\na,1\n", 0, "line 1: the columns are key, value");
 }
 
 TEST(what_other_programs_write_around_records_is_passed_over)
@@ -167,6 +168,9 @@ TEST(what_other_programs_write_around_records_is_passed_over)
     expect_fault(RECORD_JSONL, "\xef\xbb\xbf{\"key\":\"a\",\"value\":\"1\"}\r\n\r\n", 1, NULL);
     expect_fault(RECORD_CSV, "\xef\xbb\xbfkey,value\r\na,1\r\n\r\nb,2\r\n\r\n", 2, NULL);
     expect_fault(RECORD_CSV, "\xef\xbd\x8b,1\n", 1, NULL); /* a letter that begins like the mark */
+    expect_fault(RECORD_CSV, "a,1\nkey,2\nvalue,3\n", 3, NULL); /* no line names the columns */
+    expect_fault(RECORD_CSV, "Key,1\na,1\n", 1, NULL);
+    expect_fault(RECORD_CSV, "key,value\nkey,1\nvalue,2\n", 2, NULL);
     expect_fault(RECORD_CSV, "", 0, NULL);
     expect_fault(RECORD_JSONL, "", 0, NULL);
 }
