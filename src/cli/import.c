@@ -18,7 +18,10 @@ static const char help[] =
     "Loads records into a node; FILE - reads standard input.\n\n"
     "  jsonl  one object a line: {\"key\":\"k\",\"value\":\"v\",\"expires_ms\":1767225600000};\n"
     "         bytes that are not UTF-8 as \"key_base64\", \"value_base64\"\n"
-    "  csv    key,value[,expires_ms], quoted as in RFC 4180, with a first line \"key,value,...\"\n\n"
+    "  csv    key,value[,expires_ms], quoted as in RFC 4180.  A first line whose first column is\n"
+    "         \"key\", in any case, names the columns and is no record; one that begins with\n"
+    "         \"value\" is refused.  Without such a line the first one is a record: if its key is\n"
+    "         one of these words, put a line \"key,value\" before it\n\n"
     "The format is taken from the file's name unless it is given; of standard input it is jsonl.\n"
     "A fault ends it, and is named with its line; what stands before that line is imported then.\n"
     "To import a record twice does no harm.\n\n";
@@ -33,7 +36,7 @@ struct importing {
     size_t pending_bytes;
 };
 
-/* Ctrl-C: no record more, and a read that waits for one fails.  A second one ends the program as
+/* Ctrl-C: no record is sent any more, and a read that waits for one fails.  A second one ends the program as
  * it always does. */
 static volatile sig_atomic_t interrupted;
 
@@ -96,6 +99,21 @@ await_batch(struct importing *im, struct err *err)
     return st;
 }
 
+/* Whole batches are awaited at once. */
+static enum status
+import_record(struct importing *im, const struct record *r, struct err *err)
+{
+    enum status st = ST_OK;
+
+    if (send_record(im, r) != ST_OK)
+        return err_raise(err, ST_NO_MEMORY, "out of memory");
+    if (im->pending >= BATCH_RECORDS || im->pending_bytes >= BATCH_BYTES)
+        st = await_batch(im, err);
+    if (st == ST_OK)
+        progress_update(&im->progress, record_reader_offset(im->reader), im->records);
+    return st;
+}
+
 /* Whatever ends it, what stands before that place is in. */
 static enum status
 import_all(struct importing *im, struct err *err)
@@ -106,18 +124,14 @@ import_all(struct importing *im, struct err *err)
     enum status batch;
 
     record_init(&r);
-    while (interrupted == 0 && (st = record_read(im->reader, &r, err)) == ST_OK) {
-        if (send_record(im, &r) != ST_OK)
-            st = err_raise(err, ST_NO_MEMORY, "out of memory");
-        if (st == ST_OK && (im->pending >= BATCH_RECORDS || im->pending_bytes >= BATCH_BYTES))
-            st = await_batch(im, err);
-        if (st != ST_OK)
-            break;
-        progress_update(&im->progress, record_reader_offset(im->reader), im->records);
+    while (st == ST_OK && interrupted == 0) {
+        st = record_read(im->reader, &r, err);
+        if (interrupted != 0)
+            st = ST_OK; /* whatever was read: it may be the interrupt's doing */
+        else if (st == ST_OK)
+            st = import_record(im, &r, err);
     }
     record_release(&r);
-    if (interrupted != 0 && st == ST_IO)
-        st = ST_OK;
     if (st != ST_OK && st != ST_NOT_FOUND && st != ST_INVALID)
         return st;
     batch = await_batch(im, &batch_err);

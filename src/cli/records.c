@@ -298,7 +298,7 @@ read_csv(struct record_reader *r, struct record *out, struct err *err)
     end = read_field(r, &out->value);
     if (end == CSV_FIELD)
         end = read_field(r, &expiry);
-    if (end != CSV_LINE && end != CSV_FILE)
+    if (ferror(r->file) || (end != CSV_LINE && end != CSV_FILE)) /* half a record is none */
         st = bad_csv(r, err, end);
     else
         st = parse_expiry(r, &expiry, &out->expires_ms, err);
@@ -330,7 +330,7 @@ read_json(struct record_reader *r, struct record *out, struct err *err)
 
     do {
         size = getline(&r->line, &r->room, r->file);
-        if (size < 0)
+        if (size < 0 || ferror(r->file)) /* then it is not the whole line */
             return at_end(r, err);
         r->record_line++;
         r->offset += (uint64_t)size;
@@ -348,6 +348,8 @@ refuse_array(struct record_reader *r, struct err *err)
 {
     int c = getc(r->file);
 
+    if (c == EOF)
+        return at_end(r, err);
     ungetc(c, r->file);
     if (c != '[')
         return ST_OK;
@@ -365,6 +367,8 @@ record_read(struct record_reader *r, struct record *out, struct err *err)
     if (first) {
         r->line_number = 1;
         skip_byte_order_mark(r);
+        if (ferror(r->file)) /* to read again would wait for what Ctrl-C has ended */
+            return at_end(r, err);
     }
     if (r->format == RECORD_CSV)
         return first ? read_first_csv(r, out, err) : read_csv(r, out, err);

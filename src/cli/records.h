@@ -4,6 +4,7 @@
  *      jsonl  {"key":"k","value":"v","expires_ms":1767225600000}
  *             bytes that are not UTF-8: "key_base64", "value_base64"
  *      csv    key,value,expires_ms     (RFC 4180; the first line names the columns)
+ *             read without that line, too; "key" begins one, and "value" is ST_INVALID
  */
 #ifndef CLI_RECORDS_H
 #define CLI_RECORDS_H
@@ -36,7 +37,8 @@ uint64_t record_reader_offset(const struct record_reader *r); /* bytes read so f
 
 uint64_t record_reader_line(const struct record_reader *r); /* where the last record begins */
 
-/* ST_NOT_FOUND: the end.  ST_INVALID: the text names line and fault.  ST_IO. */
+/* ST_NOT_FOUND: the end.  ST_INVALID: the text names line and fault.  ST_IO: the file cannot be
+ * read, or a signal came (EINTR); what stood before it is no record, if its end is not there. */
 MUST_USE enum status record_read(struct record_reader *r, struct record *out, struct err *err);
 
 /* One line; the CSV header is written by record_write_header(). */

@@ -3,16 +3,18 @@
 
 usage: cli_test.py BINARY
 """
+import array
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
+import termios
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "crash"))
-from server import Server, temporary_folder  # noqa: E402
+from server import Server, end_after, expect, temporary_folder, wait_for  # noqa: E402
 
 BINARY = sys.argv[1]
 SMALL = ["--min-free-bytes", "1mb", "--memtable", "1mb", "--log-segment", "1mb",
@@ -25,11 +27,6 @@ def run(*words, text=None, env=None):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
                           env={**os.environ, **(env or {})})
     return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode()
-
-
-def expect(got, want, what):
-    if got != want:
-        raise AssertionError("%s: got %r, expected %r" % (what, got, want))
 
 
 def one_shot(port):
@@ -104,22 +101,49 @@ def import_of_what_is_bad(port, path):
         expect((code > 0, out, part in err), (True, "", True), "import %r: %r" % (words, err))
 
 
-def an_interrupted_import(port):
-    p = subprocess.Popen([BINARY, "import", "-p", str(port), "-"], stdin=subprocess.PIPE,
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    for i in range(1000):
-        p.stdin.write(b'{"key":"interrupted:%d","value":"x"}\n' % i)
-    p.stdin.flush()
-    deadline = time.monotonic() + 30
-    while run("cli", "-p", str(port), "EXISTS", "interrupted:511")[1] != "1\n":
-        expect(time.monotonic() < deadline, True, "that the first batch arrives")
-    time.sleep(0.2)
-    p.send_signal(signal.SIGINT)  # it waits for more input
-    err = p.stderr.read().decode()
-    expect((p.wait(30), "1,000 imported" in err, "interrupted; what was imported stays" in err),
+def waits_for_input(p):
+    """It heeds Ctrl-C, has read all that is in its pipe, and sleeps: where, if not in the next read?"""
+    left = array.array("i", [0])
+    fcntl.ioctl(p.stdin, termios.FIONREAD, left)
+    with open("/proc/%d/status" % p.pid) as f:
+        status = dict(line.split(":\t", 1) for line in f)
+    heeds = int(status["SigCgt"], 16) >> (signal.SIGINT - 1) & 1
+    return left[0] == 0 and heeds and status["State"].startswith("S")
+
+
+def interrupt_import(port, form, text, imported):
+    """Ctrl-C while it waits for what comes after this text."""
+    p = subprocess.Popen([BINARY, "import", "-p", str(port), "--format", form, "-"],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        p.stdin.write(text)
+        p.stdin.flush()
+        wait_for("the import has read everything", lambda: waits_for_input(p))
+        p.send_signal(signal.SIGINT)
+        code = p.wait(30)
+        err = p.stderr.read().decode()
+        p.stdin.close()
+    finally:
+        if p.poll() is None:
+            p.kill()
+            p.wait()
+    expect((code, err.startswith(imported + " imported"), "interrupted; what was imported stays" in err),
            (130, True, True), "an interrupted import: %r" % err)
-    p.stdin.close()
+
+
+def an_interrupted_import(port):
+    text = b"".join(b'{"key":"interrupted:%d","value":"x"}\n' % i for i in range(1000))
+    interrupt_import(port, "jsonl", text, "1,000")
     expect(run("cli", "-p", str(port), "GET", "interrupted:999")[1], "x\n", "what was read is in")
+    interrupt_import(port, "jsonl", b"", "0")
+    interrupt_import(port, "jsonl", b'{"key":"whole:1","value":"1"}\n{"key":"cut:1","val', "1")
+    interrupt_import(port, "jsonl", b'{"key":"whole:2","value":"2"}\n{"key":"cut:2","value":"2"}', "1")
+    interrupt_import(port, "csv", b"whole:3,3\ncut:3,complete-val", "1")
+    interrupt_import(port, "csv", b"key,value\nwhole:4,4\ncut:4,\"complete\"", "1")
+    expect(run("cli", "-p", str(port), "MGET", *["whole:%d" % i for i in range(1, 5)])[1],
+           "1\n2\n3\n4\n", "the records before an interrupted one")
+    expect(run("cli", "-p", str(port), "EXISTS", *["cut:%d" % i for i in range(1, 5)])[1], "0\n",
+           "records that were interrupted")
 
 
 def export_to_whoever_stops_reading(port, folder):
@@ -208,6 +232,7 @@ def in_use(server):
 
 
 def main():
+    end_after(110)
     folder = temporary_folder("distkv-cli-")
     server = Server(BINARY, folder + "/data", SMALL).start()
     try:
@@ -222,8 +247,7 @@ def main():
         from_a_file(folder)
         shutil.rmtree(folder)
     finally:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
     print("1 passed, 0 failed")
 
 

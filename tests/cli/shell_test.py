@@ -17,7 +17,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "crash"))
-from server import Server, temporary_folder  # noqa: E402
+from server import Server, end_after, expect, temporary_folder  # noqa: E402
 
 BINARY = sys.argv[1]
 SMALL = ["--min-free-bytes", "1mb", "--memtable", "8mb", "--log-segment", "8mb",
@@ -82,11 +82,6 @@ class Terminal:
         _, status = os.waitpid(self.pid, 0)
         os.close(self.fd)
         return os.waitstatus_to_exitcode(status)
-
-
-def expect(got, want, what):
-    if got != want:
-        raise AssertionError("%s: got %r, expected %r" % (what, got, want))
 
 
 def begin(server, home):
@@ -245,6 +240,7 @@ def a_lost_connection(t, server):
 
 
 def main():
+    end_after(110)
     folder = temporary_folder("distkv-shell-")
     server = Server(BINARY, folder + "/data", SMALL).start()
     try:
@@ -259,8 +255,7 @@ def main():
         a_lost_connection(t, server)
         shutil.rmtree(folder)
     finally:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
     print("1 passed, 0 failed")
 
 

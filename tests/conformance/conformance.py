@@ -10,12 +10,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "crash"))
-from server import Server, temporary_folder  # noqa: E402
-
-
-def check(got, want, what):
-    if got != want:
-        raise AssertionError("%s: got %r, expected %r" % (what, got, want))
+from server import Server, end_after, expect, temporary_folder  # noqa: E402
 
 
 def with_python(port):
@@ -28,33 +23,33 @@ def with_python(port):
                 break  # a client older than RESP3
             r = redis.Redis(port=port, db=1)
         r.flushdb()
-        check(r.ping(), True, "PING")
-        check(r.set("user:1", "Alice"), True, "SET")
-        check(r.get("user:1"), b"Alice", "GET")
-        check(r.set("user:1", "Bob", nx=True), None, "SET NX")
-        check(r.set("t", "v", px=60000), True, "SET PX")
-        check(0 < r.pttl("t") <= 60000, True, "PTTL")
-        check(r.persist("t"), True, "PERSIST")
-        check(r.ttl("t"), -1, "TTL")
-        check(r.incrby("n", 5), 5, "INCRBY")
-        check(r.incrbyfloat("n", 0.5), 5.5, "INCRBYFLOAT")
-        check(r.mset({"a": 1, "b": 2}), True, "MSET")
-        check(r.mget("a", "missing", "b"), [b"1", None, b"2"], "MGET")
-        check(sorted(r.scan_iter(match="*", count=2)), [b"a", b"b", b"n", b"t", b"user:1"], "SCAN")
-        check(r.dbsize(), 5, "DBSIZE")
-        check(r.delete("a", "b", "missing"), 2, "DEL")
-        check(r.append("s", "abc"), 3, "APPEND")
-        check(r.setrange("s", 5, "x"), 6, "SETRANGE")
-        check(r.get("s"), b"abc\0\0x", "GET after SETRANGE")
-        check(r.getrange("s", -3, -1), b"\0\0x", "GETRANGE")
-        check(r.type("s"), b"string", "TYPE")
-        check(r.rename("s", "s2"), True, "RENAME")
+        expect(r.ping(), True, "PING")
+        expect(r.set("user:1", "Alice"), True, "SET")
+        expect(r.get("user:1"), b"Alice", "GET")
+        expect(r.set("user:1", "Bob", nx=True), None, "SET NX")
+        expect(r.set("t", "v", px=60000), True, "SET PX")
+        expect(0 < r.pttl("t") <= 60000, True, "PTTL")
+        expect(r.persist("t"), True, "PERSIST")
+        expect(r.ttl("t"), -1, "TTL")
+        expect(r.incrby("n", 5), 5, "INCRBY")
+        expect(r.incrbyfloat("n", 0.5), 5.5, "INCRBYFLOAT")
+        expect(r.mset({"a": 1, "b": 2}), True, "MSET")
+        expect(r.mget("a", "missing", "b"), [b"1", None, b"2"], "MGET")
+        expect(sorted(r.scan_iter(match="*", count=2)), [b"a", b"b", b"n", b"t", b"user:1"], "SCAN")
+        expect(r.dbsize(), 5, "DBSIZE")
+        expect(r.delete("a", "b", "missing"), 2, "DEL")
+        expect(r.append("s", "abc"), 3, "APPEND")
+        expect(r.setrange("s", 5, "x"), 6, "SETRANGE")
+        expect(r.get("s"), b"abc\0\0x", "GET after SETRANGE")
+        expect(r.getrange("s", -3, -1), b"\0\0x", "GETRANGE")
+        expect(r.type("s"), b"string", "TYPE")
+        expect(r.rename("s", "s2"), True, "RENAME")
         with r.pipeline(transaction=True) as p:
             p.watch("n")
             p.multi()
             p.set("n", 1)
             p.incr("n")
-            check(p.execute(), [True, 2], "MULTI")
+            expect(p.execute(), [True, 2], "MULTI")
         with r.pipeline() as p:
             p.watch("n")
             r.set("n", 99)
@@ -70,11 +65,11 @@ def with_python(port):
             r.incr("word")
             raise AssertionError("INCR of a word went through")
         except redis.ResponseError as e:
-            check(str(e), "value is not an integer or out of range", "INCR error")
-        check("redis_version" in r.info("server"), True, "INFO")
-        check(r.config_get("port") != {}, True, "CONFIG GET")
-        check(len(r.client_list()) >= 1, True, "CLIENT LIST")
-        check(r.execute_command("RANGE", "-", "+", "LIMIT", 1)[0] is not None, True, "RANGE")
+            expect(str(e), "value is not an integer or out of range", "INCR error")
+        expect("redis_version" in r.info("server"), True, "INFO")
+        expect(r.config_get("port") != {}, True, "CONFIG GET")
+        expect(len(r.client_list()) >= 1, True, "CLIENT LIST")
+        expect(r.execute_command("RANGE", "-", "+", "LIMIT", 1)[0] is not None, True, "RANGE")
 
 
 def with_redis_cli(port):
@@ -82,21 +77,21 @@ def with_redis_cli(port):
         return subprocess.run(["redis-cli", "-p", str(port), *words], check=True, timeout=30,
                               input=None if text is None else text.encode(),
                               stdout=subprocess.PIPE).stdout.decode().strip()
-    check(cli("SET", "user:1", "Alice"), "OK", "SET")
-    check(cli("GET", "user:1"), "Alice", "GET")
-    check(cli("-3", "GET", "user:1"), "Alice", "GET over RESP3")
-    check(cli("INCR", "user:1"), "ERR value is not an integer or out of range", "INCR")
-    check(cli("NOSUCH"), "ERR unknown command 'NOSUCH', with args beginning with:", "unknown")
-    check(cli(text="SET a 1\nINCR a\nGET a\n"), "OK\n2\n2", "a pipe of commands")
-    check(sorted(cli("--scan").split()), ["a", "user:1"], "--scan")
-    check(cli("MULTI"), "OK", "MULTI")
-    check("redis_version" in cli("INFO"), True, "INFO")
-    check(cli("COMMAND", "COUNT").isdigit(), True, "COMMAND COUNT")
+    expect(cli("SET", "user:1", "Alice"), "OK", "SET")
+    expect(cli("GET", "user:1"), "Alice", "GET")
+    expect(cli("-3", "GET", "user:1"), "Alice", "GET over RESP3")
+    expect(cli("INCR", "user:1"), "ERR value is not an integer or out of range", "INCR")
+    expect(cli("NOSUCH"), "ERR unknown command 'NOSUCH', with args beginning with:", "unknown")
+    expect(cli(text="SET a 1\nINCR a\nGET a\n"), "OK\n2\n2", "a pipe of commands")
+    expect(sorted(cli("--scan").split()), ["a", "user:1"], "--scan")
+    expect(cli("MULTI"), "OK", "MULTI")
+    expect("redis_version" in cli("INFO"), True, "INFO")
+    expect(cli("COMMAND", "COUNT").isdigit(), True, "COMMAND COUNT")
     mass = b"".join(b"*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$1\r\nx\r\n" % (len(k), k)
                     for k in (b"mass:%d" % i for i in range(10000)))
     out = subprocess.run(["redis-cli", "-p", str(port), "--pipe"], input=mass, check=True,
                          stdout=subprocess.PIPE).stdout
-    check(b"errors: 0, replies: 10000" in out, True, "--pipe: %r" % out)
+    expect(b"errors: 0, replies: 10000" in out, True, "--pipe: %r" % out)
 
 
 def with_node(script, port):
@@ -105,6 +100,7 @@ def with_node(script, port):
 
 
 def main():
+    end_after(110)
     binary, client = sys.argv[1], sys.argv[2]
     folder = temporary_folder("distkv-conformance-")
     server = Server(binary, folder + "/data", ["--min-free-bytes", "1mb"]).start()
@@ -115,11 +111,10 @@ def main():
             with_redis_cli(server.port)
         else:
             with_node(client + ".js", server.port)
-        check(server.stop(), 0, "graceful stop")
+        expect(server.stop(), 0, "graceful stop")
         shutil.rmtree(folder)
     finally:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
     print("1 passed, 0 failed")
 
 

@@ -207,8 +207,7 @@ def main():
         far_too_few(sys.argv[1], folder)
         shutil.rmtree(folder)
     finally:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
         if os.path.exists(folder):
             print("the evidence is in %s" % folder)
     print("1 passed, 0 failed")

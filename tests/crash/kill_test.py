@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 
-from server import Server, temporary_folder
+from server import Server, end_after, temporary_folder
 
 PIPELINE = 64
 FLAGS = ["--memtable", "4mb", "--log-segment", "4mb", "--memory-budget", "64mb",
@@ -105,6 +105,7 @@ def main():
     binary = sys.argv[1]
     kills = int(sys.argv[2]) if len(sys.argv) > 2 else 20
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else random.randrange(1 << 30)
+    end_after(80 + 10 * kills)
     print("seed %d; replay with: kill_test.py %s %d %d" % (seed, binary, kills, seed), flush=True)
     rng = random.Random(seed)
     records = packages()
@@ -135,8 +136,7 @@ def main():
         if code != 0:
             raise AssertionError("a graceful stop ended with %d" % code)
     finally:
-        if server.process is not None and server.process.poll() is None:
-            server.kill()
+        server.kill()
         if sys.exc_info()[0] is None:
             shutil.rmtree(folder)
         else:

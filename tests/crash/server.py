@@ -35,6 +35,15 @@ class Server:
             [self.binary, "server", "--data-dir", self.data_dir, "--port", "0", *self.flags],
             stdout=log, stderr=log, preexec_fn=self._limit if self.descriptors else None)
         log.close()
+        try:
+            self.port = self._await_ready(offset, wait_s)
+        except BaseException:  # the caller may have nothing yet that would end it
+            self.kill()
+            raise
+        return self
+
+    def _await_ready(self, offset, wait_s):
+        """The port, which the log tells behind `offset`."""
         deadline = time.monotonic() + wait_s
         while time.monotonic() < deadline:
             with open(self.log_path, "rb") as f:
@@ -42,8 +51,7 @@ class Server:
                 text = f.read().decode("utf-8", "replace")
             ready = re.search(r"event=server\.ready .*?port=(\d+)", text)
             if ready:
-                self.port = int(ready.group(1))
-                return self
+                return int(ready.group(1))
             if self.process.poll() is not None:
                 raise RuntimeError("the server ended with %d:\n%s" % (self.process.returncode, text))
             time.sleep(0.005)
@@ -78,8 +86,10 @@ class Server:
             return f.read().decode("utf-8", "replace")
 
     def kill(self):
-        self.process.kill()
-        self.process.wait()
+        """It does not run afterwards, whether it did before or not."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
     def stop(self, wait_s=30.0):
         self.process.terminate()
@@ -204,6 +214,11 @@ class Witness:
         self.check()
 
 
+def expect(got, want, what):
+    if got != want:
+        raise AssertionError("%s: got %r, expected %r" % (what, got, want))
+
+
 def wait_for(what, condition, wait_s=60.0):
     """Until `condition` gives something; what it gave."""
     deadline = time.monotonic() + wait_s
@@ -217,10 +232,15 @@ def wait_for(what, condition, wait_s=60.0):
 
 
 def end_after(seconds):
-    """A test ends by itself, and its `finally` ends the server, before CTest would kill it."""
+    """A test ends by itself, and its `finally` ends the server, before CTest would kill it; or when
+    somebody terminates it."""
     def too_long(_signal, _frame):
         raise AssertionError("the test is not done after %d s" % seconds)
+
+    def terminated(_signal, _frame):
+        raise SystemExit(128 + signal.SIGTERM)
     signal.signal(signal.SIGALRM, too_long)
+    signal.signal(signal.SIGTERM, terminated)
     signal.alarm(seconds)
 
 

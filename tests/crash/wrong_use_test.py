@@ -13,17 +13,12 @@ import socket
 import subprocess
 import sys
 
-from server import Server, end_after, temporary_folder, wait_for
+from server import Server, end_after, expect, temporary_folder, wait_for
 
 BINARY, EMBED_STORE = (os.path.abspath(path) for path in sys.argv[1:3])
 SMALL = ["--min-free-bytes", "1mb", "--memtable", "1mb", "--log-segment", "1mb",
          "--memory-budget", "32mb"]
 NOBODY = 65534
-
-
-def expect(got, want, what):
-    if got != want:
-        raise AssertionError("%s: got %r, expected %r" % (what, got, want))
 
 
 class Words:
@@ -79,6 +74,7 @@ def flags(w):
     w.refused(2, ["line-port"], "--port", "7000", "--line-port", "7000", "--data-dir", data)
     w.refused(2, ["0.0.0.0", "password"], "--bind", "0.0.0.0", "--data-dir", data)
     w.refused(2, ["::", "password"], "--bind", "::", "--data-dir", data)
+    w.refused(2, ["fe80::1%lo", "password"], "--bind", "fe80::1%lo", "--data-dir", data)
     w.refused(2, ["localhost", "numeric"], "--bind", "localhost", "--data-dir", data)
     w.refused(2, ["127.0.0.1.example", "numeric"], "--bind", "127.0.0.1.example")
     w.refused(2, ["password-file", "nothing"], "--password-file", w.path("nothing"))
@@ -171,11 +167,14 @@ def signals(w):
     try:
         client = node.connect()
         expect(setting(b"deadline-ms"), b"4000", "a setting of the file")
-        reload(b"deadline-ms = 4500\nsync = interval\nmemtable = 2mb\n", "event=server.reloaded")
+        reload(b"deadline-ms = 4500\nsync = interval\nmemtable = 2mb\nlevel-base = 7mb\n", "event=server.reloaded")
         expect((setting(b"deadline-ms"), setting(b"sync")), (b"4500", b"interval"), "after SIGHUP")
-        expect(setting(b"memtable"), b"%d" % (1 << 20), "what may not change")
+        expect(setting(b"memtable"), b"%d" % (1 << 20), "what a flag says")
+        expect(setting(b"level-base"), b"%d" % (100 << 20), "what may not change")
+        expect("event=server.reload_ignored setting=level-base" in node.log(), True, "the log on that")
         reload(b"deadline-ms = 4600\nsync = sometimes\n", "event=server.reload_failed")
         expect(setting(b"deadline-ms"), b"4500", "after SIGHUP with a wrong file")
+        expect("node.ini:2: sync" in node.log(), True, "the log on the wrong line")
         reload(b"password = secret\n", "event=server.reloaded")
         refusal = str(node.connect().call(b"GET", b"k"))
         expect(refusal.startswith("NOAUTH"), True, "without the new password: %r" % refusal)
@@ -187,8 +186,7 @@ def signals(w):
         node.process.send_signal(signal.SIGINT)
         expect(node.process.wait(30), 0, "SIGINT")
     finally:
-        if node.process.poll() is None:
-            node.kill()
+        node.kill()
 
 
 def main():

@@ -1,4 +1,7 @@
 /* The pure parts of the command line: words, records, base64, figures. */
+#include <errno.h>
+#include <fcntl.h>
+
 #include "base/prng.h"
 
 #include "api/command.h"
@@ -157,6 +160,7 @@ TEST(a_bad_record_is_named_by_its_line)
     expect_fault(RECORD_CSV, "key,value\na,\"1\n", 0, "line 2: quotes that do not close");
     expect_fault(RECORD_CSV, "key,value\na,\"1\"2\n", 0, "line 2: quotes that do not close");
     expect_fault(RECORD_CSV, "value,key\n1,a\n", 0, "line 1: the columns are key, value");
+    expect_fault(RECORD_CSV, "VALUE,1\na,1\n", 0, "line 1: the columns are key, value");
 }
 
 TEST(what_other_programs_write_around_records_is_passed_over)
@@ -164,8 +168,94 @@ TEST(what_other_programs_write_around_records_is_passed_over)
     expect_fault(RECORD_JSONL, "\xef\xbb\xbf{\"key\":\"a\",\"value\":\"1\"}\r\n\r\n", 1, NULL);
     expect_fault(RECORD_CSV, "\xef\xbb\xbfkey,value\r\na,1\r\n\r\nb,2\r\n\r\n", 2, NULL);
     expect_fault(RECORD_CSV, "\xef\xbd\x8b,1\n", 1, NULL); /* a letter that begins like the mark */
+    expect_fault(RECORD_CSV, "a,1\nkey,2\nvalue,3\n", 3, NULL); /* no line names the columns */
+    expect_fault(RECORD_CSV, "Key,1\na,1\n", 1, NULL);
+    expect_fault(RECORD_CSV, "key,value\nkey,1\nvalue,2\n", 2, NULL);
     expect_fault(RECORD_CSV, "", 0, NULL);
     expect_fault(RECORD_JSONL, "", 0, NULL);
+}
+
+/* So many records, then a read that fails: a pipe that has no more for now, and may not be awaited. */
+static void
+expect_cut(enum record_format format, const char *text, int records)
+{
+    struct record_reader *reader = NULL;
+    struct record r;
+    struct err err;
+    FILE *file;
+    int ends[2];
+
+    EXPECT(pipe2(ends, O_NONBLOCK) == 0);
+    EXPECT_U64(write(ends[1], text, strlen(text)), strlen(text));
+    file = fdopen(ends[0], "r");
+    assert_non_null(file);
+    record_init(&r);
+    EXPECT_OK(record_reader_create(&reader, file, format));
+    for (int i = 0; i < records; i++)
+        EXPECT_OK(record_read(reader, &r, &err));
+    if (record_read(reader, &r, &err) != ST_IO)
+        fail_msg("\"%s\" and a failed read are taken for a record, or for its end", text);
+    record_reader_destroy(reader);
+    record_release(&r);
+    fclose(file);
+    close(ends[1]);
+}
+
+TEST(what_stands_before_a_failed_read_is_no_record)
+{
+    static const char *const csv[] = { "k2",       "k2,",        "k2,complete-val", "k2,\"v",
+                                       "k2,\"v\"", "k2,\"v\"\r", "k2,v,",           "k2,v,17" };
+    static const char *const jsonl[] = { "{\"key\":\"b\",\"val", "{\"key\":\"b\",\"value\":\"2\"}",
+                                         " " };
+    char text[128];
+
+    for (size_t i = 0; i < sizeof(csv) / sizeof(csv[0]); i++) {
+        snprintf(text, sizeof(text), "key,value\nk1,v1\n%s", csv[i]);
+        expect_cut(RECORD_CSV, text, 1);
+        expect_cut(RECORD_CSV, csv[i], 0);
+    }
+    for (size_t i = 0; i < sizeof(jsonl) / sizeof(jsonl[0]); i++) {
+        snprintf(text, sizeof(text), "{\"key\":\"a\",\"value\":\"1\"}\n%s", jsonl[i]);
+        expect_cut(RECORD_JSONL, text, 1);
+        expect_cut(RECORD_JSONL, jsonl[i], 0);
+    }
+    expect_cut(RECORD_CSV, "", 0);
+    expect_cut(RECORD_JSONL, "", 0);
+}
+
+/* At the beginning, too, it must not be read again: that would wait for what Ctrl-C has ended. */
+static ssize_t
+fail_once(void *ctx, char *out, size_t size)
+{
+    static const char record[] = "{\"key\":\"a\",\"value\":\"1\"}\n";
+    int *reads = ctx;
+
+    assert_true(size > sizeof(record));
+    errno = EINTR;
+    if ((*reads)++ == 0)
+        return -1;
+    memcpy(out, record, sizeof(record) - 1);
+    return sizeof(record) - 1;
+}
+
+TEST(a_reader_reads_no_more_when_its_first_read_has_failed)
+{
+    for (int format = RECORD_JSONL; format <= RECORD_CSV; format++) {
+        int reads = 0;
+        FILE *file = fopencookie(&reads, "r", (cookie_io_functions_t){ .read = fail_once });
+        struct record_reader *reader = NULL;
+        struct record r;
+        struct err err;
+
+        assert_non_null(file);
+        record_init(&r);
+        EXPECT_OK(record_reader_create(&reader, file, (enum record_format)format));
+        EXPECT_ST(record_read(reader, &r, &err), ST_IO);
+        EXPECT_U64(reads, 1);
+        record_reader_destroy(reader);
+        record_release(&r);
+        fclose(file);
+    }
 }
 
 TEST(every_command_of_the_server_has_help_and_completion)
@@ -192,4 +282,6 @@ TEST_MAIN(RUN(put_takes_the_rest_of_the_line_verbatim),
           RUN(records_survive_json_lines), RUN(records_survive_csv),
           RUN(a_bad_record_is_named_by_its_line),
           RUN(what_other_programs_write_around_records_is_passed_over),
+          RUN(what_stands_before_a_failed_read_is_no_record),
+          RUN(a_reader_reads_no_more_when_its_first_read_has_failed),
           RUN(every_command_of_the_server_has_help_and_completion), RUN(figures_are_readable))

@@ -144,8 +144,10 @@ struct folder {
 static inline void
 folder_create(struct folder *d)
 {
+    const char *tmp = getenv("TMPDIR");
+
     d->env = bare_env(0);
-    strcpy(d->path, "env-test-XXXXXX");
+    snprintf(d->path, sizeof(d->path), "%s/dkv-env-XXXXXX", tmp != NULL ? tmp : "/tmp");
     EXPECT(mkdtemp(d->path) != NULL);
 }
 

@@ -261,9 +261,10 @@ open_shop(struct shop *s, bool with_records)
 {
     struct real_env_options env_options = { 0 };
     struct lsm_options options;
+    const char *tmp = getenv("TMPDIR");
     struct err err;
 
-    strcpy(s->dir, "lsm-threads-XXXXXX");
+    snprintf(s->dir, sizeof(s->dir), "%s/dkv-lsm-threads-XXXXXX", tmp != NULL ? tmp : "/tmp");
     EXPECT(mkdtemp(s->dir) != NULL);
     EXPECT_OK(real_env_create(&env_options, &s->env, &err));
     epoch_init(&s->epoch);

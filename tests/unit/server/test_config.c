@@ -5,7 +5,7 @@
 #include "unit/test.h"
 
 struct fix {
-    char path[32]; /* of an INI file */
+    char path[64]; /* of an INI file */
     struct config config;
     struct err err;
 };
@@ -13,9 +13,12 @@ struct fix {
 static struct fix
 setup(const char *text)
 {
-    struct fix f = { .path = "config-XXXXXX" };
-    int fd = mkstemp(f.path);
+    const char *tmp = getenv("TMPDIR");
+    struct fix f = { 0 };
+    int fd;
 
+    snprintf(f.path, sizeof(f.path), "%s/dkv-config-XXXXXX", tmp != NULL ? tmp : "/tmp");
+    fd = mkstemp(f.path);
     EXPECT(fd >= 0);
     EXPECT_U64(write(fd, text, strlen(text)), strlen(text));
     EXPECT(close(fd) == 0);
@@ -110,7 +113,7 @@ TEST(config_names_the_line_for_whose_text_there_is_no_memory)
     struct fix f = setup("port = 7000\ndata-dir = elsewhere\n");
     struct mem_heap heap = { .fail_at = 1 };
     struct mem_heap *outer = mem_heap_enter(&heap);
-    char want[80];
+    char want[128];
     enum status st = load(&f);
 
     mem_heap_enter(outer);

@@ -167,9 +167,11 @@ TEST(table_readers_on_many_threads_see_what_was_written)
 {
     const struct real_env_options options = { 0 };
     struct worker workers[THREADS];
-    struct world w = { .folder = "sst-threads-XXXXXX", .seed = test_seed(96) };
+    struct world w = { .seed = test_seed(96) };
+    const char *tmp = getenv("TMPDIR");
     struct err err;
 
+    snprintf(w.folder, sizeof(w.folder), "%s/dkv-sst-threads-XXXXXX", tmp != NULL ? tmp : "/tmp");
     assert_non_null(mkdtemp(w.folder));
     budget_init(&w.budget, SIZE_MAX);
     w.cache = cache_create(256 << 10, &w.budget);
