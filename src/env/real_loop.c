@@ -210,12 +210,16 @@ fall_asleep(struct real_loop *loop)
     ASSERT(failed == 0);
 }
 
-/* Tasks that tasks have posted belong to the same round, within reason. */
+/* Tasks that were posted while tasks ran are run before `after`, too, within reason; but they may
+ * come from others, for whom time has passed. */
 static void
 run_round(struct real_loop *loop)
 {
-    for (unsigned i = 0; i < TASK_TURNS_MAX && has_tasks(loop); i++)
+    for (unsigned i = 0; i < TASK_TURNS_MAX && has_tasks(loop); i++) {
+        if (i > 0)
+            loop->now_known = false;
         run_tasks(loop);
+    }
     if (loop->base.after != NULL)
         loop->base.after(loop->base.after_ctx);
 }

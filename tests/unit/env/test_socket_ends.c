@@ -371,7 +371,8 @@ TEST(running_out_of_descriptors_is_survived_without_spinning_and_recovered_from)
     WAIT_FOR(atomic_load(&e.accepted) == SPARE);
     atomic_store(&rounds, 0);
     pause_ms(400);
-    EXPECT(atomic_load(&rounds) < 60); /* a few per pause; a spinning loop makes thousands */
+    EXPECT(atomic_load(&rounds) <
+           300); /* some per pause (L6); a spinning loop makes many thousands */
     EXPECT_U64(atomic_load(&e.accepted), SPARE);
     on_loop(e.w.env, 0, look, NULL); /* alive */
 
