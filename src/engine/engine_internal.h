@@ -53,6 +53,7 @@ struct engine {
     struct record_cache *records;
     struct readers *readers;
     _Atomic uint64_t next_number;
+    _Atomic uint32_t manifests_open;
     struct lsm_shared shared;
 
     struct lock lock;           /* guards what follows, up to the blank line */

@@ -19,6 +19,7 @@ enum {
     HEAP_PER_TREE = 6 << 10,
     HEAP_BESIDES = 2 << 20, /* the caches' tables, the log's buffers */
     REAL_TREES = 40,
+    MANIFESTS = 64, /* that may be open */
 };
 
 static void
@@ -86,6 +87,12 @@ write_a_thousand(struct store_fix *f)
     write_trees(f->db, TREES);
 }
 
+static void
+expect_few_files(struct store_fix *f)
+{
+    EXPECT(sim_open_files(f->w, STORE_NODE) < OPEN_TABLES + SPARE_DESCRIPTORS);
+}
+
 /* More than may be open: each opens its table, and another one goes. */
 static void
 read_a_thousand(struct store_fix *f)
@@ -118,12 +125,47 @@ TEST(a_thousand_idle_trees_hold_no_descriptor_and_a_few_megabytes)
     EXPECT_OK(store_open(&f));
     f.db->engine->options.idle_close_ms = IDLE_MS;
     EXPECT(store_run(&f, write_a_thousand));
+    expect_few_files(&f); /* a thousand manifests are not left open either */
     expect_rest(&f);
     EXPECT(store_run(&f, read_a_thousand));
     EXPECT_U64(open_tables(f.db), OPEN_TABLES); /* no more than needed were closed */
-    EXPECT(sim_open_files(f.w, STORE_NODE) < OPEN_TABLES + SPARE_DESCRIPTORS);
+    expect_few_files(&f);
     expect_rest(&f);
     EXPECT(store_run(&f, read_a_thousand));
+    store_close(&f);
+    store_destroy(&f);
+}
+
+/* ------------------------------------------------------------------ manifests that rest */
+
+static void
+write_a_few(struct store_fix *f)
+{
+    write_trees(f->db, 2 * MANIFESTS);
+}
+
+/* Flushes wait for the job in which manifests rest. */
+TEST(manifests_rest_a_few_at_a_time_and_sync_nothing)
+{
+    uint32_t open, before;
+    struct store_fix f;
+    uint64_t syncs;
+
+    store_create(&f, test_seed(1));
+    EXPECT_OK(store_open(&f));
+    EXPECT(store_run(&f, write_a_few));
+    open = sim_open_files(f.w, STORE_NODE);
+    EXPECT(open >= MANIFESTS && open < MANIFESTS + SPARE_DESCRIPTORS);
+    sim_run_ms(f.w, IDLE_MS); /* the log's own have come to an end */
+    syncs = sim_op_count(f.w, STORE_NODE, SIM_SYNC);
+    for (int seconds = 0; seconds < 7; seconds++) {
+        before = sim_open_files(f.w, STORE_NODE);
+        sim_run_ms(f.w, 1000);
+        open = sim_open_files(f.w, STORE_NODE);
+        EXPECT(before <= open + MANIFESTS / 4);
+    }
+    EXPECT(open < SPARE_DESCRIPTORS);
+    EXPECT_U64(sim_op_count(f.w, STORE_NODE, SIM_SYNC), syncs);
     store_close(&f);
     store_destroy(&f);
 }
@@ -166,6 +208,7 @@ TEST(descriptors_go_back_to_the_system_and_may_run_out)
         .record_cache_bytes = 64 << 10,
         .log_segment_bytes = 1 << 20,
         .min_free_bytes = 1 << 20,
+        .open_tables_max = 2 * MANIFESTS, /* so that all manifests rest at once */
     };
     const char *tmp = getenv("TMPDIR");
     char folder[64], command[128];
@@ -188,4 +231,5 @@ TEST(descriptors_go_back_to_the_system_and_may_run_out)
 }
 
 QUIET_TEST_MAIN(RUN(a_thousand_idle_trees_hold_no_descriptor_and_a_few_megabytes),
+                RUN(manifests_rest_a_few_at_a_time_and_sync_nothing),
                 RUN(descriptors_go_back_to_the_system_and_may_run_out))
