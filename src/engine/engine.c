@@ -37,7 +37,6 @@ enum {
     SYNC_INTERVAL_MIN_MS = 10,
     SPARE_SEGMENTS = 1,
     REPLAY_SEALED_MAX = 8, /* of one tree; far below what it can hold */
-    OPEN_TABLES_MIN = 8,
     MANIFESTS_OPEN_MAX = 64,
     TABLES_PER_MANIFEST = 8,
 };
@@ -53,7 +52,7 @@ engine_options_default(struct engine_options *options)
         .log_bytes_max = 256 << 20,
         .sync_interval_ms = 1000,
         .min_free_bytes = 100 << 20,
-        .open_tables_max = 1000,
+        .open_tables_max = OPEN_TABLES_DEFAULT,
         .idle_close_ms = 30000,
     };
     lsm_options_default(&options->trees);

@@ -10,6 +10,8 @@
 
 enum {
     ENGINE_TICK_MS = 100,
+    OPEN_TABLES_MIN = 8,
+    OPEN_TABLES_DEFAULT = 1000,
     SEALED_FLOORS_MAX = 64, /* sealed memtables of one tree whose log is still needed */
 };
 
