@@ -39,6 +39,7 @@ struct bench {
     struct epoch_slot slot;
     struct budget budget;
     _Atomic uint64_t next_number;
+    _Atomic uint32_t manifests_open;
     struct lsm_shared shared;
     struct lsm *tree;
     _Atomic bool over;
@@ -215,6 +216,8 @@ start(struct bench *b)
         .records = record_cache_create(16 << 20, &b->budget),
         .budget = &b->budget,
         .next_number = &b->next_number,
+        .manifests_open = &b->manifests_open,
+        .manifests_open_max = 1,
         .readers = readers_create(&b->epoch, OPEN_TABLES_MAX),
     };
     lsm_options_default(&options);

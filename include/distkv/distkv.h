@@ -74,7 +74,11 @@ struct dkv_options {
     enum dkv_compression compression;      /* upper levels [plain] */
     enum dkv_compression compression_last; /* last level [plain] */
     uint64_t min_free_bytes;               /* of the disk [100 MB] */
-    uint32_t open_tables_max;              /* files of tables that are open at once [1000] */
+    /* Files of tables that are open at once.  The process needs descriptors beside them: for one
+     * manifest per eight tables, up to 64; a few for the log; and for tables that iterators and
+     * compactions read.  [1000; or a quarter of RLIMIT_NOFILE's soft limit when the store is
+     * opened, if that is less: with the usual 1024, 256] */
+    uint32_t open_tables_max;
 };
 
 struct dkv;

@@ -2,9 +2,12 @@
  * INVARIANTS
  *
  *   M1  What a share has been charged, the node's budget has been charged.
- *   M2  Nobody is granted room past somebody who waits for the same kind, so
- *       that a large request is not starved by small ones.  (What is charged
- *       by room_take() is small, or exists already.)
+ *   M2  Nobody is granted room past somebody who waits for the same kind on the same
+ *       reactor, so that a large request is not starved by the small ones there.
+ *       (What is charged by room_take() is small, or exists already.)  Lines of
+ *       different reactors do not know of each other: one may be served past another
+ *       again and again, but nobody waits in it beyond its deadline, and then whoever
+ *       holds much without moving is closed (close_holders() of reactor.c).
  *   M3  A share is at least twice the largest value, whatever the budget, so
  *       that any one request can be served when nothing else is under way.
  *       So pools give back what is free in them while somebody waits.

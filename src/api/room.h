@@ -3,8 +3,8 @@
  *
  * What connections may hold is a share of the node's budget (P6): one for
  * requests that are arriving, one for replies that are leaving.  Whoever needs
- * much asks before it takes; when there is no room it waits in line, first
- * come, first served, until there is room or its deadline has passed.
+ * much asks before it takes; when there is no room it waits in its reactor's
+ * line, first come, first served, until there is room or its deadline has passed.
  */
 #ifndef API_ROOM_H
 #define API_ROOM_H
@@ -47,7 +47,7 @@ struct room_wait {
 
 void room_init(struct room *room, struct room_shares *shares);
 
-/* False when there is no room, or others wait for it. */
+/* False when there is no room, or others of this reactor wait for it. */
 MUST_USE bool room_try(struct room *room, enum room_kind kind, size_t bytes);
 
 /* For what is small, or exists already. */

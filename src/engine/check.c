@@ -8,6 +8,7 @@
 
 #include "engine/engine_internal.h"
 #include "engine/loss.h"
+#include "engine/store_internal.h"
 #include "engine/store_record.h"
 
 enum { TEXT_MAX = 1024, KEY_TEXT_MAX = 128, TREE_TEXT_MAX = 192, NAMES_CACHE_BYTES = 1 << 20 };
@@ -22,11 +23,11 @@ struct checking {
 
     struct loss loss; /* what lies beyond the damage in the log */
 
-    /* an embedded store's families, as far as they were met; for those of `loss` that is enough */
+    /* an embedded store's families, each once, as far as they were met */
     struct family_name {
         uint64_t tree;
         char name[STORE_NAME_MAX + 1];
-    } names[LOSS_TREES_MAX];
+    } names[STORE_FAMILIES_MAX];
     uint32_t name_count;
 };
 
@@ -49,15 +50,31 @@ tell(struct checking *c, enum check_finding kind, const char *fmt, ...)
 
 /* ------------------------------------------------------------------ families */
 
+/* NULL: not met yet. */
+static const char *
+name_of(const struct checking *c, uint64_t tree)
+{
+    for (uint32_t i = 0; i < c->name_count; i++) {
+        if (c->names[i].tree == tree)
+            return c->names[i].name;
+    }
+    return NULL;
+}
+
+/* A name is in the log, and in a table as well. */
 static void
 note_name(struct checking *c, const struct entry *e)
 {
-    struct family_name *n = &c->names[c->name_count];
+    struct family_name *n;
+    uint64_t tree;
 
-    if (e->type != ENTRY_VALUE || e->value.size != sizeof(n->tree) ||
-        e->key.size > STORE_NAME_MAX || c->name_count == LOSS_TREES_MAX)
+    if (e->type != ENTRY_VALUE || e->value.size != sizeof(tree) || e->key.size > STORE_NAME_MAX)
         return;
-    n->tree = get_u64le(e->value.data);
+    tree = get_u64le(e->value.data);
+    if (name_of(c, tree) != NULL || c->name_count == STORE_FAMILIES_MAX)
+        return;
+    n = &c->names[c->name_count];
+    n->tree = tree;
     memcpy(n->name, e->key.data, e->key.size);
     n->name[e->key.size] = '\0';
     c->name_count++;
@@ -129,14 +146,13 @@ note_names_in_table(struct checking *c, const struct table_info *info, const cha
 static const char *
 tree_text(const struct checking *c, uint64_t id, char out[TREE_TEXT_MAX])
 {
-    char name[KEY_TEXT_MAX];
+    const char *name = name_of(c, id);
+    char text[KEY_TEXT_MAX];
 
     snprintf(out, TREE_TEXT_MAX, "tree %016llx", (unsigned long long)id);
-    for (uint32_t i = 0; i < c->name_count; i++) {
-        if (c->names[i].tree == id)
-            snprintf(out, TREE_TEXT_MAX, "tree %016llx (%s)", (unsigned long long)id,
-                     slice_printable(slice_str(c->names[i].name), name, sizeof(name)));
-    }
+    if (name != NULL)
+        snprintf(out, TREE_TEXT_MAX, "tree %016llx (%s)", (unsigned long long)id,
+                 slice_printable(slice_str(name), text, sizeof(text)));
     return out;
 }
 
@@ -177,7 +193,8 @@ check_table(void *ctx, uint32_t level, const struct table_info *info, const char
     return ST_OK; /* go on: there may be more */
 }
 
-static void
+/* Up to which log entry the tree's tables have everything. */
+static uint64_t
 check_tree(struct checking *c, uint64_t id)
 {
     char dir[LIMIT_PATH_BYTES];
@@ -188,12 +205,13 @@ check_tree(struct checking *c, uint64_t id)
     c->tree = id;
     if (lsm_inspect(c->e.env, dir, check_table, c, &mark, &err) != ST_OK)
         tell(c, CHECK_DAMAGE, "%s", err.text);
-    loss_set_flushed(&c->loss, id, mark.index);
+    return mark.index;
 }
 
 static uint32_t
 check_trees(struct checking *c)
 {
+    struct loss_flushed *flushed;
     uint64_t *ids = NULL;
     uint32_t count = 0;
     struct err err = { 0 };
@@ -202,9 +220,18 @@ check_trees(struct checking *c)
         tell(c, CHECK_DAMAGE, "%s", err.text);
         return 0;
     }
-    for (uint32_t i = 0; i < count; i++)
-        check_tree(c, ids[i]);
+    flushed = mem_new_array(struct loss_flushed, count + (size_t)1);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t index = check_tree(c, ids[i]);
+
+        if (flushed != NULL)
+            flushed[i] = (struct loss_flushed){ ids[i], index };
+    }
     tell(c, CHECK_NOTE, "%u trees, %llu tables", count, (unsigned long long)c->table_count);
+    if (flushed != NULL)
+        loss_take_flushed(&c->loss, flushed, count);
+    else
+        tell(c, CHECK_NOTE, "out of memory: what tables have may be told to be lost, too");
     mem_free(ids);
     return count;
 }

@@ -37,7 +37,8 @@ enum {
     SYNC_INTERVAL_MIN_MS = 10,
     SPARE_SEGMENTS = 1,
     REPLAY_SEALED_MAX = 8, /* of one tree; far below what it can hold */
-    OPEN_TABLES_MIN = 8,
+    MANIFESTS_OPEN_MAX = 64,
+    TABLES_PER_MANIFEST = 8,
 };
 
 void
@@ -51,7 +52,7 @@ engine_options_default(struct engine_options *options)
         .log_bytes_max = 256 << 20,
         .sync_interval_ms = 1000,
         .min_free_bytes = 100 << 20,
-        .open_tables_max = 1000,
+        .open_tables_max = OPEN_TABLES_DEFAULT,
         .idle_close_ms = 30000,
     };
     lsm_options_default(&options->trees);
@@ -221,6 +222,15 @@ open_store(struct engine *e, struct err *err)
     return has_log ? open_trees(e, err) : finish_creation(e, err);
 }
 
+/* Of idle trees, until they rest: who has few descriptors for tables has few for them, too. */
+static uint32_t
+manifests_max(uint32_t open_tables_max)
+{
+    uint32_t share = open_tables_max / TABLES_PER_MANIFEST;
+
+    return share < MANIFESTS_OPEN_MAX ? share : MANIFESTS_OPEN_MAX;
+}
+
 static enum status
 make_shared(struct engine *e, struct err *err)
 {
@@ -244,6 +254,8 @@ make_shared(struct engine *e, struct err *err)
         .readers = e->readers,
         .budget = &e->budget,
         .next_number = &e->next_number,
+        .manifests_open = &e->manifests_open,
+        .manifests_open_max = manifests_max(e->options.open_tables_max),
     };
     return ST_OK;
 }

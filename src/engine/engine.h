@@ -48,7 +48,8 @@ struct engine_options {
     uint64_t log_bytes_max;    /* retained log; beyond, the tree that holds it is flushed */
     uint32_t sync_interval_ms; /* for writes of class `interval`; 1000; 10 or more */
     uint64_t min_free_bytes;   /* 100 MB */
-    uint32_t open_tables_max;  /* 1000; 8 or more; those in use at the moment come on top */
+    uint32_t open_tables_max;  /* 1000; 8 or more; those in use at the moment come on top,
+                              * and one manifest for 8, up to 64 */
     uint32_t idle_close_ms;    /* a tree that is idle for so long closes its files; 30,000 */
     struct loop **loops;       /* NULL for an embedded store */
     uint32_t loop_count;

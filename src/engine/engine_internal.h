@@ -10,6 +10,8 @@
 
 enum {
     ENGINE_TICK_MS = 100,
+    OPEN_TABLES_MIN = 8,
+    OPEN_TABLES_DEFAULT = 1000,
     SEALED_FLOORS_MAX = 64, /* sealed memtables of one tree whose log is still needed */
 };
 
@@ -53,6 +55,7 @@ struct engine {
     struct record_cache *records;
     struct readers *readers;
     _Atomic uint64_t next_number;
+    _Atomic uint32_t manifests_open;
     struct lsm_shared shared;
 
     struct lock lock;           /* guards what follows, up to the blank line */

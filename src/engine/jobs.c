@@ -109,6 +109,15 @@ engine__put_off_by(const struct engine *e, enum engine_stall stall)
     return is_put_off(e, retry) ? (enum status)atomic_load(&retry->failure) : ST_OK;
 }
 
+/* Is there now what the job has failed for want of?  Then it is tried once more. */
+static bool
+make_room(struct engine *e, enum status st, const struct err *err)
+{
+    if (st == ST_NO_SPACE)
+        return engine__spend_reserve(e);
+    return readers_is_out_of_descriptors(st, err) && readers_free_descriptors(e->readers, e->env);
+}
+
 /* ------------------------------------------------------------------ flush */
 
 /* Not after the log has failed: what it lost must not come into a table (N6). */
@@ -157,7 +166,7 @@ flush_tree(struct engine_tree *tree)
 
     if (st == ST_OK) {
         st = lsm_flush(tree->lsm, &err);
-        if (st == ST_NO_SPACE && engine__spend_reserve(e))
+        if (make_room(e, st, &err))
             st = lsm_flush(tree->lsm, &err);
     }
     if (st == ST_OK) {
@@ -199,7 +208,7 @@ tend_log(struct engine *e)
     if (!wal_wants_tending(e->log))
         return ST_OK;
     st = wal_tend(e->log, &err);
-    if (st == ST_NO_SPACE && engine__spend_reserve(e))
+    if (make_room(e, st, &err))
         st = wal_tend(e->log, &err);
     if (st != ST_OK) {
         log_event(LOG_ERROR, "log.tend_failed", log_str("dir", e->dir), log_err(&err),
@@ -275,7 +284,7 @@ compact_tree(struct engine_tree *tree)
     struct err err;
     enum status st = lsm_compact(tree->lsm, &err);
 
-    if (st == ST_NO_SPACE && engine__spend_reserve(e))
+    if (make_room(e, st, &err))
         st = lsm_compact(tree->lsm, &err);
     sweep(tree);
     if (st == ST_CORRUPT) {

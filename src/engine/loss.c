@@ -1,5 +1,8 @@
 #include "engine/loss.h"
 
+#include <stdlib.h>
+
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
@@ -19,6 +22,37 @@ loss_release(struct loss *l)
         buf_release(&l->trees[i].first);
         buf_release(&l->trees[i].last);
     }
+    mem_free(l->flushed);
+}
+
+static int
+compare_flushed(const void *a, const void *b)
+{
+    uint64_t x = ((const struct loss_flushed *)a)->tree;
+    uint64_t y = ((const struct loss_flushed *)b)->tree;
+
+    return (x > y) - (x < y);
+}
+
+void
+loss_take_flushed(struct loss *l, struct loss_flushed *flushed, uint32_t count)
+{
+    ASSERT(l->flushed == NULL && l->record_count == 0);
+    if (count > 0)
+        qsort(flushed, count, sizeof(*flushed), compare_flushed);
+    l->flushed = flushed;
+    l->flushed_count = count;
+}
+
+static bool
+is_lost(const struct loss *l, uint64_t id, uint64_t index)
+{
+    const struct loss_flushed wanted = { .tree = id };
+    const struct loss_flushed *found = NULL;
+
+    if (l->flushed_count > 0)
+        found = bsearch(&wanted, l->flushed, l->flushed_count, sizeof(wanted), compare_flushed);
+    return found == NULL || index > found->index;
 }
 
 /* NULL: there is no room for one more. */
@@ -51,26 +85,18 @@ widen(struct buf *bound, struct slice key, bool upwards)
         bound->size = 0;
 }
 
-void
-loss_set_flushed(struct loss *l, uint64_t id, uint64_t index)
-{
-    struct loss_tree *tree = tree_of(l, id);
-
-    if (tree != NULL)
-        tree->flushed = index;
-}
-
 static void
 note_write(struct loss *l, uint64_t id, uint64_t index, struct slice key)
 {
-    struct loss_tree *tree = tree_of(l, id);
+    struct loss_tree *tree;
 
+    if (!is_lost(l, id, index))
+        return;
+    tree = tree_of(l, id);
     if (tree == NULL) {
         l->further_count++;
         return;
     }
-    if (index <= tree->flushed)
-        return;
     tree->write_count++;
     widen(&tree->first, key, false);
     widen(&tree->last, key, true);
@@ -99,10 +125,10 @@ note_body(struct loss *l, const struct wal_record *record)
 
     if (st == ST_OK && body.kind == BODY_BATCH)
         return note_batch(l, record, &body);
-    if (st == ST_OK && body.kind == BODY_CLEAR) {
+    if (st == ST_OK && body.kind == BODY_CLEAR && is_lost(l, record->tablet, record->index)) {
         tree = tree_of(l, record->tablet);
         if (tree != NULL)
-            tree->cleared = record->index > tree->flushed;
+            tree->cleared = true;
     }
     return st;
 }

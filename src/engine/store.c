@@ -12,6 +12,7 @@
  *   S3  A record is applied only once it is as durable as it asked to be.
  */
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include "base/assert.h"
 #include "base/coding.h"
@@ -20,6 +21,8 @@
 
 #include "engine/store_internal.h"
 #include "env/real.h"
+
+enum { DESCRIPTORS_PER_TABLE = 4 };
 
 /* ------------------------------------------------------------------ reporting */
 
@@ -362,17 +365,36 @@ store_open_on(struct dkv **out, struct env *env, const char *path,
     return ST_OK;
 }
 
+/* Beside real_env_create(): what the system allows the process is the real world's.  Most of it is
+ * the application's. */
+static uint32_t
+default_open_tables(void)
+{
+    struct rlimit limit;
+    rlim_t share;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return OPEN_TABLES_MIN;
+    share = limit.rlim_cur / DESCRIPTORS_PER_TABLE; /* RLIM_INFINITY is the largest number */
+    if (share < OPEN_TABLES_MIN)
+        return OPEN_TABLES_MIN;
+    return share < OPEN_TABLES_DEFAULT ? (uint32_t)share : OPEN_TABLES_DEFAULT;
+}
+
 enum dkv_status
 dkv_open(struct dkv **out, const char *path, const struct dkv_options *options,
          struct dkv_error *error)
 {
+    struct dkv_options own = options == NULL ? (struct dkv_options){ 0 } : *options;
     struct real_env_options env_options = { 0 };
     struct err err = { 0 };
     struct env *env = NULL;
     enum status st = real_env_create(&env_options, &env, &err);
 
+    if (own.open_tables_max == 0)
+        own.open_tables_max = default_open_tables();
     if (st == ST_OK)
-        st = store_open_on(out, env, path, options, &err);
+        st = store_open_on(out, env, path, &own, &err);
     if (st == ST_OK)
         (*out)->owns_env = true;
     else if (env != NULL)

@@ -19,7 +19,7 @@
 
 #include "engine/engine_internal.h"
 
-enum { NS_PER_MS = 1000000 };
+enum { NS_PER_MS = 1000000, MANIFESTS_AT_ONCE = 16 };
 
 struct lsm *
 engine_tree_lsm(const struct engine_tree *tree)
@@ -191,20 +191,23 @@ engine__close_trees(struct engine *e)
 struct resting {
     uint64_t now_ns;
     uint64_t idle_ns;
+    uint32_t manifests; /* so many may still be closed */
 };
 
 static void
 rest(void *ctx, struct engine_tree *tree)
 {
-    const struct resting *r = ctx;
+    struct resting *r = ctx;
 
-    lsm_rest(tree->lsm, r->now_ns, r->idle_ns);
+    lsm_rest(tree->lsm, r->now_ns, r->idle_ns, &r->manifests);
 }
 
+/* A few manifests at a time: each waits for its tree's gate, and flushes wait for us. */
 void
 engine__rest_trees(struct engine *e)
 {
-    struct resting r = { env_boot_ns(e->env), (uint64_t)e->options.idle_close_ms * NS_PER_MS };
+    struct resting r = { env_boot_ns(e->env), (uint64_t)e->options.idle_close_ms * NS_PER_MS,
+                         MANIFESTS_AT_ONCE };
 
     engine_each_tree(e, rest, &r);
     readers_close(e->readers);

@@ -274,6 +274,7 @@ record(struct lsm *t, struct change *c, struct err *err)
     }
     ASSERT(mark->index >= t->disk_mark.index); /* T4 */
     st = no_end(t, manifest_record(t->manifest, &c->edit, after, mark, err), err);
+    lsm__manifest_tend(t);
     if (st == ST_OK) {
         take_effect(t, c, fresh, after, mark);
         lsm__change_release(c);

@@ -109,7 +109,6 @@ new_tree(const struct lsm_shared *shared, uint64_t tree_id, const char *dir,
     t->shared = shared;
     t->id = tree_id;
     t->options = *options;
-    t->edits_rested = UINT64_MAX;
     lock_init(&t->lock);
     list_init(&t->snapshots);
     list_init(&t->limbo);
@@ -188,6 +187,7 @@ lsm_open(struct lsm **out, const struct lsm_shared *shared, uint64_t tree_id, co
     if (st != ST_OK)
         goto fail;
 
+    lsm__manifest_tend(t); /* nobody else has the tree yet */
     pass_numbers(shared, number_max);
     t->mark = t->disk_mark;
     t->sealed_index = t->disk_mark.index;
@@ -241,6 +241,8 @@ lsm_close(struct lsm *t)
     if (t->shared->records != NULL)
         record_cache_drop_tree(t->shared->records, t->id);
     manifest_close(t->manifest);
+    t->manifest = NULL;
+    lsm__manifest_tend(t);
     gate_destroy(t->gate);
     for (int level = 0; level < LIMIT_LEVELS; level++)
         buf_release(&t->cursor[level]);

@@ -46,6 +46,8 @@ struct lsm_shared {
     struct readers *readers;      /* the open tables */
     struct budget *budget;
     _Atomic uint64_t *next_number; /* table numbers, unique in the data directory */
+    _Atomic uint32_t *manifests_open;
+    uint32_t manifests_open_max; /* a manifest beyond it is closed when its edit is recorded */
 };
 
 struct lsm_options {
@@ -231,8 +233,9 @@ bool lsm_sweep_due(const struct lsm *t);
 
 /* Called now and then, with env_boot_ns().  A tree that was not read, flushed or compacted for
  * `idle_ns` closes its tables (0: at once, whatever it does); one that was not flushed or compacted
- * between two calls, its manifest.  Whoever needs them opens them again.  Blocks; one at a time. */
-void lsm_rest(struct lsm *t, uint64_t now_ns, uint64_t idle_ns);
+ * between two calls, its manifest, if `*manifests` is not 0, which is then one less.  Whoever needs
+ * them opens them again.  Blocks; one at a time. */
+void lsm_rest(struct lsm *t, uint64_t now_ns, uint64_t idle_ns, uint32_t *manifests);
 
 /* ------------------------------------------------------------------ looking */
 

@@ -258,6 +258,10 @@ MUST_USE enum status lsm__table_begin(struct lsm *t, const struct table_options 
 MUST_USE enum status lsm__table_hold(struct lsm *t, struct table_file *f, struct reader **out,
                                      struct err *err);
 
+/* Inside the gate, after whatever opens or closes the manifest's file: count it; and beyond the
+ * number that may be open, close it. */
+void lsm__manifest_tend(struct lsm *t);
+
 /* ------------------------------------------------------------------ the tree */
 
 /* Counters of readers, sloppy where threads share a stripe: added by load and store. */
@@ -325,10 +329,10 @@ struct lsm {
     struct list limbo; /* struct table_file: named by an edit of unknown outcome; in the gate */
     struct file_sweep sweep;
     struct buf cursor[LIMIT_LEVELS]; /* of the picker; compaction job only */
-    uint64_t uses_seen;              /* these four: lsm_rest() */
+    uint64_t uses_seen;              /* these three: lsm_rest() */
     uint64_t idle_since_ns;
     uint64_t edits_seen;
-    uint64_t edits_rested;       /* when the manifest was closed */
+    _Atomic bool manifest_open;  /* it holds a file, and is counted; written inside the gate */
     _Atomic uint64_t iterations; /* iterators that were created */
     _Atomic uint32_t sealed_count;
     _Atomic uint32_t l0_count;

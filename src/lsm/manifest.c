@@ -10,7 +10,7 @@
  * seen, an edit never meets a full disk, and a sync has no size to write.  Every record carries
  * a watermark, the offset up to which the file was known to be durable when it was written.
  *
- * AN EDIT that fits into the file that this process has begun:
+ * AN EDIT that fits into the file that this process has begun and has not closed since:
  *
  *      sync the folder                 if the edit names new tables (M6)
  *      write EDIT, sync                from here on it may be told (M4)
@@ -54,14 +54,15 @@
  *       table by anybody, while a manifest that is newer than it is there (number_max).
  *
  * Known limit (P5): after a power cut, a SYNCED that had not yet reached the disk is
- * missing.  If then the last EDIT is damaged before the tree is opened again, it looks torn.  A
+ * missing, whether its file was still open or rested.  If then the last EDIT is damaged before the tree is opened again, it looks torn.  A
  * compaction's lost edit is still seen, because the tables that it removed are missing; a flush's
  * is seen by the log, which has released the entries that the older mark asks for.
  *
  * NOT HERE, ON PURPOSE
  *
- *   No reuse of the former process's file: one snapshot per start of a tree that is written to is
- *   cheap, and appending to what was found would need its durability to be known.
+ *   No reuse of a file that was closed, by the former process or by a rest: one snapshot per start,
+ *   and per rest, of a tree that is written to is cheap, and appending to what was found would
+ *   need its durability to be known.
  *   No deletion of tables that an edit removes: they go when the last reader is done (lsm.h).
  */
 #include "lsm/manifest.h"
@@ -74,13 +75,18 @@
 
 #include "lsm/manifest_internal.h"
 
+bool
+manifest_is_open(const struct manifest *m)
+{
+    return m->file != NULL;
+}
+
+/* A sync would make whoever waits for a flush wait for a thousand trees' SYNCED.  Without it, that
+ * record goes to disk by itself, as it does beside an open file. */
 void
 manifest_rest(struct manifest *m)
 {
-    struct err err = { 0 };
-
-    if (m->file != NULL && m->end > m->durable && file_sync(m->file, &err) != ST_OK)
-        log_event(LOG_WARN, "lsm.manifest_close", log_str("folder", m->dir), log_err(&err));
+    manifest__check(m);
     file_close(m->file);
     m->file = NULL;
 }
@@ -88,8 +94,12 @@ manifest_rest(struct manifest *m)
 void
 manifest_close(struct manifest *m)
 {
+    struct err err = { 0 };
+
     if (m == NULL)
         return;
+    if (m->file != NULL && m->end > m->durable && file_sync(m->file, &err) != ST_OK)
+        log_event(LOG_WARN, "lsm.manifest_close", log_str("folder", m->dir), log_err(&err));
     manifest_rest(m);
     buf_release(&m->record);
     mem_free(m->dir);

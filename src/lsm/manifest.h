@@ -2,9 +2,10 @@
  * lsm/manifest.h — the durable history of a tree's versions.
  *
  * A file of checksummed records, one per edit, begun by a whole snapshot.
- * The `MANIFEST-<n>` with the highest n is the current one; when it is full, or
- * the process is a new one, the next edit goes into a new file, which is
- * written and synced under another name, is then renamed, and takes over.
+ * The `MANIFEST-<n>` with the highest n is the current one; when it is full or
+ * was closed (by another process, by a rest, after a failure), the next edit goes
+ * into a new file, which is written and synced under another name, is then
+ * renamed, and takes over.
  *
  * A failed write or sync leaves it unknown whether the edit is durable: the
  * manifest is then closed, and the next edit begins a new file.  Tables that
@@ -34,11 +35,14 @@ MUST_USE enum status manifest_open(struct manifest **out, struct env *env, const
                                    struct version **version, struct lsm_mark *mark,
                                    uint64_t *number_max, struct err *err);
 
-/* Every edit that was recorded is durable already.  NULL is allowed. */
+/* Every edit that was recorded is durable already; here the last SYNCED is made so, too, unless the
+ * manifest rests.  NULL is allowed. */
 void manifest_close(struct manifest *m);
 
-/* Hold no open file; the next edit begins a new one.  Not beside manifest_record().  Job code. */
+/* Hold no open file; the next edit begins a new one.  Nothing is synced: only the last SYNCED may
+ * not be durable (P5).  Not beside manifest_record(), as manifest_is_open().  Job code. */
 void manifest_rest(struct manifest *m);
+bool manifest_is_open(const struct manifest *m);
 
 /* Append the edit and sync; `after` and `mark_after` are the state that it leads to (for
  * a new file's snapshot).  Blocks; one at a time.  The names of the tables it adds are

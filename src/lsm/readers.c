@@ -44,7 +44,11 @@ struct readers {
     struct list ring;    /* struct reader, attached; the hand is at its front */
     struct list unused;  /* struct reader, to be closed */
     uint32_t open_count; /* O3 */
+    uint64_t closed;     /* how many were, ever */
 };
+
+/* For a reactor to leave the epoch: it does not wait while it is inside. */
+enum { WAITS_MAX = 20, WAIT_MS = 1 };
 
 struct readers *
 readers_create(struct epoch *epoch, uint32_t open_max)
@@ -114,6 +118,7 @@ close_reader(struct reader *r)
     lock_take(&all->lock);
     ASSERT(all->open_count > 0);
     all->open_count--;
+    all->closed++;
     lock_drop(&all->lock);
 }
 
@@ -191,6 +196,12 @@ readers_forget(struct table_file *f)
 
 /* ------------------------------------------------------------------ room for one more */
 
+bool
+readers_is_out_of_descriptors(enum status st, const struct err *err)
+{
+    return st == ST_IO && (err->sys == EMFILE || err->sys == ENFILE);
+}
+
 /* The hand goes on: who was used since it came by is spared once.  The lock is held.  NULL: all
  * are held. */
 static struct reader *
@@ -261,17 +272,35 @@ give_up_room(struct readers *all)
     lock_drop(&all->lock);
 }
 
-/* Half of them, at once: whoever else needs descriptors does not ask us.  False: there was none. */
-static bool
-free_descriptors(struct readers *all)
+static uint64_t
+closed_count(struct readers *all)
 {
+    uint64_t count;
+
+    lock_take(&all->lock);
+    count = all->closed;
+    lock_drop(&all->lock);
+    return count;
+}
+
+/* Half of them, at once: whoever else needs descriptors does not ask us.  Who is inside the epoch
+ * holds up all of them, and is waited for. */
+bool
+readers_free_descriptors(struct readers *all, struct env *env)
+{
+    uint64_t closed_before = closed_count(all);
     uint32_t wanted = readers_open_count(all) / 2 + 1;
     bool any = false;
 
     while (wanted-- > 0 && detach_one(all))
         any = true;
     readers_close(all);
-    return any;
+    for (int i = 0; any && i < WAITS_MAX && closed_count(all) == closed_before; i++) {
+        env_sleep_ms(env, WAIT_MS);
+        epoch_reclaim(all->epoch);
+        readers_close(all);
+    }
+    return closed_count(all) != closed_before;
 }
 
 /* ------------------------------------------------------------------ opening */
@@ -289,12 +318,6 @@ hold_open(struct readers *all, struct table_file *f)
     return r;
 }
 
-static bool
-is_out_of_descriptors(enum status st, const struct err *err)
-{
-    return st == ST_IO && (err->sys == EMFILE || err->sys == ENFILE);
-}
-
 static enum status
 open_table(struct table_file *f, const struct lsm_shared *shared, const char *dir,
            struct table **out, struct err *err)
@@ -305,7 +328,8 @@ open_table(struct table_file *f, const struct lsm_shared *shared, const char *di
 
     table_file_path(dir, f->info.number, path);
     st = table_open(shared->env, path, &f->info, shared->blocks, shared->budget, out, &why);
-    if (is_out_of_descriptors(st, &why) && free_descriptors(shared->readers))
+    if (readers_is_out_of_descriptors(st, &why) &&
+        readers_free_descriptors(shared->readers, shared->env))
         st = table_open(shared->env, path, &f->info, shared->blocks, shared->budget, out, &why);
     if (st != ST_OK && err != NULL)
         *err = why;

@@ -44,6 +44,13 @@ void readers_detach(struct readers *all, struct table_file *f);
 /* Close those that nobody uses any more.  Job code; cheap when there are none. */
 void readers_close(struct readers *all);
 
+/* Is that what has failed for want of a descriptor? */
+bool readers_is_out_of_descriptors(enum status st, const struct err *err);
+
+/* Then: close half of those that nobody holds.  Waits for reactors that may be looking at them, for
+ * 20 ms at most.  False: none was closed.  Job code. */
+bool readers_free_descriptors(struct readers *all, struct env *env);
+
 /* For table_file_destroy(): nobody can be using the file. */
 void readers_forget(struct table_file *f);
 

@@ -62,26 +62,47 @@ rest_tables(struct lsm *t, uint64_t now_ns, uint64_t idle_ns)
     close_tables(t);
 }
 
+/* A thousand trees may be written to in turn: then the one that was just written to is wanted again
+ * after all others.  So it gives way, and not one of those that are open already; of these, the
+ * idle ones rest soon. */
+void
+lsm__manifest_tend(struct lsm *t)
+{
+    const struct lsm_shared *shared = t->shared;
+    bool open = t->manifest != NULL && manifest_is_open(t->manifest);
+
+    if (open && !atomic_load(&t->manifest_open) &&
+        atomic_fetch_add(shared->manifests_open, 1) >= shared->manifests_open_max) {
+        manifest_rest(t->manifest);
+        atomic_fetch_sub(shared->manifests_open, 1);
+        return;
+    }
+    if (!open && atomic_load(&t->manifest_open))
+        atomic_fetch_sub(shared->manifests_open, 1);
+    atomic_store(&t->manifest_open, open);
+}
+
 /* A flush or a compaction writes a table and syncs it; a new manifest for each is little beside
- * that.  So it is closed as soon as none came between two calls: a thousand trees may be written to
- * in turn. */
+ * that.  So it is closed as soon as none came between two calls. */
 static void
-rest_manifest(struct lsm *t, bool at_once)
+rest_manifest(struct lsm *t, bool at_once, uint32_t *manifests)
 {
     uint64_t edits = count_edits(t);
+    bool idle = at_once || edits == t->edits_seen;
 
-    if (edits != t->edits_rested && (at_once || edits == t->edits_seen)) {
-        gate_enter(t->gate); /* T5 */
-        manifest_rest(t->manifest);
-        gate_leave(t->gate);
-        t->edits_rested = edits;
-    }
     t->edits_seen = edits;
+    if (!idle || *manifests == 0 || !atomic_load(&t->manifest_open))
+        return;
+    gate_enter(t->gate); /* T5 */
+    manifest_rest(t->manifest);
+    lsm__manifest_tend(t);
+    gate_leave(t->gate);
+    --*manifests;
 }
 
 void
-lsm_rest(struct lsm *t, uint64_t now_ns, uint64_t idle_ns)
+lsm_rest(struct lsm *t, uint64_t now_ns, uint64_t idle_ns, uint32_t *manifests)
 {
     rest_tables(t, now_ns, idle_ns);
-    rest_manifest(t, idle_ns == 0);
+    rest_manifest(t, idle_ns == 0, manifests);
 }

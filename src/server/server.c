@@ -21,11 +21,10 @@
 #include "api/api.h"
 #include "env/real.h"
 #include "kv/kv.h"
+#include "server/descriptors.h"
 
 enum {
     DRAIN_MS = 10000,
-    DESCRIPTORS_MIN = 128,     /* an empty node of two reactors has 40 */
-    DESCRIPTORS_BESIDES = 256, /* beside connections and tables: log, manifests, what jobs open */
     HELP_BYTES_MAX = 64 << 10,
 };
 
@@ -36,6 +35,7 @@ struct server {
     struct env *env;
     struct loop *loops[LIMIT_REACTORS];
     uint32_t loop_count;
+    struct descriptors share; /* of what `config` wants, which stays as it was given */
     struct kv *kv;
     struct api *api;
     bool stopping;
@@ -236,8 +236,10 @@ server_stop(struct server *s)
 /* ------------------------------------------------------------------ opening */
 
 static void
-engine_options_of(const struct config *c, struct server *s, struct engine_options *o)
+engine_options_of(struct server *s, struct engine_options *o)
 {
+    const struct config *c = s->config;
+
     engine_options_default(o);
     o->dir = c->data_dir;
     o->kind = ENGINE_SERVER;
@@ -248,7 +250,7 @@ engine_options_of(const struct config *c, struct server *s, struct engine_option
     o->log_bytes_max = c->log_retained_max;
     o->sync_interval_ms = (uint32_t)c->sync_interval_ms;
     o->min_free_bytes = c->min_free_bytes;
-    o->open_tables_max = (uint32_t)c->open_tables;
+    o->open_tables_max = (uint32_t)s->share.tables;
     o->trees.memtable_bytes = c->memtable;
     o->trees.l0_trigger = (uint32_t)c->l0_trigger;
     o->trees.level_base_bytes = c->level_base;
@@ -262,20 +264,32 @@ engine_options_of(const struct config *c, struct server *s, struct engine_option
     o->loop_count = s->loop_count;
 }
 
+static uint32_t
+count_loops(const struct config *c)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t count = c->threads;
+
+    if (count == 0)
+        count = cores < 1 ? 1 : (uint64_t)cores;
+    return count < LIMIT_REACTORS ? (uint32_t)count : LIMIT_REACTORS;
+}
+
+static enum status
+claim_descriptors(struct server *s, struct err *err)
+{
+    struct descriptors wanted = { .connections = s->config->connections_max,
+                                  .tables = s->config->open_tables };
+
+    return descriptors_claim(s->loop_count, &wanted, &s->share, err);
+}
+
 static enum status
 open_env(struct server *s, struct err *err)
 {
-    struct real_env_options options = { 0 };
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    enum status st;
+    struct real_env_options options = { .loop_count = s->loop_count };
+    enum status st = real_env_create(&options, &s->env, err);
 
-    s->loop_count = (uint32_t)s->config->threads;
-    if (s->loop_count == 0)
-        s->loop_count = cores < 1 ? 1 : (uint32_t)cores;
-    if (s->loop_count > LIMIT_REACTORS)
-        s->loop_count = LIMIT_REACTORS;
-    options.loop_count = s->loop_count;
-    st = real_env_create(&options, &s->env, err);
     for (uint32_t i = 0; i < s->loop_count && st == ST_OK; i++)
         s->loops[i] = real_env_loop(s->env, i);
     return st;
@@ -291,7 +305,7 @@ open_kv(struct server *s, struct err *err)
     struct engine *engine = NULL;
     enum status st;
 
-    engine_options_of(s->config, s, &engine_options);
+    engine_options_of(s, &engine_options);
     st = engine_open(&engine, s->env, &engine_options, err);
     return st == ST_OK ? kv_open(&s->kv, engine, &options, err) : st;
 }
@@ -320,7 +334,7 @@ open_api(struct server *s, struct err *err)
         .password = c->password,
         .durability = (enum durability)c->sync,
         .deadline_ms = (uint32_t)c->deadline_ms,
-        .connections_max = (uint32_t)c->connections_max,
+        .connections_max = (uint32_t)s->share.connections,
         .idle_ms_max = (uint32_t)c->idle_timeout_ms,
         .start_ms = env_wall_ms(s->env),
         .version = distkv_version(),
@@ -348,38 +362,6 @@ watch_signals(struct server *s, struct err *err)
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]) && st == ST_OK; i++)
         st = real_env_on_signal(s->env, signals[i], on_signal, s, err);
     return st;
-}
-
-/* As many descriptors as we may have.  When they do not suffice, fewer connections are accepted and
- * fewer tables kept open, so that log, flushes and compactions find theirs. */
-static enum status
-share_descriptors(struct config *c, struct err *err)
-{
-    rlim_t besides = c->open_tables + DESCRIPTORS_BESIDES;
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return err_raise_sys(err, ST_IO, errno, "the limit of open files");
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return err_raise_sys(err, ST_IO, errno, "the limit of open files");
-    if (limit.rlim_cur < DESCRIPTORS_MIN) {
-        return err_raise(err, ST_INVALID,
-                         "the limit of open files is %llu, and %d is the least; see ulimit -n",
-                         (unsigned long long)limit.rlim_cur, DESCRIPTORS_MIN);
-    }
-    if (limit.rlim_cur >= c->connections_max + besides)
-        return ST_OK;
-    if (besides > limit.rlim_cur / 2) {
-        besides = limit.rlim_cur / 2;
-        c->open_tables = besides / 2 < c->open_tables ? besides / 2 : c->open_tables;
-    }
-    if (limit.rlim_cur - besides < c->connections_max)
-        c->connections_max = limit.rlim_cur - besides;
-    log_event(LOG_WARN, "server.few_descriptors", log_u64("limit", limit.rlim_cur),
-              log_u64("max_connections", c->connections_max),
-              log_u64("open_tables", c->open_tables));
-    return ST_OK;
 }
 
 enum status
@@ -410,7 +392,10 @@ server_open(struct server **out, struct config *config, int argc, char **argv, b
     s->argc = argc;
     s->argv = argv;
     apply_changeable(s);
-    st = open_env(s, err);
+    s->loop_count = count_loops(config);
+    st = claim_descriptors(s, err);
+    if (st == ST_OK)
+        st = open_env(s, err);
     if (st == ST_OK && signals)
         st = watch_signals(s, err);
     if (st == ST_OK)
@@ -457,9 +442,7 @@ run(struct config *config, int argc, char **argv)
     struct err close_err = { 0 };
     enum status st;
 
-    st = share_descriptors(config, &err);
-    if (st == ST_OK)
-        st = server_open(&s, config, argc, argv, true, &err);
+    st = server_open(&s, config, argc, argv, true, &err);
     if (st != ST_OK) { /* plainly, and at any log level: somebody waits for it to start */
         fprintf(stderr, "distkv server: %s\n", err.text);
         return 1;

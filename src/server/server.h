@@ -8,9 +8,11 @@
 
 struct server;
 
-/* Open everything and listen.  `argv` has the flags, kept for SIGHUP, which reads file and
- * environment again and applies what can be applied; with `signals`, SIGTERM and SIGINT
- * stop the node.  `config` is borrowed and must outlive the server. */
+/* Open everything and listen.  The process's limit of open files is raised as far as it may be, and
+ * when that is not enough, fewer connections and open tables are had than `config` says.  `argv` has
+ * the flags, kept for SIGHUP, which reads file and environment again and applies what can be
+ * applied; with `signals`, SIGTERM and SIGINT stop the node.  `config` is borrowed and must outlive
+ * the server. */
 MUST_USE enum status server_open(struct server **out, struct config *config, int argc, char **argv,
                                  bool signals, struct err *err);
 

@@ -11,6 +11,7 @@
 #include "unit/test.h"
 
 enum { WRITES = 500, VALUE_BYTES = 300, FAMILIES = 3, FINDINGS_MAX = 4096 };
+enum { MANY = 300, LATE = 290 }; /* families; from LATE on with a write that no table has */
 
 static const char *const family_names[FAMILIES] = { NULL, "red", "a\nb" };
 static const char *const tree_names[FAMILIES] = { "tree 0000000000000002 (default family)",
@@ -44,21 +45,27 @@ open_families(struct store_fix *f)
 }
 
 static void
-write_more(struct store_fix *f)
+write_next(struct store_fix *f, struct dkv_family *family)
 {
     struct sample *s = f->ctx;
     char key[16], value[VALUE_BYTES + 1];
+    int n = ++s->writes;
 
-    for (int i = 0; i < s->more; i++) {
-        int n = ++s->writes;
+    snprintf(key, sizeof(key), "k%05d", n);
+    memset(value, '.', VALUE_BYTES);
+    value[VALUE_BYTES] = '\0';
+    snprintf(value, 16, "v%05d", n);
+    value[strlen(value)] = '.';
+    EXPECT(store_put(f, family, key, value) == DKV_OK);
+}
 
-        snprintf(key, sizeof(key), "k%05d", n);
-        memset(value, '.', VALUE_BYTES);
-        value[VALUE_BYTES] = '\0';
-        snprintf(value, 16, "v%05d", n);
-        value[strlen(value)] = '.';
-        EXPECT(store_put(f, s->families[n % FAMILIES], key, value) == DKV_OK);
-    }
+static void
+write_more(struct store_fix *f)
+{
+    struct sample *s = f->ctx;
+
+    for (int i = 0; i < s->more; i++)
+        write_next(f, s->families[(s->writes + 1) % FAMILIES]);
 }
 
 static void
@@ -68,6 +75,24 @@ flush(struct store_fix *f)
 
     EXPECT(dkv_flush(f->db, &f->error) == DKV_OK);
     s->flushed = s->writes;
+}
+
+/* One write to each of many, which tables have; then one more to each of the last of them. */
+static void
+write_many_families(struct store_fix *f)
+{
+    struct dkv_family *families[MANY] = { NULL };
+    char name[16];
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof(name), "f%03d", i);
+        EXPECT(dkv_family_open(f->db, name, true, &families[i], &f->error) == DKV_OK);
+    }
+    for (int i = 0; i < MANY; i++)
+        write_next(f, families[i]);
+    flush(f);
+    for (int i = LATE; i < MANY; i++)
+        write_next(f, families[i]);
 }
 
 /* `flushes`: how often everything is flushed, and more is written. */
@@ -290,7 +315,37 @@ TEST(what_tables_have_is_not_told_to_be_lost)
     finish(s);
 }
 
+TEST(of_many_families_only_those_with_losses_are_told_and_each_by_its_name)
+{
+    struct sample *s = calloc(1, sizeof(*s));
+    char line[256];
+
+    store_create(&s->f, test_seed(1));
+    s->f.options.memtable_bytes = 1 << 20;
+    s->f.options.log_segment_bytes = 1 << 20; /* so that it keeps what tables have */
+    s->f.ctx = s;
+    EXPECT_OK(store_open(&s->f));
+    EXPECT(store_run(&s->f, write_many_families));
+    store_close(&s->f);
+
+    (void)damage_write(s, LATE - 40);
+    check(s, false, ST_CORRUPT);
+    for (int i = LATE; i < MANY; i++) {
+        int n = MANY + 1 + i - LATE;
+
+        snprintf(line, sizeof(line),
+                 "damage: beyond the damage: 1 writes to tree %016x (f%03d), of keys from k%05d to "
+                 "k%05d\n",
+                 3 + i, i, n, n);
+        expect_line(s, line);
+    }
+    EXPECT(strstr(s->findings, "further trees") == NULL);
+    EXPECT(strstr(s->findings, "(f289)") == NULL);
+    finish(s);
+}
+
 QUIET_TEST_MAIN(RUN(what_lies_beyond_damage_in_a_sealed_segment_is_told_by_family),
                 RUN(what_lies_beyond_damage_in_the_open_segment_is_told_by_family),
                 RUN(families_that_only_tables_know_are_named),
-                RUN(what_tables_have_is_not_told_to_be_lost))
+                RUN(what_tables_have_is_not_told_to_be_lost),
+                RUN(of_many_families_only_those_with_losses_are_told_and_each_by_its_name))

@@ -21,6 +21,8 @@ static struct {
     struct table_file *overtake; /* while this one is being opened, another opens it, too */
     const struct lsm_shared *shared;
     char path[LIMIT_PATH_BYTES];
+    bool no_descriptors; /* as long as all that were opened are open */
+    struct fix *inside;  /* somebody is inside its epoch, and leaves during the next sleep */
 } tables;
 
 enum status
@@ -32,6 +34,8 @@ table_open(struct env *env, const char *path, const struct table_info *info, str
     (void)budget;
     EXPECT(info->number > 0);
     snprintf(tables.path, sizeof(tables.path), "%s", path);
+    if (tables.no_descriptors && tables.closed == 0)
+        return err_raise_at(err, __FILE__, __LINE__, ST_IO, EMFILE, "as the test has it");
     if (tables.fail_count > 0 && tables.fail_count-- > 0)
         return err_raise_at(err, __FILE__, __LINE__, tables.fail, tables.fail_sys,
                             "as the test has it");
@@ -268,6 +272,37 @@ TEST(when_descriptors_run_out_others_are_closed_and_it_is_tried_again)
     teardown(&f);
 }
 
+static void
+leave_in_sleep(struct env *env, uint32_t ms)
+{
+    (void)env;
+    EXPECT(ms > 0);
+    if (tables.inside != NULL)
+        epoch_leave(&tables.inside->epoch, &tables.inside->slot);
+    tables.inside = NULL;
+}
+
+TEST(when_descriptors_run_out_who_looks_at_tables_is_waited_for)
+{
+    static const struct env_ops ops = { .sleep_ms = leave_in_sleep };
+    struct env env = { &ops };
+    struct fix f;
+
+    setup(&f);
+    more_files(&f);
+    f.shared.env = &env;
+    use(&f, f.files[0]);
+    use(&f, f.files[1]);
+    epoch_enter(&f.epoch, &f.slot);
+    tables.inside = &f;
+    tables.no_descriptors = true;
+    use(&f, f.files[2]);
+    EXPECT(is_open(f.files[2]) && tables.closed > 0);
+    EXPECT(tables.inside == NULL);
+    no_files(&f);
+    teardown(&f);
+}
+
 /* ------------------------------------------------------------------ closing (O1..O3) */
 
 TEST(of_too_many_the_one_goes_that_was_not_used)
@@ -354,6 +389,7 @@ TEST_MAIN(RUN(the_last_reference_closes_the_reader), RUN(an_obsolete_file_waits_
           RUN(what_was_not_deleted_is_forgotten_with_the_sweep_list), RUN(a_reader_is_opened_once),
           RUN(of_two_that_open_at_once_one_wins), RUN(an_open_that_fails_may_be_repeated),
           RUN(when_descriptors_run_out_others_are_closed_and_it_is_tried_again),
+          RUN(when_descriptors_run_out_who_looks_at_tables_is_waited_for),
           RUN(of_too_many_the_one_goes_that_was_not_used),
           RUN(who_holds_a_reader_keeps_it_open_and_is_counted),
           RUN(who_is_inside_the_epoch_keeps_it_open),

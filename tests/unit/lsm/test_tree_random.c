@@ -80,8 +80,9 @@ static void
 run_rest(struct job *job)
 {
     struct worker *w = container_of(job, struct worker, job);
+    uint32_t manifests = 1;
 
-    lsm_rest(w->f->tree, env_boot_ns(w->f->env), 0);
+    lsm_rest(w->f->tree, env_boot_ns(w->f->env), 0, &manifests);
     w->busy = false;
 }
 

@@ -31,6 +31,7 @@ struct shop {
     struct epoch epoch;
     struct budget budget;
     _Atomic uint64_t next_number;
+    _Atomic uint32_t manifests_open;
     struct lsm_shared shared;
     struct lsm *tree;
     _Atomic bool over;
@@ -152,7 +153,9 @@ rest_all(void *ctx)
     struct shop *s = ctx;
 
     while (!atomic_load(&s->over)) {
-        lsm_rest(s->tree, 0, 0);
+        uint32_t manifests = 1;
+
+        lsm_rest(s->tree, 0, 0, &manifests);
         pause_us(50);
     }
     return NULL;
@@ -277,6 +280,8 @@ open_shop(struct shop *s, bool with_records)
         .records = with_records ? record_cache_create(64 << 10, &s->budget) : NULL,
         .budget = &s->budget,
         .next_number = &s->next_number,
+        .manifests_open = &s->manifests_open,
+        .manifests_open_max = 1,
         .readers = readers_create(&s->epoch, OPEN_TABLES_MAX),
     };
     EXPECT(s->shared.blocks != NULL && s->shared.readers != NULL);

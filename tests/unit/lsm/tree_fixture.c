@@ -52,11 +52,14 @@ fix_boot(struct fix *f)
     epoch_join(&f->epoch, &f->slot);
     budget_init(&f->budget, BUDGET_BYTES);
     atomic_store(&f->next_number, 1);
+    atomic_store(&f->manifests_open, 0);
     f->shared = (struct lsm_shared){
         .env = f->env,
         .epoch = &f->epoch,
         .budget = &f->budget,
         .next_number = &f->next_number,
+        .manifests_open = &f->manifests_open,
+        .manifests_open_max = 1,
     };
 }
 

@@ -27,6 +27,7 @@ struct fix {
     struct epoch_slot slot;
     struct budget budget;
     _Atomic uint64_t next_number;
+    _Atomic uint32_t manifests_open;
     struct lsm_shared shared;
     struct lsm_options options;
     struct lsm *tree;
