@@ -191,6 +191,7 @@ struct sim_loop {
     struct sim_node *node;
     bool busy;    /* a round is in progress */
     bool stirred; /* something came in during the round */
+    bool ended;   /* no round is begun any more */
     struct sim_event round;
     uint64_t now_ns;
     uint64_t wall_ms;
@@ -205,6 +206,7 @@ struct sim_loop {
 
 void sim__loop_init(struct sim_loop *loop, struct sim_node *node, uint32_t index);
 void sim__loop_stop(struct sim_loop *loop);
+void sim__loop_end(struct sim_loop *loop);
 bool sim__loop_idle(const struct sim_loop *loop); /* nothing was posted that has not run */
 
 /* There is something to do. */

@@ -50,6 +50,8 @@ sim__loop_stir(struct sim_loop *loop)
 {
     struct sim *w = loop->node->world;
 
+    if (loop->ended)
+        return;
     loop->stirred = true;
     if (!loop->busy && loop->round.slot == 0)
         sim__schedule(w, &loop->round, ROUND_NS_MIN + sim__soon(w, ROUND_SPREAD_NS));
@@ -216,9 +218,11 @@ post(struct loop *base, struct task *task)
 {
     struct sim_loop *loop = loop_of(base);
 
-    task->next = NULL;
-    *loop->tasks_end = task;
-    loop->tasks_end = &task->next;
+    if (!loop->ended) { /* else nobody looks at it, and its owner may free it */
+        task->next = NULL;
+        *loop->tasks_end = task;
+        loop->tasks_end = &task->next;
+    }
     sim__loop_stir(loop);
     sim__fiber_give_way(loop->node->world);
 }
@@ -366,6 +370,14 @@ void
 sim__loop_stop(struct sim_loop *loop)
 {
     ASSERT(list_empty(&loop->streams) && list_empty(&loop->arrivals) && list_empty(&loop->due));
+    sim__cancel(loop->node->world, &loop->round);
+}
+
+void
+sim__loop_end(struct sim_loop *loop)
+{
+    ASSERT(!loop->busy);
+    loop->ended = true;
     sim__cancel(loop->node->world, &loop->round);
 }
 

@@ -367,3 +367,24 @@ sim_on_loop(struct sim *w, uint32_t id, uint32_t loop_index, void (*fn)(void *ct
     sim__loop_visit(&node->loops[loop_index], fn, ctx);
     sim__run_end(w); /* if it paused, it is finished now */
 }
+
+static bool
+loops_are_idle(const struct sim_node *node)
+{
+    for (uint32_t i = 0; i < node->loop_count; i++) {
+        if (node->loops[i].busy || !sim__loop_idle(&node->loops[i]))
+            return false;
+    }
+    return true;
+}
+
+void
+sim_end_loops(struct sim *w, uint32_t id)
+{
+    struct sim_node *node = sim__node(w, id);
+
+    while (node->running && !loops_are_idle(node))
+        sim_run_ms(w, 1);
+    for (uint32_t i = 0; i < node->loop_count; i++)
+        sim__loop_end(&node->loops[i]);
+}

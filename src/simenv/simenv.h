@@ -81,6 +81,10 @@ void sim_crash(struct sim *w, uint32_t id);
  * later power cut may still take what was not. */
 void sim_kill(struct sim *w, uint32_t id);
 
+/* The loops of the node end, as real ones do when they are told to stop: what was posted is run,
+ * then nothing is run any more, neither tasks nor timers nor streams.  Job code goes on. */
+void sim_end_loops(struct sim *w, uint32_t id);
+
 /* A clean end: the process has closed everything.  Fails the test (ASSERT) when
  * jobs are pending, files, gates, timers, listeners or streams are open, or heap
  * blocks remain: leaks are bugs.  Unsynced data stays in the page cache. */

@@ -99,7 +99,7 @@ close_world(struct world *x)
     sim_on_loop(x->w, NODE, 0, drain_kv, x);
     done = sim_run_until(x->w, &x->flag, PATIENCE_MS);
     ASSERT(done);
-    sim_run_ms(x->w, 3000); /* what the loops had been posted; then they rest, as if stopped */
+    sim_end_loops(x->w, NODE);
     done = sim_call(x->w, NODE, close_body, x);
     ASSERT(done && x->status == ST_OK);
     sim_end(x->w, NODE); /* nothing may be left */

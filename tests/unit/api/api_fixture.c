@@ -155,7 +155,7 @@ node_close(struct node *n)
     EXPECT(sim_run_until(n->w, &n->flag, NODE_PATIENCE_MS));
     sim_on_loop(n->w, NODE_ID, 0, drain_kv, n);
     EXPECT(sim_run_until(n->w, &n->flag, NODE_PATIENCE_MS));
-    sim_run_ms(n->w, 3017); /* what the loops had been posted; then they rest, as if stopped */
+    sim_end_loops(n->w, NODE_ID);
     EXPECT(sim_call(n->w, NODE_ID, close_body, n));
     EXPECT_OK(n->status);
     sim_end(n->w, NODE_ID);

@@ -104,6 +104,7 @@ kvfix_try_close(struct kvfix *f)
 {
     sim_on_loop(f->w, FIX_NODE, 0, drain_body, f);
     EXPECT(sim_run_until(f->w, &f->closed, FIX_PATIENCE_MS));
+    sim_end_loops(f->w, FIX_NODE);
     EXPECT(sim_call(f->w, FIX_NODE, close_body, f));
     sim_end(f->w, FIX_NODE);
     return f->open_status;
