@@ -179,9 +179,8 @@ void engine_listen(struct engine *e, struct engine_listener *listener);
 static inline void
 engine_await_log(struct engine_listener *listener)
 {
-    atomic_store(&listener->awaits_log, true);
-    atomic_thread_fence(memory_order_seq_cst); /* before the look at positions, as the log's thread
-                                                  moves them before it looks at this */
+    /* An exchange: no look at a position may come before it. */
+    (void)atomic_exchange(&listener->awaits_log, true);
 }
 
 /* After ST_BUSY from engine_append(): write out what is gathered, or wait for a fresh segment; for

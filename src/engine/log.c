@@ -55,7 +55,6 @@ engine__notify(struct engine *e)
 static void
 notify_who_awaits(struct engine *e)
 {
-    atomic_thread_fence(memory_order_seq_cst); /* engine_await_log() */
     for (struct engine_listener *l = atomic_load(&e->listeners); l != NULL; l = l->next) {
         if (atomic_exchange(&l->awaits_log, false))
             call(l);
