@@ -34,6 +34,8 @@ enum {
     MEMTABLE_BYTES_MIN = 64 << 10,
     GATHER_BYTES_MAX = 8 << 20,
     GATHER_SHARE = 32, /* and at most this part of the budget */
+    JOBS_BYTES_MAX = 64 << 20,
+    JOBS_SHARE = 16, /* and at most this part of the budget */
     SYNC_INTERVAL_MIN_MS = 10,
     SPARE_SEGMENTS = 1,
     REPLAY_SEALED_MAX = 8, /* of one tree; far below what it can hold */
@@ -80,6 +82,16 @@ check_options(const struct engine_options *o, struct err *err)
         return err_raise(err, ST_INVALID, "%u open tables: %d is the least", o->open_tables_max,
                          OPEN_TABLES_MIN);
     return ST_OK;
+}
+
+/* What flushes and compactions hold of blocks, which are as large as values are, is not counted one
+ * by one: it is set aside (P6). */
+static size_t
+jobs_share(const struct engine *e)
+{
+    size_t share = e->options.budget_bytes / JOBS_SHARE;
+
+    return share < JOBS_BYTES_MAX ? share : JOBS_BYTES_MAX;
 }
 
 /* ------------------------------------------------------------------ opening */
@@ -239,6 +251,7 @@ make_shared(struct engine *e, struct err *err)
     size_t blocks = e->options.block_cache_bytes;
 
     budget_init(&e->budget, budget);
+    budget_charge(&e->budget, jobs_share(e)); /* for good */
     epoch_init(&e->epoch);
     atomic_init(&e->next_number, 1);
     e->records = record_cache_create(records == 0 ? budget / 8 : records, &e->budget);

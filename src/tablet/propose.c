@@ -18,7 +18,7 @@
 
 #include "tablet/tablet_internal.h"
 
-enum { APPLY_BATCH = 16 };
+enum { APPLY_BATCH = 16, CHARGED_BYTES_MIN = 64 << 10 };
 
 static enum engine_sync_class
 sync_class(enum durability durability)
@@ -65,9 +65,21 @@ append_entry(struct tablet *t, struct slice body, enum durability durability, wa
     return append(t, &record, sync_class(durability), end, err);
 }
 
+/* P6.  A large entry lies here and in what the log gathers; of small ones there are at most
+ * PENDING_BYTES_MAX, which is not worth two atomic operations each. */
+static size_t
+charge_of(const struct pending *p)
+{
+    return p->bytes >= CHARGED_BYTES_MIN ? 2 * p->bytes : 0;
+}
+
 static void
 push_pending(struct tablet *t, struct pending *p, struct request *r)
 {
+    size_t charge = charge_of(p);
+
+    if (charge > 0)
+        budget_charge(engine_budget(t->engine), charge);
     p->request = r;
     list_push_back(&t->pending, &p->link);
     t->pending_bytes += p->bytes;
@@ -266,6 +278,10 @@ apply(struct tablet *t, struct pending *p)
 static void
 unhook(struct tablet *t, struct pending *p)
 {
+    size_t charge = charge_of(p);
+
+    if (charge > 0)
+        budget_return(engine_budget(t->engine), charge);
     list_remove(&p->link);
     t->pending_bytes -= p->bytes;
     for (uint32_t i = 0; i < p->count; i++)

@@ -33,7 +33,7 @@ enum { EVALUATION_ARENA_BYTES = 64 << 10 };
 
 static void flush_gathered(struct task *task);
 
-/* Uncommitted results are not charged to the budget; so they are few where it is small. */
+/* Small uncommitted results are not charged to the budget; so they are few where it is small. */
 static size_t
 pending_share(const struct budget *budget)
 {
