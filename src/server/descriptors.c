@@ -81,9 +81,10 @@ descriptors_claim(uint32_t reactor_count, const struct descriptors *wanted,
                          (unsigned long long)descriptors_min(reactor_count));
     }
     *share = descriptors_share(limit, reactor_count, wanted);
-    if (share->connections < wanted->connections || share->tables < wanted->tables)
+    if (share->connections < wanted->connections || share->tables < wanted->tables) {
         log_event(LOG_WARN, "server.few_descriptors", log_u64("limit", limit),
                   log_u64("max_connections", share->connections),
                   log_u64("open_tables", share->tables));
+    }
     return ST_OK;
 }
