@@ -35,4 +35,14 @@ size_t budget_used(const struct budget *b);
 /* Bytes below the limit; 0 when at or over it. */
 size_t budget_left(const struct budget *b);
 
+/* A part of a budget for something that is not charged to it one by one: `limit` / `divisor`, and at
+ * most `max`. */
+static inline size_t
+budget_part(size_t limit, size_t divisor, size_t max)
+{
+    size_t part = limit / divisor;
+
+    return part < max ? part : max;
+}
+
 #endif

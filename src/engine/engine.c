@@ -84,16 +84,6 @@ check_options(const struct engine_options *o, struct err *err)
     return ST_OK;
 }
 
-/* What flushes and compactions hold of blocks, which are as large as values are, is not counted one
- * by one: it is set aside (P6). */
-static size_t
-jobs_share(const struct engine *e)
-{
-    size_t share = e->options.budget_bytes / JOBS_SHARE;
-
-    return share < JOBS_BYTES_MAX ? share : JOBS_BYTES_MAX;
-}
-
 /* ------------------------------------------------------------------ opening */
 
 static enum status
@@ -251,7 +241,9 @@ make_shared(struct engine *e, struct err *err)
     size_t blocks = e->options.block_cache_bytes;
 
     budget_init(&e->budget, budget);
-    budget_charge(&e->budget, jobs_share(e)); /* for good */
+    /* What flushes and compactions hold of blocks, which are as large as values are, is not counted
+     * one by one: it is set aside, for good (P6). */
+    budget_charge(&e->budget, budget_part(budget, JOBS_SHARE, JOBS_BYTES_MAX));
     epoch_init(&e->epoch);
     atomic_init(&e->next_number, 1);
     e->records = record_cache_create(records == 0 ? budget / 8 : records, &e->budget);
@@ -412,15 +404,6 @@ drop_floors(void *ctx, struct engine_tree *tree)
     engine__drop_floors(tree);
 }
 
-/* What the log gathers is not charged to the budget; so it is little where that is small. */
-static size_t
-gather_bytes_max(const struct engine *e)
-{
-    size_t share = e->options.budget_bytes / GATHER_SHARE;
-
-    return share < GATHER_BYTES_MAX ? share : GATHER_BYTES_MAX;
-}
-
 enum status
 engine_recover(struct engine *e, engine_replay_fn *replay, void *ctx, struct wal_recovery *report,
                struct err *err)
@@ -431,7 +414,8 @@ engine_recover(struct engine *e, engine_replay_fn *replay, void *ctx, struct wal
         .dir = dir,
         .store_id = e->identity.store,
         .segment_bytes = e->options.segment_bytes,
-        .gather_bytes_max = gather_bytes_max(e),
+        .gather_bytes_max = /* not charged to the budget; so it is little where that is small */
+        budget_part(e->options.budget_bytes, GATHER_SHARE, GATHER_BYTES_MAX),
         .spare_count = SPARE_SEGMENTS,
         .create = e->tree_count == 0,
         .replay = replay_record,

@@ -1,7 +1,7 @@
 /*
  * Driving the log: one flush at a time, on the log's own thread.
  *
- *      engine_append ──> wal (gathers) ──engine_flush──> log_run: wal_flush, again while there is more
+ *      engine_append ──> wal (gathers) ──engine_flush──> log_run: wal_flush, while there is more
  *                                                           └──> listeners, on their loops
  *
  * A batch gathers during a round of its reactor, and while the flush before it runs: group commit

@@ -33,15 +33,6 @@ enum { EVALUATION_ARENA_BYTES = 64 << 10 };
 
 static void flush_gathered(struct task *task);
 
-/* Small uncommitted results are not charged to the budget; so they are few where it is small. */
-static size_t
-pending_share(const struct budget *budget)
-{
-    size_t share = budget->limit / PENDING_SHARE;
-
-    return share < PENDING_BYTES_MAX ? share : PENDING_BYTES_MAX;
-}
-
 struct tablet *
 tablet_create(const struct tablet_options *options)
 {
@@ -73,7 +64,9 @@ tablet_create(const struct tablet_options *options)
     list_init(&t->behind);
     arena_init(&t->arena, EVALUATION_ARENA_BYTES);
     t->flush_task.run = flush_gathered;
-    t->pending_bytes_max = pending_share(engine_budget(t->engine));
+    /* Small uncommitted results are not charged to the budget; so they are few where it is small. */
+    t->pending_bytes_max =
+        budget_part(engine_budget(t->engine)->limit, PENDING_SHARE, PENDING_BYTES_MAX);
     return t;
 }
 

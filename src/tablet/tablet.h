@@ -30,11 +30,10 @@ struct tablet;
 struct tablet_options {
     struct engine *engine;
     struct engine_tree *tree;
-    struct loop *loop;        /* the owner; NULL for start-up code only (offline tools) */
-    struct node_clock *clock; /* borrowed; outlives the tablet */
-    struct engine_listener
-        *listener; /* whoever calls tablet_moved(); borrowed; NULL without loop */
-    uint64_t node; /* our id: the one member, and its vote */
+    struct loop *loop;                /* the owner; NULL for start-up code only (offline tools) */
+    struct node_clock *clock;         /* borrowed; outlives the tablet */
+    struct engine_listener *listener; /* calls tablet_moved(); borrowed; NULL without loop */
+    uint64_t node;                    /* our id: the one member, and its vote */
 };
 
 /* NULL when out of memory. */

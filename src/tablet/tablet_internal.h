@@ -198,8 +198,8 @@ struct cold_read {
 
 /* Read with a job what the request looks at: at the request's snapshot, or at `own` (which is
  * taken over on success), every key; without either, the newest version of those keys that only
- * the disk knows, and of every key when the request was read for before.  `ready` is called on the reader's loop, with r->cold filled in.
- * ST_NO_MEMORY: nothing happened. */
+ * the disk knows, and of every key when the request was read for before.  `ready` is called on the
+ * reader's loop, with r->cold filled in.  ST_NO_MEMORY: nothing happened. */
 MUST_USE enum status cold_start(struct tablet *t, struct tablet_reader *reader, struct request *r,
                                 struct lsm_snapshot *own, void (*ready)(struct request *r));
 

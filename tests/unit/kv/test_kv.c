@@ -280,6 +280,42 @@ TEST(after_a_failed_fsync_no_write_is_acknowledged_and_reads_go_on)
     finish(&f);
 }
 
+/* What one attempt of such a unit opens, it must not close for the next, for ever. */
+TEST(a_unit_over_more_tables_than_may_be_open_is_carried_out)
+{
+    enum { COUNT = 2000, OPS = 50 };
+    struct kvfix f;
+    struct kv_stats stats;
+    struct call *c;
+    uint64_t tables = 0;
+    char key[32], value[200];
+
+    kvfix_create(&f, test_seed(1));
+    f.options.open_tables_max = 8;
+    f.options.trees.table_bytes = 1 << 10;
+    EXPECT_OK(kvfix_open(&f));
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(key, sizeof(key), "key:%05d", i);
+        snprintf(value, sizeof(value), "%0150d", i);
+        EXPECT_OK(fix_put(&f, key, value));
+    }
+    EXPECT_OK(fix_admin(&f, KV_COMPACT, NULL));
+    kv_stats(f.kv, &stats);
+    for (int level = 0; level < LIMIT_LEVELS; level++)
+        tables += stats.engine.trees.tables[level];
+    EXPECT(tables > 3 * f.options.open_tables_max);
+    EXPECT_STR(fix_get(&f, "key:00000x"), "nil"); /* one of the tables is open */
+    c = call_new(&f, 0);
+    for (int i = 0; i < OPS; i++) {
+        snprintf(key, sizeof(key), "key:%05dx", i * (COUNT / OPS));
+        call_value(c, call_op(c, OP_APPEND, key), "v");
+    }
+    call_send(c);
+    EXPECT_OK(call_wait(c));
+    free(c);
+    finish(&f);
+}
+
 static struct call *
 send_put(struct kvfix *f, int number)
 {
@@ -392,6 +428,7 @@ TEST_MAIN(RUN(a_value_is_read_as_it_was_written), RUN(a_clean_stop_and_a_start_k
           RUN(a_clear_empties_one_keyspace_and_what_follows_stays),
           RUN(a_key_or_value_beyond_its_limit_is_refused_and_nothing_is_stored),
           RUN(after_a_failed_fsync_no_write_is_acknowledged_and_reads_go_on),
+          RUN(a_unit_over_more_tables_than_may_be_open_is_carried_out),
           RUN(reads_go_on_while_writes_are_stalled_for_longer_than_the_ceiling),
           RUN(many_writes_pass_the_memtable_and_are_all_found_in_tables),
           RUN(an_idle_keyspace_closes_its_tables_and_a_read_finds_them_again))
