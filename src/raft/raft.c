@@ -1,0 +1,734 @@
+/*
+ * The member: its life, and which rule hears of which event.
+ *
+ *      config.c    memberships, and the history of them        pure tables
+ *      terms.c     the terms of the log
+ *      durable.c   what of it is durable
+ *      quorum.c    majorities
+ *      election.c  pre-vote, vote                              paper, 5.2, 5.4.1; thesis, 9.6
+ *      follow.c    what a follower does with entries           paper, 5.3
+ *      lead.c      replication, commitment, check-quorum       paper, 5.3, 5.4.2; thesis, 6.2, 10.2
+ *      read.c      rounds and leases                           thesis, 6.4
+ *      change.c    membership changes, transfer                thesis, 4, 3.10
+ *      snapshot.c  log compaction                              paper, 7
+ *
+ *                          deadline                majority would            majority
+ *      FOLLOWER ────────────────────> PRECANDIDATE ─────────> CANDIDATE ─────────> LEADER
+ *         ^ ^                               │                     │                  │
+ *         │ └── refused, or a leader heard ─┴─────────────────────┘                  │
+ *         └───────────── a higher term; no majority heard; disk failed ──────────────┘
+ *
+ * INVARIANTS
+ *
+ *   R1  In one term a member votes once, and the vote is durable before it is told; so there is at
+ *       most one leader in a term.
+ *   R2  What a message claims (a vote, an entry, a term answered in) is durable when it is sent.
+ *   R3  The terms of a log never run backwards; nor does the member's own term.
+ *   R4  commit never runs backwards, and nothing up to it is ever cut off.
+ *   R5  A leader only adds to its log.
+ *   R6  The newest membership in the log is in force, committed or not; the one before is in force
+ *       again when it is cut off.
+ *   R7  base <= applied <= commit <= last; persisted <= last; acked <= verified.
+ *   R8  A leader commits by counting only entries of its own term (figure 8).
+ *   R9  A round is confirmed by answers to itself or later ones, and only once the leader knows
+ *       what is committed, by an entry of its own term.
+ *   R10 While a snapshot is being installed the log is nobody's: no entries, no candidacy.
+ *
+ * Not here, on purpose: entries, bytes, sockets, clocks, files.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include "raft/raft_internal.h"
+
+void
+raft_options_default(struct raft_options *options)
+{
+    *options = (struct raft_options){
+        .heartbeat_ns = 50 * UINT64_C(1000000),
+        .election_ns = 300 * UINT64_C(1000000),
+        .window_messages = 64,
+        .window_bytes = 8 << 20,
+        .message_bytes = 1 << 20,
+        .uncommitted_bytes_max = 32 << 20,
+        .term_run_max = 128,
+    };
+}
+
+static bool
+options_are_sane(const struct raft_options *o)
+{
+    return o->self != 0 && raft_config_is_valid(&o->config) && o->heartbeat_ns > 0 &&
+           o->election_ns > o->heartbeat_ns && o->lease_percent < 100 && o->window_messages > 0 &&
+           o->term_run_max >= 2 && o->hard.term >= o->base_term;
+}
+
+enum status
+raft_create(struct raft **out, const struct raft_options *options)
+{
+    struct raft *r;
+
+    if (!options_are_sane(options))
+        return ST_INVALID;
+    r = mem_alloc(sizeof(*r) + options->term_run_max * sizeof(struct raft_run));
+    if (r == NULL)
+        return ST_NO_MEMORY;
+    memset(r, 0, sizeof(*r));
+    r->options = *options;
+    r->hard = options->hard;
+    r->now_ns = options->now_ns;
+    r->dice = options->dice;
+    r->terms.runs = (struct raft_run *)(r + 1);
+    raft__terms_init(&r->terms, options->base_index, options->base_term, options->term_run_max);
+    raft__configs_init(&r->configs, options->base_index, &options->config);
+    r->durable.persisted = options->base_index;
+    r->commit = options->base_index;
+    r->applied = options->base_index;
+    if (options->lease_percent > 0)
+        r->heard_ns = options->now_ns; /* before the restart we may have promised not to vote */
+    raft__members_follow(r);
+    raft__reset_timer(r);
+    *out = r;
+    return ST_OK;
+}
+
+void
+raft_destroy(struct raft *r)
+{
+    mem_free(r);
+}
+
+enum status
+raft_restore(struct raft *r, raft_index index, const struct raft_entry *entry)
+{
+    if (index <= r->commit || index > r->terms.last_index + 1)
+        return ST_CORRUPT;
+    if (index <= r->terms.last_index) {
+        raft__terms_truncate(&r->terms, index);
+        (void)raft__configs_truncate(&r->configs, index);
+    }
+    if (entry->term < raft__terms_last(&r->terms) ||
+        !raft__terms_room(&r->terms, entry->term, r->applied))
+        return ST_CORRUPT;
+    raft__terms_append(&r->terms, entry->term, r->applied);
+    if (entry->kind == RAFT_CONFIG)
+        raft__push_config(r, index, entry->config);
+    r->durable.persisted = index;
+    if (entry->term > r->hard.term)
+        r->hard = (struct raft_hard){ .term = entry->term };
+    raft__members_follow(r);
+    return ST_OK;
+}
+
+/* ------------------------------------------------------------------ shared steps */
+
+const struct raft_config *
+raft__config(const struct raft *r)
+{
+    return &raft__configs_newest(&r->configs)->config;
+}
+
+struct raft_progress *
+raft__member(struct raft *r, raft_id id)
+{
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        if (r->members[i].id == id)
+            return &r->members[i];
+    }
+    return NULL;
+}
+
+bool
+raft__is_voter(const struct raft *r, raft_id id)
+{
+    return raft_config_votes(raft__config(r), id);
+}
+
+void
+raft__reset_timer(struct raft *r)
+{
+    r->deadline_ns = r->now_ns + r->options.election_ns + r->dice % r->options.election_ns;
+}
+
+uint64_t
+raft__fx_ticket(struct raft *r)
+{
+    if (r->fx->ticket == 0)
+        r->fx->ticket = raft__durable_ticket(&r->durable);
+    return r->fx->ticket;
+}
+
+void
+raft__set_hard(struct raft *r, raft_term term, raft_id vote)
+{
+    ASSERT(term >= r->hard.term); /* R3 */
+    if (term == r->hard.term && vote == r->hard.vote)
+        return;
+    r->hard = (struct raft_hard){ .term = term, .vote = vote };
+    r->fx->hard_changed = true;
+    r->durable.hard_ticket = raft__fx_ticket(r);
+}
+
+void
+raft__become_follower(struct raft *r, raft_term term, raft_id leader)
+{
+    bool new_term = term > r->hard.term;
+
+    if (r->role == RAFT_FOLLOWER && !new_term && r->leader == leader)
+        return;
+    if (new_term) {
+        raft__set_hard(r, term, 0);
+        r->verified = 0;
+        r->vote_owed = 0;
+    }
+    if (r->role == RAFT_LEADER) {
+        r->verified = r->acked = 0;
+        raft__reset_timer(r);
+    }
+    if (new_term || r->leader != leader)
+        r->acked = 0;
+    r->role = RAFT_FOLLOWER;
+    r->leader = leader;
+    r->votes_owed = false;
+    r->transfer_to = 0;
+    r->uncommitted_bytes = 0;
+    r->fx->role_changed = true;
+}
+
+/* Its leader had seen the one before committed. */
+void
+raft__push_config(struct raft *r, raft_index index, const struct raft_config *config)
+{
+    raft_index before = raft__configs_newest(&r->configs)->index;
+
+    raft__configs_push(&r->configs, index, config); /* R6 */
+    if (before > r->commit) {
+        r->commit = before;
+        if (r->fx != NULL)
+            r->fx->commit_moved = true;
+    }
+}
+
+void
+raft__members_follow(struct raft *r)
+{
+    struct raft_progress old[RAFT_MEMBERS_MAX];
+    raft_id ids[RAFT_MEMBERS_MAX];
+    uint32_t old_count = r->member_count;
+    uint32_t count = raft__config_members(raft__config(r), ids);
+
+    memcpy(old, r->members, old_count * sizeof(old[0]));
+    r->member_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        r->members[i] =
+            (struct raft_progress){ .id = ids[i], .active = true, .next = r->terms.last_index + 1 };
+        for (uint32_t j = 0; j < old_count; j++) {
+            if (old[j].id == ids[i])
+                r->members[i] = old[j];
+        }
+    }
+    r->append_turn = 0;
+}
+
+struct raft_message *
+raft__send(struct raft *r, enum raft_message_kind kind, raft_id to)
+{
+    struct raft_message *m;
+
+    ASSERT(to != r->options.self && r->fx->message_count < RAFT_MESSAGES_MAX);
+    m = &r->fx->messages[r->fx->message_count++];
+    *m = (struct raft_message){
+        .kind = kind, .from = r->options.self, .to = to, .term = r->hard.term
+    };
+    return m;
+}
+
+static void
+append_one(struct raft *r)
+{
+    uint64_t ticket = raft__fx_ticket(r);
+
+    raft__terms_append(&r->terms, r->hard.term, r->applied);
+    raft__durable_add(&r->durable, ticket, r->terms.last_index, (struct raft_flow){ 0 });
+    r->fx->append_first = r->fx->append_last = r->terms.last_index;
+    r->busy_ns = r->now_ns;
+}
+
+void
+raft__append_own(struct raft *r, enum raft_entry_kind kind, const struct raft_config *config)
+{
+    ASSERT(r->role == RAFT_LEADER && r->fx->append_first > r->fx->append_last);
+    append_one(r);
+    r->fx->own = (struct raft_entry){ .term = r->hard.term, .kind = kind };
+    if (kind != RAFT_CONFIG)
+        return;
+    raft__push_config(r, r->terms.last_index, config);
+    r->fx->own.config = raft__config(r);
+    raft__members_follow(r);
+}
+
+void
+raft__set_commit(struct raft *r, raft_index commit)
+{
+    ASSERT(commit <= r->terms.last_index);
+    if (commit <= r->commit)
+        return; /* R4 */
+    r->commit = commit;
+    r->fx->commit_moved = true;
+    r->busy_ns = r->now_ns;
+    if (r->role == RAFT_LEADER) {
+        raft__confirm_rounds(r);
+        raft__config_committed(r);
+    }
+}
+
+/* The driver has watched the nodes meanwhile: the leader's is alive. */
+void
+raft__wake(struct raft *r)
+{
+    if (!r->quiesced)
+        return;
+    r->quiesced = false;
+    r->busy_ns = r->now_ns;
+    r->heartbeat_at_ns = r->now_ns;
+    r->quorum_at_ns = r->now_ns + r->options.election_ns;
+    if (r->leader != 0)
+        r->heard_ns = r->now_ns;
+    raft__reset_timer(r);
+}
+
+/* ------------------------------------------------------------------ messages */
+
+static bool
+is_well_formed(const struct raft *r, const struct raft_message *m)
+{
+    raft_term term = m->log_term;
+
+    if (m->kind >= RAFT_MESSAGE_KIND_COUNT || m->to != r->options.self || m->from == 0 ||
+        m->from == r->options.self || m->term == 0 || m->log_term > m->term)
+        return false;
+    if (m->entry_count > 0 && m->kind != RAFT_APPEND)
+        return false;
+    for (uint32_t i = 0; i < m->entry_count; i++) {
+        const struct raft_entry *e = &m->entries[i];
+
+        if (e->term < term || e->term > m->term || e->kind >= RAFT_ENTRY_KIND_COUNT)
+            return false;
+        if (e->kind == RAFT_CONFIG && !raft_config_is_valid(e->config))
+            return false;
+        term = e->term;
+    }
+    return true;
+}
+
+/* A message of a term that is over: whoever still leads in it must learn so. */
+static void
+answer_old_term(struct raft *r, const struct raft_message *m)
+{
+    struct raft_message *reply;
+
+    if (m->kind == RAFT_PREVOTE)
+        reply = raft__send(r, RAFT_PREVOTE_REPLY, m->from);
+    else if (m->kind == RAFT_APPEND || m->kind == RAFT_HEARTBEAT)
+        reply = raft__send(r, RAFT_APPEND_REPLY, m->from);
+    else
+        return;
+    reply->reject = true;
+    reply->index = m->index;
+}
+
+/* A message of a later term than ours.  False: it is none of our business. */
+static bool
+enter_term(struct raft *r, const struct raft_message *m)
+{
+    bool asks = m->kind == RAFT_VOTE || m->kind == RAFT_PREVOTE;
+
+    if (asks && raft__in_lease_of_leader(r, m))
+        return false; /* thesis, 4.2.3: who has a leader is not disturbed, not even in its term */
+    if (m->kind == RAFT_PREVOTE || (m->kind == RAFT_PREVOTE_REPLY && !m->reject))
+        return true; /* a term that nobody has entered yet */
+    raft__become_follower(r, m->term, 0);
+    return true;
+}
+
+static enum status
+receive(struct raft *r, const struct raft_message *m)
+{
+    if (!is_well_formed(r, m))
+        return ST_INVALID;
+    if (r->disk_failed && !BROKEN(LEAD_WITHOUT_DISK))
+        return ST_OK; /* whatever we say would have to be durable */
+    if (m->term > r->hard.term && !enter_term(r, m))
+        return ST_OK;
+    if (!(m->kind == RAFT_HEARTBEAT && m->quiesce))
+        raft__wake(r);
+    if (m->term < r->hard.term && !BROKEN(ANSWER_OLD_TERM)) {
+        answer_old_term(r, m);
+        return ST_OK;
+    }
+
+    switch (m->kind) {
+    case RAFT_PREVOTE:
+    case RAFT_VOTE:
+        raft__on_vote(r, m);
+        break;
+    case RAFT_PREVOTE_REPLY:
+    case RAFT_VOTE_REPLY:
+        raft__on_vote_reply(r, m);
+        break;
+    case RAFT_APPEND:
+        return raft__on_append(r, m);
+    case RAFT_APPEND_REPLY:
+        return raft__on_append_reply(r, m);
+    case RAFT_HEARTBEAT:
+        raft__on_heartbeat(r, m);
+        break;
+    case RAFT_HEARTBEAT_REPLY:
+        raft__on_heartbeat_reply(r, m);
+        break;
+    case RAFT_TIMEOUT_NOW:
+        raft__on_timeout_now(r, m);
+        break;
+    case RAFT_MESSAGE_KIND_COUNT:
+        break;
+    }
+    return ST_OK;
+}
+
+/* ------------------------------------------------------------------ other events */
+
+static enum status
+propose(struct raft *r, uint64_t bytes)
+{
+    if (r->role != RAFT_LEADER)
+        return ST_NOT_LEADER;
+    if (r->transfer_to != 0)
+        return ST_BUSY;
+    if (r->uncommitted_bytes > 0 && r->uncommitted_bytes + bytes > r->options.uncommitted_bytes_max)
+        return ST_BUSY;
+    raft__wake(r);
+    append_one(r);
+    r->uncommitted_bytes += bytes;
+    return ST_OK;
+}
+
+static void
+persisted(struct raft *r, uint64_t ticket)
+{
+    bool hard_was_durable = raft__hard_is_durable(&r->durable);
+
+    raft__durable_done(&r->durable, ticket);
+    if (!hard_was_durable && raft__hard_is_durable(&r->durable))
+        raft__election_durable(r);
+    if (r->role == RAFT_LEADER)
+        raft__leader_durable(r);
+    else
+        raft__follower_durable(r);
+}
+
+static void
+applied(struct raft *r, raft_index index, uint64_t bytes)
+{
+    ASSERT(index >= r->applied && index <= r->commit); /* R7 */
+    r->applied = index;
+    r->uncommitted_bytes -= bytes < r->uncommitted_bytes ? bytes : r->uncommitted_bytes;
+}
+
+static void
+tick(struct raft *r, uint32_t dice)
+{
+    r->dice = dice;
+    if (r->quiesced)
+        return;
+    if (r->role == RAFT_LEADER)
+        raft__leader_tick(r);
+    else
+        raft__election_tick(r);
+}
+
+static enum status
+begin_read(struct raft *r)
+{
+    if (r->role != RAFT_LEADER)
+        return ST_NOT_LEADER;
+    raft__wake(r);
+    raft__begin_round(r);
+    return ST_OK;
+}
+
+static void
+campaign(struct raft *r)
+{
+    raft__wake(r);
+    if (r->role != RAFT_LEADER && raft__may_stand(r) && !raft__has_promised(r))
+        raft__stand(r, false);
+}
+
+static void
+silent(struct raft *r, raft_id node)
+{
+    struct raft_progress *p = raft__member(r, node);
+
+    if (p != NULL && r->role == RAFT_LEADER) {
+        raft__unreachable(r, node);
+        p->silent = true;
+        p->active = false;
+        raft__wake(r);
+    }
+    if (r->leader == node && r->role == RAFT_FOLLOWER) {
+        raft__wake(r);
+        r->heard_ns = 0;
+        r->deadline_ns = r->now_ns + r->dice % r->options.election_ns;
+    }
+}
+
+/* P4.  Whoever is nearest takes over at once; the others would find out by silence. */
+static void
+disk_failed(struct raft *r)
+{
+    raft_id heir = r->role == RAFT_LEADER ? raft__nearest(r) : 0;
+
+    r->disk_failed = true;
+    raft__wake(r);
+    if (BROKEN(LEAD_WITHOUT_DISK))
+        return;
+    if (heir != 0)
+        raft__send(r, RAFT_TIMEOUT_NOW, heir);
+    raft__become_follower(r, r->hard.term, 0);
+}
+
+static enum status
+dispatch(struct raft *r, const struct raft_event *e)
+{
+    switch (e->kind) {
+    case RAFT_TICK:
+        tick(r, e->dice);
+        break;
+    case RAFT_RECEIVE:
+        return receive(r, e->message);
+    case RAFT_PROPOSE:
+        return propose(r, e->bytes);
+    case RAFT_CHANGE:
+        return raft__change(r, e->config);
+    case RAFT_PERSISTED:
+        persisted(r, e->ticket);
+        break;
+    case RAFT_APPLIED:
+        applied(r, e->index, e->bytes);
+        break;
+    case RAFT_READ:
+        return begin_read(r);
+    case RAFT_TRANSFER:
+        return raft__transfer(r, e->node);
+    case RAFT_CAMPAIGN:
+        campaign(r);
+        break;
+    case RAFT_COMPACTED:
+        ASSERT(e->index <= r->applied);
+        raft__terms_compact(&r->terms, e->index);
+        break;
+    case RAFT_SNAPSHOT_SENT:
+        raft__snapshot_sent(r, e->node, e->index, e->ok);
+        break;
+    case RAFT_SNAPSHOT_OFFER:
+        raft__snapshot_offer(r, e->message);
+        break;
+    case RAFT_SNAPSHOT_STAGED:
+        return raft__snapshot_staged(r, e);
+    case RAFT_INSTALLED:
+        raft__installed(r, e->ok);
+        break;
+    case RAFT_UNREACHABLE:
+        raft__unreachable(r, e->node);
+        break;
+    case RAFT_SILENT:
+        silent(r, e->node);
+        break;
+    case RAFT_DISK_FAILED:
+        disk_failed(r);
+        break;
+    case RAFT_EVENT_KIND_COUNT:
+        ASSERT(false);
+    }
+    return ST_OK;
+}
+
+static void
+check(const struct raft *r)
+{
+    ASSERT(r->terms.base_index <= r->applied && r->applied <= r->commit &&
+           r->commit <= r->terms.last_index);            /* R7 */
+    ASSERT(r->durable.persisted <= r->terms.last_index); /* R7 */
+    ASSERT(raft__terms_last(&r->terms) <= r->hard.term); /* R3 */
+    ASSERT(r->role != RAFT_LEADER || r->leader == r->options.self);
+}
+
+enum status
+raft_step(struct raft *r, const struct raft_event *event, struct raft_effects *effects)
+{
+    enum status st;
+
+    effects->ticket = 0;
+    effects->hard_changed = false;
+    effects->truncate_from = 0;
+    effects->append_first = 1;
+    effects->append_last = 0;
+    effects->own = (struct raft_entry){ 0 };
+    effects->commit_moved = effects->reads_moved = effects->role_changed = false;
+    effects->install = false;
+    effects->message_count = 0;
+
+    if (event->now_ns > r->now_ns)
+        r->now_ns = event->now_ns;
+    r->fx = effects;
+    st = dispatch(r, event);
+    r->fx = NULL;
+    check(r);
+    return st;
+}
+
+/* ------------------------------------------------------------------ looking */
+
+enum raft_role
+raft_role(const struct raft *r)
+{
+    return r->role;
+}
+
+raft_id
+raft_self(const struct raft *r)
+{
+    return r->options.self;
+}
+
+raft_id
+raft_leader(const struct raft *r)
+{
+    return r->leader;
+}
+
+struct raft_hard
+raft_hard(const struct raft *r)
+{
+    return r->hard;
+}
+
+raft_index
+raft_last(const struct raft *r)
+{
+    return r->terms.last_index;
+}
+
+raft_index
+raft_base(const struct raft *r)
+{
+    return r->terms.base_index;
+}
+
+raft_index
+raft_commit(const struct raft *r)
+{
+    return r->commit;
+}
+
+raft_index
+raft_persisted(const struct raft *r)
+{
+    return r->durable.persisted;
+}
+
+raft_index
+raft_applicable(const struct raft *r)
+{
+    return r->commit < r->durable.persisted ? r->commit : r->durable.persisted;
+}
+
+enum status
+raft_term_at(const struct raft *r, raft_index index, raft_term *out)
+{
+    return raft__terms_at(&r->terms, index, out) ? ST_OK : ST_NOT_FOUND;
+}
+
+const struct raft_config *
+raft_config(const struct raft *r)
+{
+    return raft__config(r);
+}
+
+raft_index
+raft_config_index(const struct raft *r)
+{
+    return raft__configs_newest(&r->configs)->index;
+}
+
+uint64_t
+raft_round(const struct raft *r)
+{
+    return r->round;
+}
+
+uint64_t
+raft_confirmed_round(const struct raft *r)
+{
+    return r->confirmed;
+}
+
+bool
+raft_is_quiesced(const struct raft *r)
+{
+    return r->quiesced;
+}
+
+enum status
+raft_progress_of(const struct raft *r, raft_id id, struct raft_progress_view *out)
+{
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct raft_progress *p = &r->members[i];
+
+        if (p->id != id)
+            continue;
+        *out = (struct raft_progress_view){
+            .state = p->state, .match = p->match, .next = p->next, .active = p->active
+        };
+        if (id == r->options.self) {
+            out->match = r->durable.persisted;
+            out->next = r->terms.last_index + 1;
+            out->active = true;
+        }
+        return ST_OK;
+    }
+    return ST_NOT_FOUND;
+}
+
+const char *
+raft_role_name(enum raft_role role)
+{
+    static const char *const names[RAFT_ROLE_COUNT] = {
+        [RAFT_FOLLOWER] = "follower",
+        [RAFT_PRECANDIDATE] = "precandidate",
+        [RAFT_CANDIDATE] = "candidate",
+        [RAFT_LEADER] = "leader",
+    };
+
+    return names[role];
+}
+
+const char *
+raft_message_name(enum raft_message_kind kind)
+{
+    static const char *const names[RAFT_MESSAGE_KIND_COUNT] = {
+        [RAFT_PREVOTE] = "prevote",
+        [RAFT_PREVOTE_REPLY] = "prevote-reply",
+        [RAFT_VOTE] = "vote",
+        [RAFT_VOTE_REPLY] = "vote-reply",
+        [RAFT_APPEND] = "append",
+        [RAFT_APPEND_REPLY] = "append-reply",
+        [RAFT_HEARTBEAT] = "heartbeat",
+        [RAFT_HEARTBEAT_REPLY] = "heartbeat-reply",
+        [RAFT_TIMEOUT_NOW] = "timeout-now",
+    };
+
+    return names[kind];
+}
