@@ -71,7 +71,9 @@ key_of(uint64_t i, uint8_t out[KEY_BYTES])
 static void
 build(struct bench *b, enum table_compression kind)
 {
-    const struct table_options options = { 4096, 16, 10, kind };
+    const struct table_options options = {
+        .block_bytes = 4096, .restart_interval = 16, .filter_bits_per_key = 10, .compression = kind
+    };
     struct table_builder *builder;
     struct err err;
     uint64_t begin = now_ns();

@@ -220,3 +220,9 @@ mem_tune_process(void)
     mallopt(M_ARENA_MAX, ARENA_COUNT_MAX);
     /* NOLINTEND(concurrency-mt-unsafe) */
 }
+
+void
+mem_trim(void)
+{
+    malloc_trim(0);
+}

@@ -56,4 +56,8 @@ void *mem_alloc_array(size_t item_size, size_t count);
  * Called once, first thing in main(). */
 void mem_tune_process(void);
 
+/* Return to the system what small blocks have left free between those that live: after many were
+ * freed at once.  Takes milliseconds, in which others who allocate may wait.  Any thread. */
+void mem_trim(void);
+
 #endif

@@ -35,7 +35,7 @@ enum {
     GATHER_BYTES_MAX = 8 << 20,
     GATHER_SHARE = 32, /* and at most this part of the budget */
     JOBS_BYTES_MAX = 64 << 20,
-    JOBS_SHARE = 16, /* and at most this part of the budget */
+    JOBS_SHARE = 10, /* and at most this part of the budget */
     SYNC_INTERVAL_MIN_MS = 10,
     SPARE_SEGMENTS = 1,
     REPLAY_SEALED_MAX = 8, /* of one tree; far below what it can hold */
@@ -241,8 +241,8 @@ make_shared(struct engine *e, struct err *err)
     size_t blocks = e->options.block_cache_bytes;
 
     budget_init(&e->budget, budget);
-    /* What flushes and compactions hold of blocks, which are as large as values are, is not counted
-     * one by one: it is set aside, for good (P6). */
+    /* What flushes and compactions hold of small blocks, and what the allocator cannot give back between
+     * blocks that live, is not counted one by one: it is set aside, for good (P6). */
     budget_charge(&e->budget, budget_part(budget, JOBS_SHARE, JOBS_BYTES_MAX));
     epoch_init(&e->epoch);
     atomic_init(&e->next_number, 1);

@@ -95,6 +95,9 @@ struct engine {
     uint64_t last_sync_ns; /* the tick's own */
     uint64_t last_monitor_ns;
     wal_position last_end; /* of the log, at the last tick */
+    struct job trim_job;
+    _Atomic bool trimming;
+    size_t elastic_bytes; /* of the caches, the most since the last trim */
     struct engine_retry flush_retry;
     struct engine_retry compact_retry;
     _Atomic uint64_t memtable_bytes; /* of all trees, as of the last tick */

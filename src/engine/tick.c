@@ -1,13 +1,15 @@
 /*
  * The engine's heartbeat, every ENGINE_TICK_MS: the interval's fsync, the
- * watermark of an idle log, the share of the memtables, the space monitor.
+ * watermark of an idle log, the share of the memtables, the space monitor,
+ * memory that the caches have left.
  * On loop 0; without loops, on a job of its own that sleeps.
  */
 #include "base/log.h"
+#include "base/mem.h"
 
 #include "engine/engine_internal.h"
 
-enum { MONITOR_EVERY_NS = 1000000000, NS_PER_MS = 1000000 };
+enum { MONITOR_EVERY_NS = 1000000000, NS_PER_MS = 1000000, TRIM_BYTES = 8 << 20 };
 
 static void
 sync_if_due(struct engine *e, uint64_t now_ns)
@@ -91,6 +93,33 @@ monitor_if_due(struct engine *e, uint64_t now_ns)
 }
 
 static void
+trim_run(struct job *job)
+{
+    struct engine *e = container_of(job, struct engine, trim_job);
+
+    mem_trim();
+    atomic_store(&e->trimming, false);
+    engine__end_job(e);
+}
+
+/* Where caches have made room for large things, small blocks have left holes that are of no use to those:
+ * the room would be taken twice (P6). */
+static void
+trim_if_due(struct engine *e)
+{
+    size_t bytes = cache_bytes(e->blocks) + record_cache_bytes(e->records);
+
+    if (bytes > e->elastic_bytes)
+        e->elastic_bytes = bytes;
+    if (e->elastic_bytes - bytes < TRIM_BYTES || atomic_exchange(&e->trimming, true))
+        return;
+    e->elastic_bytes = bytes;
+    e->trim_job = (struct job){ .run = trim_run };
+    engine__begin_job(e);
+    env_submit(e->env, ENV_LANE_READ, &e->trim_job);
+}
+
+static void
 tick(struct engine *e)
 {
     uint64_t now_ns = env_boot_ns(e->env);
@@ -100,6 +129,7 @@ tick(struct engine *e)
         mark_if_idle(e);
     watch_memtables(e);
     monitor_if_due(e, now_ns);
+    trim_if_due(e);
     engine__schedule(e); /* what was put off after a failure, and compactions that waited */
     epoch_reclaim(&e->epoch);
 }

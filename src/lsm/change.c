@@ -78,11 +78,13 @@ lsm__table_begin(struct lsm *t, const struct table_options *options, struct tabl
                  struct err *err)
 {
     uint64_t number = atomic_fetch_add_explicit(t->shared->next_number, 1, memory_order_relaxed);
+    struct table_options charged = *options;
     char path[LIMIT_PATH_BYTES];
     enum status st;
 
+    charged.budget = t->shared->budget;
     table_file_path(t->dir, number, path);
-    st = table_builder_create(t->shared->env, path, number, options, out, err);
+    st = table_builder_create(t->shared->env, path, number, &charged, out, err);
     return no_end(t, st, err);
 }
 

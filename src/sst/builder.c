@@ -18,6 +18,7 @@
 #include <inttypes.h>
 
 #include "base/assert.h"
+#include "base/budget.h"
 #include "base/coding.h"
 #include "base/mem.h"
 
@@ -29,7 +30,8 @@
 enum {
     WRITE_BYTES = 1 << 20,
     KEEP_BYTES = 4 << 20, /* of memory, after a write */
-    ENTRY_OVERHEAD = 40,  /* header and restart point of an entry in a block, at most */
+    CHARGED_BYTES_MIN = 8 << 20,
+    ENTRY_OVERHEAD = 40, /* header and restart point of an entry in a block, at most */
 };
 
 struct table_builder {
@@ -51,13 +53,35 @@ struct table_builder {
     struct buf pending_key; /* its last entry's */
     version_t pending_version;
 
+    size_t charged; /* to the budget */
+
     struct sst_footer footer;
     struct table_info info;
 };
 
+/* P6.  What a block passes through grows with the largest value; small ones are not worth a charge. */
+static void
+charge_for(struct table_builder *b, size_t bytes)
+{
+    if (b->options.budget == NULL || bytes == b->charged)
+        return;
+    budget_charge(b->options.budget, bytes);
+    budget_return(b->options.budget, b->charged);
+    b->charged = bytes;
+}
+
+static void
+charge_for_blocks(struct table_builder *b)
+{
+    size_t bytes = b->data.values.capacity + b->data.entries.capacity + b->out.capacity;
+
+    charge_for(b, bytes > CHARGED_BYTES_MIN ? bytes : 0);
+}
+
 static void
 builder_free(struct table_builder *b)
 {
+    charge_for(b, 0);
     sst__block_builder_release(&b->data);
     sst__block_builder_release(&b->index);
     sst__compressor_destroy(b->compressor);
@@ -190,7 +214,10 @@ finish_data_block(struct table_builder *b, struct err *err)
     b->pending_version = b->data.version;
     b->footer.block_count++;
     sst__block_reset(&b->data);
-    return b->out.size < WRITE_BYTES ? ST_OK : write_out(b, err);
+    charge_for_blocks(b);
+    st = b->out.size < WRITE_BYTES ? ST_OK : write_out(b, err);
+    charge_for_blocks(b);
+    return st;
 }
 
 /* The index entry of the finished block; `next` is the first entry after it, NULL at the end. */

@@ -314,11 +314,16 @@ cache_drop_table(struct cache *c, uint64_t table)
     }
 }
 
+size_t
+cache_bytes(const struct cache *c)
+{
+    return atomic_load_explicit(&c->used, memory_order_relaxed);
+}
+
 void
 cache_count(const struct cache *c, struct cache_counters *out)
 {
-    *out = (struct cache_counters){ .capacity = c->capacity };
-    out->bytes = atomic_load_explicit(&c->used, memory_order_relaxed);
+    *out = (struct cache_counters){ .capacity = c->capacity, .bytes = cache_bytes(c) };
     for (uint32_t i = 0; i < c->shard_count; i++) {
         struct cache_shard *s = &c->shards[i];
 

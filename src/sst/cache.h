@@ -41,6 +41,8 @@ void cache_drop_table(struct cache *c, uint64_t table);
  * were returned.  What the budget asks of an elastic thing. */
 size_t cache_shrink(struct cache *c, size_t bytes);
 
+size_t cache_bytes(const struct cache *c); /* of all handles that live */
+
 struct cache_counters {
     uint64_t hits;
     uint64_t misses;

@@ -26,6 +26,7 @@ struct table_options {
     uint32_t restart_interval;          /* entries between restart points; 16 */
     uint32_t filter_bits_per_key;       /* 10; 0 = no filter */
     enum table_compression compression; /* a block that does not shrink by 1/8 is stored plain */
+    struct budget *budget; /* charged with what the builder holds of large blocks; or NULL */
 };
 
 /* What the manifest keeps of a table. */

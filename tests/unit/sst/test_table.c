@@ -491,6 +491,36 @@ size_of_table(struct fix *f, enum table_compression kind, bool random)
 }
 
 /* Blocks shrink when they can, and are stored plain when they cannot. */
+/* P6: what one huge value passes through on its way into a table. */
+TEST(table_builder_charges_what_it_holds_of_large_blocks)
+{
+    struct fix f = setup();
+    struct table_options options = default_options();
+    struct budget budget;
+    struct table_builder *b;
+    struct table_info info;
+    uint8_t *huge = mem_alloc_zero(LIMIT_VALUE_BYTES);
+    struct entry e = text_entry("a", "small", 1);
+
+    EXPECT(huge != NULL);
+    budget_init(&budget, 1 << 20);
+    options.budget = &budget;
+    EXPECT_OK(table_builder_create(f.env, "t.sst", 9, &options, &b, &f.err));
+    EXPECT_OK(table_builder_add(b, &e, &f.err));
+    EXPECT_U64(budget_used(&budget), 0);
+    e = text_entry("b", "", 1);
+    e.value = slice_of(huge, LIMIT_VALUE_BYTES);
+    EXPECT_OK(table_builder_add(b, &e, &f.err));
+    e = text_entry("c", "small", 1);
+    EXPECT_OK(table_builder_add(b, &e, &f.err)); /* the block before is finished */
+    EXPECT(budget_used(&budget) >= LIMIT_VALUE_BYTES);
+    EXPECT_OK(table_builder_finish(b, &info, &f.err));
+    EXPECT_U64(budget_used(&budget), 0);
+    table_info_release(&info);
+    mem_free(huge);
+    teardown(&f);
+}
+
 TEST(table_compresses_what_is_worth_it)
 {
     struct fix f = setup();
@@ -516,4 +546,6 @@ TEST_MAIN(RUN(table_with_one_entry_gives_it_back),
           RUN(table_iterator_that_would_block_may_repeat_its_seek),
           RUN(table_try_leaves_huge_blocks_to_jobs), RUN(table_get_reads_a_block_once),
           RUN(table_bulk_reads_are_few_and_leave_the_cache_alone),
-          RUN(table_memory_is_charged_to_the_budget), RUN(table_compresses_what_is_worth_it))
+          RUN(table_memory_is_charged_to_the_budget),
+          RUN(table_builder_charges_what_it_holds_of_large_blocks),
+          RUN(table_compresses_what_is_worth_it))

@@ -117,7 +117,9 @@ read_and_verify(struct run *r, const struct table_info *info)
 static void
 life(struct run *r)
 {
-    struct table_options options = { 256, 4, 10, r->kind };
+    struct table_options options = {
+        .block_bytes = 256, .restart_interval = 4, .filter_bits_per_key = 10, .compression = r->kind
+    };
     struct table_info info;
     uint64_t size;
 

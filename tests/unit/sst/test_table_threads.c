@@ -52,7 +52,10 @@ table_path(const struct world *w, uint32_t table, char *out, size_t room)
 static void
 make_table(struct world *w, uint32_t table)
 {
-    struct table_options options = { 1024, 8, 10, (enum table_compression)(table % 3) };
+    struct table_options options = { .block_bytes = 1024,
+                                     .restart_interval = 8,
+                                     .filter_bits_per_key = 10,
+                                     .compression = (enum table_compression)(table % 3) };
     struct table_builder *b;
     char path[96];
     struct err err;
