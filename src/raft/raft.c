@@ -53,7 +53,7 @@ raft_options_default(struct raft_options *options)
         .window_bytes = 8 << 20,
         .message_bytes = 1 << 20,
         .uncommitted_bytes_max = 32 << 20,
-        .term_run_max = 128,
+        .term_run_max = 8,
     };
 }
 
@@ -94,6 +94,20 @@ raft_create(struct raft **out, const struct raft_options *options)
     return ST_OK;
 }
 
+enum status
+raft_grow(struct raft **r)
+{
+    uint32_t run_max = 2 * (*r)->terms.run_max;
+    struct raft *grown = mem_resize(*r, sizeof(*grown) + run_max * sizeof(struct raft_run));
+
+    if (grown == NULL)
+        return ST_NO_MEMORY;
+    grown->terms.runs = (struct raft_run *)(grown + 1);
+    grown->terms.run_max = run_max;
+    *r = grown;
+    return ST_OK;
+}
+
 void
 raft_destroy(struct raft *r)
 {
@@ -103,15 +117,18 @@ raft_destroy(struct raft *r)
 enum status
 raft_restore(struct raft *r, raft_index index, const struct raft_entry *entry)
 {
+    raft_term before;
+
     if (index <= r->commit || index > r->terms.last_index + 1)
+        return ST_CORRUPT;
+    if (r->terms.run_count == r->terms.run_max)
+        return ST_BUSY;
+    if (!raft__terms_at(&r->terms, index - 1, &before) || entry->term < before)
         return ST_CORRUPT;
     if (index <= r->terms.last_index) {
         raft__terms_truncate(&r->terms, index);
         (void)raft__configs_truncate(&r->configs, index);
     }
-    if (entry->term < raft__terms_last(&r->terms) ||
-        !raft__terms_room(&r->terms, entry->term, r->applied))
-        return ST_CORRUPT;
     raft__terms_append(&r->terms, entry->term, r->applied);
     if (entry->kind == RAFT_CONFIG)
         raft__push_config(r, index, entry->config);
@@ -585,6 +602,7 @@ raft_step(struct raft *r, const struct raft_event *event, struct raft_effects *e
     r->fx = effects;
     st = dispatch(r, event);
     r->fx = NULL;
+    effects->wants_room = r->terms.run_count + 1 >= r->terms.run_max;
     check(r);
     return st;
 }

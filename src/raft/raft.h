@@ -3,7 +3,7 @@
  * Understandable Consensus Algorithm", 2014; Ongaro's thesis, 2014).
  *
  * One member of one group.  It does no I/O, reads no clock, draws no random
- * number that it was not given, and allocates nothing after raft_create().  It
+ * number that it was not given, and no step allocates.  It
  * is a value that is told what happened, and says what must be done:
  *
  *      message, tick, proposal,                     append to the log, persist
@@ -203,6 +203,7 @@ struct raft_effects {
     bool reads_moved;
     bool role_changed; /* role, term or leader */
     bool install;      /* SNAPSHOT_STAGED: install it, then report RAFT_INSTALLED */
+    bool wants_room;   /* for more terms: raft_grow() */
 
     uint32_t message_count;
     struct raft_message messages[RAFT_MESSAGES_MAX];
@@ -226,7 +227,7 @@ struct raft_options {
     uint64_t window_bytes;
     uint64_t message_bytes;         /* of entries in one message; one entry may exceed it */
     uint64_t uncommitted_bytes_max; /* proposals; beyond: ST_BUSY, but one is always taken */
-    uint32_t term_run_max;          /* stretches of entries of one term that are remembered */
+    uint32_t term_run_max;          /* stretches of entries of one term that there is room for */
 };
 
 void raft_options_default(struct raft_options *options);
@@ -236,9 +237,14 @@ MUST_USE enum status raft_create(struct raft **out, const struct raft_options *o
 void raft_destroy(struct raft *r); /* NULL is allowed */
 
 /* The next entry of a durable log; before the first step.  An entry at or before the last one
- * supersedes it and all after it.  ST_CORRUPT: a hole, terms that run backwards, more stretches of
- * one term than options.term_run_max, or what is known to be committed superseded. */
+ * supersedes it and all after it.  ST_CORRUPT: a hole, terms that run backwards, or what is
+ * known to be committed superseded.  ST_BUSY: raft_grow(), and again. */
 MUST_USE enum status raft_restore(struct raft *r, raft_index index, const struct raft_entry *entry);
+
+/* Twice the room for stretches of one term; between two steps.  A step does not allocate; without
+ * room a member takes no entries of one more term, and does not stand, until enough is applied.
+ * ST_NO_MEMORY: nothing has changed. */
+MUST_USE enum status raft_grow(struct raft **r);
 
 /* ST_OK; or the event is refused, and nothing has happened:
  * ST_NOT_LEADER  PROPOSE, CHANGE, READ, TRANSFER

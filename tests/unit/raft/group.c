@@ -44,6 +44,7 @@ group_create(uint64_t seed, uint32_t nodes, uint32_t voters, const struct raft_o
         g->options.config.voters[i] = i + 1;
     g->delay_ns = 2 * MS;
     g->disk_ns = 2 * MS;
+    g->install_ns = 8 * MS;
     g->packets = zeroed(GROUP_PACKETS_MAX, sizeof(*g->packets));
     g->committed = zeroed(GROUP_LOG_MAX, sizeof(*g->committed));
     g->committed_in = zeroed(GROUP_LOG_MAX, sizeof(*g->committed_in));
@@ -139,17 +140,6 @@ copy_image(struct image *to, const struct image *from)
     memcpy(to->cells, from->cells, from->last * sizeof(from->cells[0]));
 }
 
-/* Whoever restores a log makes room for the terms in it, and then some. */
-static uint32_t
-count_runs(const struct image *log)
-{
-    uint32_t runs = 1;
-
-    for (raft_index i = log->base.index + 2; i <= log->last; i++)
-        runs += log->cells[i - 1].term != log->cells[i - 2].term;
-    return runs;
-}
-
 void
 group_start(struct group *g, struct node *n)
 {
@@ -157,7 +147,6 @@ group_start(struct group *g, struct node *n)
 
     copy_image(&n->log, &n->durable);
     options.self = n->id;
-    options.term_run_max += count_runs(&n->log);
     options.config = n->log.base.config;
     options.base_index = n->log.base.index;
     options.base_term = n->log.base.term;
@@ -170,8 +159,14 @@ group_start(struct group *g, struct node *n)
     for (raft_index i = n->log.base.index + 1; i <= n->log.last; i++) {
         const struct cell *c = &n->log.cells[i - 1];
         struct raft_entry e = { .term = c->term, .kind = c->kind, .config = c->config };
+        enum status st;
 
-        EXPECT_OK(raft_restore(n->raft, i, &e));
+        st = raft_restore(n->raft, i, &e);
+        if (st == ST_BUSY) {
+            EXPECT_OK(raft_grow(&n->raft));
+            st = raft_restore(n->raft, i, &e);
+        }
+        EXPECT_OK(st);
     }
     n->applied = n->log.base.index;
     n->digest = n->log.base.digest;
@@ -181,6 +176,7 @@ group_start(struct group *g, struct node *n)
     n->read_count = 0;
     n->install_due_ns = 0;
     n->disk_failed = false;
+    n->leads_since_ns = 0;
     memset(n->snapshot_until_ns, 0, sizeof(n->snapshot_until_ns));
     n->up = true;
 }
@@ -285,7 +281,8 @@ new_packet(struct group *g, const struct raft_message *m)
         return NULL;
     p = &g->packets[g->packet_count++];
     *p = (struct packet){ .message = *m,
-                          .due_ns = g->now_ns + prng_below(&g->prng, g->delay_ns + 1) };
+                          .due_ns = g->now_ns + prng_below(&g->prng, g->delay_ns + 1) +
+                                    prng_below(&g->prng, g->slow_ns[m->from][m->to] + 1) };
     if (copies == 2 && m->entry_count == 0) {
         g->packets[g->packet_count] = *p;
         g->packets[g->packet_count++].due_ns += prng_below(&g->prng, 20 * g->delay_ns + 1);
@@ -403,6 +400,8 @@ group_step(struct group *g, struct node *n, struct raft_event e)
     if (e.now_ns == 0)
         e.now_ns = clock_of(g, n);
     st = raft_step(n->raft, &e, &g->fx);
+    if (g->fx.wants_room && !g->no_room)
+        EXPECT_OK(raft_grow(&n->raft));
     if (st == ST_CORRUPT)
         group_violation(g, "node %llu is told what contradicts what is committed",
                         (unsigned long long)n->id);
@@ -411,7 +410,7 @@ group_step(struct group *g, struct node *n, struct raft_event e)
     for (uint32_t i = 0; i < g->fx.message_count; i++)
         (void)new_packet(g, &g->fx.messages[i]);
     if (g->fx.install) {
-        n->install_due_ns = g->now_ns + prng_below(&g->prng, 4 * g->disk_ns + 1);
+        n->install_due_ns = g->now_ns + prng_below(&g->prng, g->install_ns + 1);
         n->staged = (struct checkpoint){ .index = e.index, .term = e.term, .config = *e.config };
     }
     if (g->fx.role_changed && raft_role(n->raft) != RAFT_LEADER)
@@ -621,6 +620,7 @@ run_node(struct group *g, struct node *n)
     group_apply(g, n);
     group_send_appends(g, n);
     check_lease(g, n);
+    group_check_alone(g, n);
 }
 
 void

@@ -9,7 +9,9 @@
  *      leader completeness    a leader's log has everything that is committed
  *      state machine safety   what is applied at an index is the same everywhere
  *      durability             what a leader commits is durable on a majority
- *      reads                  a confirmed read sees whatever was committed when it was asked
+ *      reads                  a confirmed read, and one under a lease, sees whatever was committed when
+ *                             it was asked
+ *      stepping down          who reaches no majority, or whose disk has failed, does not lead for long
  *
  * A violation is printed with the way to replay it, and ends the process with code 3.
  */
@@ -25,6 +27,7 @@ enum {
     GROUP_LOG_MAX = 1 << 16,
     GROUP_PACKETS_MAX = 4096,
     GROUP_READS_MAX = 64,
+    SLOW_MS_MAX = 400,   /* the slowest way */
     GROUP_VIOLATION = 3, /* exit code */
 };
 
@@ -95,6 +98,9 @@ struct node {
     int64_t clock_offset_ns;
     int32_t clock_ppm;
     uint64_t paused_until_ns;
+    uint64_t reached_ns[GROUP_NODES_MAX + 1]; /* by id: when it and we could last hear each other */
+    uint64_t leads_since_ns; /* awake, and by the same membership; 0: it does not */
+    raft_index leads_config;
     uint64_t snapshot_until_ns[GROUP_NODES_MAX + 1]; /* by receiver: give it up then; 0: none */
     raft_index commit_checked;
 };
@@ -120,11 +126,15 @@ struct group {
     struct raft_options options;        /* for new members: all but self, log and hard state */
     struct packet *packets;             /* GROUP_PACKETS_MAX of them */
     uint32_t packet_count;
-    uint64_t delay_ns; /* a packet takes up to this long */
+    uint64_t delay_ns; /* a packet takes up to this long, */
+    uint64_t slow_ns[GROUP_NODES_MAX + 1]
+                    [GROUP_NODES_MAX + 1]; /* [from][to]: and up to so much longer */
     uint32_t loss_percent;
     uint32_t repeat_percent;
     bool cut[GROUP_NODES_MAX + 1][GROUP_NODES_MAX + 1]; /* [from][to]: nothing passes */
     uint64_t disk_ns;                                   /* a gift takes up to this long */
+    uint64_t install_ns;                                /* and a snapshot */
+    bool no_room;                                       /* there is no memory for raft_grow() */
     bool manual;                                        /* nothing happens but what the test says */
     uint64_t next_value;
     struct kept_config *configs;
@@ -188,6 +198,7 @@ void group_heal(struct group *g);
 
 /* The invariants that need no event (group_check.c). */
 void group_check(struct group *g, struct node *n);
+void group_check_alone(struct group *g, struct node *n);
 void group_wrote(struct group *g, raft_index index, raft_term prev_term, const struct cell *cell);
 void group_committed(struct group *g, struct node *n, raft_index index);
 _Noreturn void group_violation(struct group *g, const char *fmt, ...) PRINTF_LIKE(2, 3);

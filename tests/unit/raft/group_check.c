@@ -171,6 +171,52 @@ config_of_step(struct group *g, struct node *n, struct raft_config *room)
     return room;
 }
 
+static bool
+reach_each_other(const struct group *g, const struct node *a, const struct node *b)
+{
+    return a == b || (b->up && !b->disk_failed && !g->cut[a->id][b->id] && !g->cut[b->id][a->id]);
+}
+
+static bool
+reached_majority(const struct node *n, const raft_id *ids, uint32_t count, uint64_t since_ns)
+{
+    uint32_t reached = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        reached += n->reached_ns[ids[i]] >= since_ns;
+    return reached * 2 > count;
+}
+
+/* Check-quorum: who has reached no majority for two election timeouts, and what is under way that
+ * long, does not lead. */
+void
+group_check_alone(struct group *g, struct node *n)
+{
+    const struct raft_config *c = raft_config(n->raft);
+    uint64_t limit_ns =
+        3 * g->options.election_ns + 22 * g->delay_ns + (uint64_t)SLOW_MS_MAX * 1000000;
+
+    if (raft_role(n->raft) != RAFT_LEADER || raft_is_quiesced(n->raft)) {
+        n->leads_since_ns = 0;
+        return;
+    }
+    if (n->leads_since_ns == 0 || g->now_ns < n->paused_until_ns + limit_ns ||
+        n->leads_config != raft_config_index(n->raft))
+        n->leads_since_ns = g->now_ns;
+    n->leads_config = raft_config_index(n->raft);
+    for (raft_id id = 1; id <= g->node_count; id++) {
+        if (reach_each_other(g, n, group_node(g, id)))
+            n->reached_ns[id] = g->now_ns;
+    }
+    if (g->now_ns < n->leads_since_ns + limit_ns)
+        return;
+    if (!reached_majority(n, c->voters, c->voter_count, g->now_ns - limit_ns) ||
+        (c->outgoing_count > 0 &&
+         !reached_majority(n, c->outgoing, c->outgoing_count, g->now_ns - limit_ns)))
+        group_violation(g, "node %llu still leads, and has long reached no majority",
+                        (unsigned long long)n->id);
+}
+
 void
 group_check(struct group *g, struct node *n)
 {
@@ -182,6 +228,8 @@ group_check(struct group *g, struct node *n)
                         (unsigned long long)n->id);
     if (raft_role(n->raft) == RAFT_LEADER)
         check_leader(g, n);
+    if (raft_role(n->raft) == RAFT_LEADER && n->disk_failed)
+        group_violation(g, "node %llu leads, and its disk has failed", (unsigned long long)n->id);
     if (commit > n->commit_checked) {
         bool leads = raft_leader(n->raft) == n->id;
 

@@ -3,7 +3,7 @@
 #include "unit/test.h"
 
 /* Small windows and slow networks make it long to catch up; to elect takes no such excuse. */
-enum { ELECT_MS = 10000, CONVERGE_MS = 120000 };
+enum { ELECT_MS = 10000, CONVERGE_MS = 120000, BUSY_MS = 5000 };
 
 /* Chances in 100,000 for each millisecond. */
 struct plan {
@@ -22,6 +22,7 @@ struct plan {
     uint32_t unreachable;
     uint32_t fail_disk;
     uint32_t clock;
+    uint32_t slow;
 };
 
 struct life {
@@ -30,10 +31,13 @@ struct life {
     struct swarm_marks *marks;
 };
 
-/* Each fault is switched off in a third of all lives, and else has any chance up to the most. */
+/* Each fault is switched off in a third of all lives, and else has any chance up to the most; in some
+ * up to ten times that. */
 static uint32_t
 draw(struct prng *p, uint32_t most)
 {
+    if (prng_chance(p, 1, 8))
+        most *= 10;
     return prng_chance(p, 1, 3) ? 0 : (uint32_t)prng_below(p, most) + 1;
 }
 
@@ -56,6 +60,7 @@ draw_plan(struct prng *p)
         .unreachable = draw(p, 200),
         .fail_disk = draw(p, 20),
         .clock = draw(p, 50),
+        .slow = draw(p, 100),
     };
 }
 
@@ -125,6 +130,8 @@ cut_or_heal(struct life *l)
     }
     if (happens(l, l->plan.cut_one_way))
         g->cut[a][b] = true;
+    if (happens(l, l->plan.slow))
+        g->slow_ns[a][b] = prng_below(&g->prng, SLOW_MS_MAX) * 1000000;
     if (happens(l, l->plan.heal))
         group_heal(g);
 }
@@ -241,6 +248,7 @@ find_peace(struct life *l)
     uint64_t writes;
 
     group_heal(g);
+    memset(g->slow_ns, 0, sizeof(g->slow_ns));
     g->loss_percent = 0;
     for (uint32_t i = 0; i < g->node_count; i++) {
         struct node *n = &g->nodes[i];
@@ -266,6 +274,26 @@ find_peace(struct life *l)
         group_run_ms(g, 10);
     }
     group_violation(g, "no agreement long after the last fault");
+}
+
+/* However busy it is, what was proposed is committed in time. */
+static void
+work_hard(struct life *l)
+{
+    struct group *g = l->g;
+    uint64_t writes = g->writes_acked;
+
+    for (uint32_t ms = 0; ms < BUSY_MS; ms++) {
+        struct node *leader = group_leader(g);
+
+        if (leader != NULL)
+            (void)group_propose(g, leader);
+        group_run_ms(g, 1);
+    }
+    if (g->writes_acked < writes + 10)
+        group_violation(g, "of %d ms of proposals, %llu were committed", BUSY_MS,
+                        (unsigned long long)(g->writes_acked - writes));
+    find_peace(l);
 }
 
 /* Left alone, it falls asleep, and the dead of night harms nobody. */
@@ -296,12 +324,17 @@ swarm_run(uint64_t seed, uint32_t seconds, struct swarm_marks *marks)
     options.window_bytes = 1000 + prng_below(&p, 10000);
     options.message_bytes = 1000 + prng_below(&p, 5000);
     options.uncommitted_bytes_max = 1000 + prng_below(&p, 100000);
-    options.term_run_max = prng_chance(&p, 1, 4) ? 8 : 128;
+    if (prng_chance(&p, 1, 3)) { /* an entry at a time */
+        options.message_bytes = 100;
+        options.uncommitted_bytes_max = 1500;
+    }
+    options.term_run_max = 2 + (uint32_t)prng_below(&p, 20);
     l.g = group_create(seed, nodes, 1 + (uint32_t)prng_below(&p, nodes), &options);
     l.g->delay_ns = 1000000 * (1 + prng_below(&p, prng_chance(&p, 1, 4) ? 100 : 5));
     l.g->disk_ns = 1000000 * (1 + prng_below(&p, prng_chance(&p, 1, 4) ? 100 : 5));
-    l.g->loss_percent = draw(&p, 30);
-    l.g->repeat_percent = draw(&p, 20);
+    l.g->install_ns = 1000000 * (1 + prng_below(&p, prng_chance(&p, 1, 2) ? 3000 : 10));
+    l.g->loss_percent = draw(&p, 9);
+    l.g->repeat_percent = draw(&p, 9);
     l.plan = draw_plan(&p);
 
     for (uint32_t ms = 0; ms < seconds * 1000; ms++) {
@@ -310,6 +343,7 @@ swarm_run(uint64_t seed, uint32_t seconds, struct swarm_marks *marks)
         group_run_ms(l.g, 1);
     }
     find_peace(&l);
+    work_hard(&l);
     sleep_a_while(&l);
     find_peace(&l);
 
