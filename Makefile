@@ -22,7 +22,7 @@ endef
 
 sources = $(shell find $(wildcard src include tests bench) -name '*.[ch]')
 
-.PHONY: all run test asan ubsan tsan damage fuzz hostile bench lint fmt install deps clean help
+.PHONY: all run test asan ubsan tsan damage exhaust fuzz hostile mutants bench lint fmt install deps clean help
 
 all:
 	@scripts/install-deps --check build
@@ -53,6 +53,23 @@ damage:
 	@$(configure) build-test -DCMAKE_BUILD_TYPE=Debug $(quietly)
 	@$(compile) build-test -j $(JOBS) --target test_kv_damage
 	@scripts/damage build-test/tests/unit/kv/test_kv_damage $(JOBS)
+
+# Every order of events of a small group, within bounds that take an hour; TEST_DEPTH and others widen
+# them (tests/unit/raft/test_raft_exhaustive.c).
+exhaust:
+	@scripts/install-deps build test
+	@$(configure) build-mutants -DCMAKE_BUILD_TYPE=Release -DDISTKV_MUTANTS=ON $(quietly)
+	@$(compile) build-mutants -j $(JOBS) --target test_raft_exhaustive
+	@TEST_DEPTH=$${TEST_DEPTH:-40} TEST_TERMS=$${TEST_TERMS:-2} TEST_ENTRIES=$${TEST_ENTRIES:-2} \
+	    TEST_WORLDS=$${TEST_WORLDS:-200000000} TEST_SLOTS_LOG2=$${TEST_SLOTS_LOG2:-28} \
+	    build-mutants/tests/unit/raft/test_raft_exhaustive
+
+# Each mistake of base/broken.h is put back, and a random life must see it: some ten minutes.
+mutants:
+	@scripts/install-deps build test
+	@$(configure) build-mutants -DCMAKE_BUILD_TYPE=Release -DDISTKV_MUTANTS=ON $(quietly)
+	@$(compile) build-mutants -j $(JOBS) --target test_raft_mutants
+	@build-mutants/tests/unit/raft/test_raft_mutants $(ARGS)
 
 # What a fuzzer finds new goes to the build folder; copy what is worth keeping to tests/fuzz/corpus.
 fuzz:
@@ -115,6 +132,8 @@ help:
 	@echo 'make damage           flip a bit of every byte of a small store, on JOBS=$(JOBS) processes'
 	@echo 'make fuzz [T=wal]     each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make hostile          hostile clients at full size against the release build: 5 minutes'
+	@echo 'make exhaust          every order of events of a small Raft group, within bounds'
+	@echo 'make mutants          put each known mistake back, and see a simulation catch it'
 	@echo 'make bench [T=lsm]    run the measurements in bench/, one after the other; FULL=1: at length'
 	@echo 'make lint             clang-tidy, clang-format, and the floors of the modules'
 	@echo 'make fmt              format the sources'
