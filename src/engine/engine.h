@@ -92,10 +92,17 @@ MUST_USE enum status engine_create_tree(struct engine *e, uint64_t id, struct en
 struct lsm *engine_tree_lsm(const struct engine_tree *tree);
 uint64_t engine_tree_id(const struct engine_tree *tree);
 
+/* In a replay, the owner says that it keeps this entry, and will say what became of it: the log is retained for
+ * it from now on, as for one that was given to engine_append(). */
+void engine_tree_expect(struct engine_tree *tree);
+
 /* The owner says, after lsm_apply()/lsm_advance()/lsm_clear(): entry `index` came from the log at
  * `position` (just past it; in a replay, as it was given).  Switches a full memtable, starts the jobs that are due, and keeps
  * the log's release position.  Cheap when nothing is due. */
 void engine_tree_applied(struct engine_tree *tree, uint64_t index, wal_position position);
+
+/* The owner says: an entry was cut off by consensus, and will never be applied. */
+void engine_tree_dropped(struct engine_tree *tree);
 
 /* The owner seals the memtable if the engine has asked for it (retained log beyond its cap,
  * memtables beyond their share).  Cheap when it has not.  Called from the owner's listener. */

@@ -121,8 +121,8 @@ raft_restore(struct raft *r, raft_index index, const struct raft_entry *entry)
 
     if (index <= r->commit || index > r->terms.last_index + 1)
         return ST_CORRUPT;
-    if (r->terms.run_count == r->terms.run_max)
-        return ST_BUSY;
+    if (r->terms.run_count + 1 >= r->terms.run_max)
+        return ST_BUSY; /* and one is left, for the term in which it may stand */
     if (!raft__terms_at(&r->terms, index - 1, &before) || entry->term < before)
         return ST_CORRUPT;
     if (index <= r->terms.last_index) {
@@ -416,8 +416,8 @@ receive(struct raft *r, const struct raft_message *m)
 
 /* ------------------------------------------------------------------ other events */
 
-static enum status
-propose(struct raft *r, uint64_t bytes)
+enum status
+raft_may_propose(const struct raft *r, uint64_t bytes)
 {
     if (r->role != RAFT_LEADER)
         return ST_NOT_LEADER;
@@ -425,6 +425,16 @@ propose(struct raft *r, uint64_t bytes)
         return ST_BUSY;
     if (r->uncommitted_bytes > 0 && r->uncommitted_bytes + bytes > r->options.uncommitted_bytes_max)
         return ST_BUSY;
+    return ST_OK;
+}
+
+static enum status
+propose(struct raft *r, uint64_t bytes)
+{
+    enum status st = raft_may_propose(r, bytes);
+
+    if (st != ST_OK)
+        return st;
     raft__wake(r);
     append_one(r);
     r->uncommitted_bytes += bytes;
@@ -661,6 +671,12 @@ raft_index
 raft_applicable(const struct raft *r)
 {
     return r->commit < r->durable.persisted ? r->commit : r->durable.persisted;
+}
+
+raft_index
+raft_term_first(const struct raft *r)
+{
+    return r->term_first;
 }
 
 enum status

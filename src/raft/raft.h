@@ -257,6 +257,9 @@ MUST_USE enum status raft_grow(struct raft **r);
 MUST_USE enum status raft_step(struct raft *r, const struct raft_event *event,
                                struct raft_effects *effects);
 
+/* Would RAFT_PROPOSE be taken?  For a driver that must put the entry into its log first. */
+MUST_USE enum status raft_may_propose(const struct raft *r, uint64_t bytes);
+
 /* ------------------------------------------------------------------ sending entries (leader) */
 
 /* Entries to be sent, as RAFT_APPEND: from `first`, at most up to `last` and `bytes_max` bytes, but
@@ -295,6 +298,9 @@ raft_index raft_persisted(const struct raft *r); /* of our own log */
 
 /* Committed, and durable here: a tree must never be ahead of its own log. */
 raft_index raft_applicable(const struct raft *r);
+
+/* The first entry of the term that we lead in: once it is applied, all that was committed before is. */
+raft_index raft_term_first(const struct raft *r);
 
 /* The term of the entry; ST_NOT_FOUND: it is not in the log. */
 MUST_USE enum status raft_term_at(const struct raft *r, raft_index index, raft_term *out);
