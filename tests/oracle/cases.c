@@ -190,22 +190,31 @@ timeout_now(struct author *a)
     script_receive(a->s, &m, NULL, true);
 }
 
-/* NULL: in that term we are, or were, the leader ourselves; or there are too many. */
 static struct leader_log *
-leader_of(struct author *a, raft_term term)
+find_leader(struct author *a, raft_term term)
 {
-    struct leader_log *l;
-    raft_id id = now(a)->hard.term == term && now(a)->leader != 0 ? now(a)->leader : draw_member(a);
-
-    if (term == a->s->led_term)
-        return NULL;
     for (uint32_t i = 0; i < a->leader_count; i++) {
         if (a->leaders[i].term == term)
             return &a->leaders[i];
     }
-    if (a->leader_count == LEADERS_MAX || term < now(a)->hard.term)
+    return NULL;
+}
+
+/* NULL: in that term we are, or were, the leader ourselves; or it is over, and we have not met its. */
+static struct leader_log *
+leader_of(struct author *a, raft_term term)
+{
+    struct leader_log *l = find_leader(a, term);
+    raft_id id = now(a)->hard.term == term && now(a)->leader != 0 ? now(a)->leader : draw_member(a);
+
+    if (term == a->s->led_term)
         return NULL;
-    l = &a->leaders[a->leader_count++];
+    if (l != NULL && l->is_heard)
+        return l;
+    if (term < now(a)->hard.term || (l == NULL && a->leader_count == LEADERS_MAX))
+        return NULL;
+    if (l == NULL)
+        l = &a->leaders[a->leader_count++];
     leader_log_draw(l, &a->prng, &a->s->member, term, id);
     return l;
 }
@@ -242,6 +251,23 @@ append(struct author *a)
         m.entry_count = 1; /* a leader has an entry to send: its first */
     m.commit = percent(a, 50) ? below(a, l->last + 1) : now(a)->commit;
     script_receive(a->s, &m, &l->log[m.index - base], true);
+    l->is_heard = true;
+}
+
+static void
+snapshot(struct author *a)
+{
+    raft_term term = draw_term(a);
+    struct leader_log *l = leader_of(a, term);
+    struct raft_message m;
+    raft_index base = a->s->member.base;
+
+    if (l == NULL || now(a)->role == RAFT_LEADER || l->last == base)
+        return;
+    m = message(a, RAFT_APPEND, l->id, term);
+    m.index = base + 1 + below(a, l->last - base);
+    m.log_term = term_in(a, l, m.index);
+    l->is_heard |= script_snapshot(a->s, &m, l->log);
 }
 
 /* A leader tells each member no commit beyond what that has acknowledged. */
@@ -265,6 +291,7 @@ heartbeat(struct author *a)
         m.commit = now(a)->last + 1;
     m.round = below(a, 4);
     script_receive(a->s, &m, NULL, true);
+    l->is_heard = true;
 }
 
 static void
@@ -299,11 +326,10 @@ heartbeat_reply(struct author *a)
 static void
 nonsense(struct author *a)
 {
-    raft_index base = a->s->member.base;
     struct raft_message m = message(a, RAFT_APPEND, draw_member(a), now(a)->hard.term + 1);
     struct oracle_entry entry = { .term = m.term };
 
-    if (now(a)->commit == base || now(a)->commit < 2)
+    if (now(a)->commit == raft_base(a->s->member.raft) || now(a)->commit < 2)
         return;
     m.index = now(a)->commit;
     m.log_term = m.term;
@@ -436,6 +462,8 @@ any_step(struct author *a)
 
     if (percent(a, 15))
         vote(a);
+    else if (percent(a, 3))
+        snapshot(a);
     else if (percent(a, 5))
         percent(a, 50) ? append(a) : heartbeat(a);
     else if (role == RAFT_LEADER)

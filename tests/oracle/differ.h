@@ -19,7 +19,7 @@
  X(STALE_PREVOTE_REPLY, "a pre-vote granted for another term: we do not count it")       \
  X(FORMER_LEADER_ASKS, "our leader itself asks: no lease protects it from itself")       \
  X(STRANGER_RAISES_TERM, "a reply of a later term from no member: we enter the term")    \
- X(HEARTBEAT_BEYOND_LOG, "a heartbeat commits beyond our log: etcd panics, we clamp")    \
+ X(HEARTBEAT_BEYOND_LOG, "a heartbeat commits beyond our log: not noticed, a defect")    \
  X(HEARTBEAT_OF_NEW_TERM, "the first heartbeat of a term: we answer the next one")       \
  X(TWO_LEADERS, "an append of another leader in our term: we say corrupt")               \
  X(REPLY_BEYOND_LOG, "a reply beyond our log: we say corrupt")                           \

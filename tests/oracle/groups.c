@@ -80,7 +80,7 @@ is_unheard(const struct moment *m, uint32_t i, const struct view *theirs)
     const struct view *ours = &m->views[i];
 
     return ours->up && !m->is_heard[i] && ours->leader != 0 && theirs->leader == ours->leader &&
-           theirs->last != ours->last;
+           (theirs->last != ours->last || theirs->commit < ours->commit);
 }
 
 static const char *
@@ -226,8 +226,18 @@ tell(FILE *to, const struct schedule *s, const struct verdict *v)
     tell_moment(to, s, v);
 }
 
+static void
+mark(struct groups_marks *marks, const struct group *g)
+{
+    marks->elections += g->elections;
+    marks->truncations += g->truncations;
+    marks->installs += g->installs;
+    marks->changes += g->changes;
+    marks->crashes += g->crashes;
+}
+
 const char *
-groups_run(struct peer *p, uint64_t seed, uint64_t *steps, FILE *report)
+groups_run(struct peer *p, uint64_t seed, uint64_t *steps, struct groups_marks *marks, FILE *report)
 {
     struct schedule *s = schedule_draw(seed);
     char *line = schedule_line(s);
@@ -238,6 +248,7 @@ groups_run(struct peer *p, uint64_t seed, uint64_t *steps, FILE *report)
     if (v.why != NULL && report != NULL)
         tell(report, s, &v);
     *steps += v.step;
+    mark(marks, s->g);
     free(line);
     schedule_free(s);
     return v.why;

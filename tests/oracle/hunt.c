@@ -2,7 +2,6 @@
 
 #include <time.h>
 
-#include "oracle/groups.h"
 #include "oracle/handlers.h"
 
 /* So many cases of one ground, then of the other: about the same time for each. */
@@ -22,8 +21,10 @@ run_batch(struct hunt *h, struct peer *p, enum hunt_ground ground)
 
         h->where = ground;
         h->failed_seed = seed;
-        h->why = ground == HUNT_HANDLERS ? handlers_run(p, seed, &h->steps[ground], h->report)
-                                         : groups_run(p, seed, &h->steps[ground], h->report);
+        if (ground == HUNT_HANDLERS)
+            h->why = handlers_run(p, seed, &h->steps[ground], h->report);
+        else
+            h->why = groups_run(p, seed, &h->steps[ground], &h->marks, h->report);
     }
 }
 

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "oracle/groups.h"
+
 enum hunt_ground { HUNT_HANDLERS, HUNT_GROUPS, HUNT_GROUND_COUNT };
 
 struct hunt {
@@ -20,6 +22,7 @@ struct hunt {
     /* what came of it */
     uint64_t cases[HUNT_GROUND_COUNT];
     uint64_t steps[HUNT_GROUND_COUNT];
+    struct groups_marks marks;
     enum hunt_ground where;
     uint64_t failed_seed;
     const char *why; /* NULL: the two agree */

@@ -77,8 +77,9 @@ accept_append_replies(const struct script_step *step, struct acks *acks, struct 
 
     blank_answer_to_old_term(step, ours);
     blank_answer_to_old_term(step, theirs);
-    if (step->message.kind != RAFT_APPEND || step->message.term < step->before.hard.term ||
-        ours->decision_count != 1 || theirs->decision_count != 1)
+    if (step->kind != SCRIPT_RECEIVE || step->message.kind != RAFT_APPEND ||
+        step->message.term < step->before.hard.term || ours->decision_count != 1 ||
+        theirs->decision_count != 1)
         return;
     if (!b->reject)
         accept_ack(step, acks, a, b);
@@ -87,6 +88,26 @@ accept_append_replies(const struct script_step *step, struct acks *acks, struct 
         differ_count(DIFFER_REFUSAL_HINT);
     else if (a->hint != b->hint)
         b->reject = false; /* so that it is seen */
+}
+
+static raft_index
+base_of(const struct view *v)
+{
+    return v->last - v->term_count;
+}
+
+/* An installed snapshot matches the leader's log. */
+static void
+note_snapshot(const struct script_step *step, struct acks *acks)
+{
+    const struct raft_message *m = &step->message;
+
+    if (step->kind != SCRIPT_SNAPSHOT || base_of(&step->after) == base_of(&step->before))
+        return;
+    if (acks->term != m->term)
+        *acks = (struct acks){ .term = m->term };
+    if (m->index > acks->most)
+        acks->most = m->index;
 }
 
 /* What only one of them says. */
@@ -117,6 +138,7 @@ decisions_agree(const struct script_step *step, struct acks *acks, struct view *
         return is_refusal(ours) && theirs->decision_count == 1;
     }
     accept_append_replies(step, acks, ours, theirs);
+    note_snapshot(step, acks);
     accept_silence(step, ours, theirs);
     if (ours->decision_count != theirs->decision_count)
         return false;
@@ -206,7 +228,7 @@ judge_parting(const struct script_step *step, const struct view *theirs)
     differ_count(step->known);
     switch ((int)step->known) {
     case DIFFER_HEARTBEAT_BEYOND_LOG:
-        return theirs->broke && step->after.commit == step->after.last && !step->after.broke
+        return theirs->broke && (step->after.broke || step->after.commit == step->after.last)
                    ? NULL
                    : "a heartbeat beyond the log";
     case DIFFER_STRANGER_RAISES_TERM:
@@ -263,6 +285,8 @@ judge_step(const struct script_step *step, struct view *theirs, struct acks *ack
     struct view ours = step->after;
     const char *what;
 
+    if (ours.early)
+        return "a claim before it is durable";
     if (script_parts_ways(step->known))
         return judge_parting(step, theirs);
     if (ours.broke || theirs->broke)

@@ -71,6 +71,7 @@ leader_log_draw(struct leader_log *l, struct prng *prng, const struct member *m,
 
     l->term = term;
     l->id = id;
+    l->is_heard = false;
     l->last = shared;
     memcpy(l->log, m->log, (shared - m->base) * sizeof(l->log[0]));
     for (uint64_t i = 0; i < others; i++) {

@@ -14,6 +14,7 @@
 struct leader_log {
     raft_term term;
     raft_id id;
+    bool is_heard; /* the member knows something of it; before that it may be drawn again */
     raft_index last;
     struct oracle_entry log[VIEW_LOG_MAX]; /* after the member's base */
 };

@@ -70,6 +70,26 @@ keep_entries(struct member *m, const struct raft_event *e, const struct oracle_e
     }
 }
 
+/* R2: a vote is told, and asked for, when it is durable; an entry is acknowledged, and counted, too. */
+static bool
+is_early(const struct member *m)
+{
+    const struct raft *r = m->raft;
+    const struct raft_config *c = raft_config(r);
+
+    for (uint32_t i = 0; i < m->fx.message_count; i++) {
+        const struct raft_message *said = &m->fx.messages[i];
+        bool is_vote = said->kind == RAFT_VOTE || (said->kind == RAFT_VOTE_REPLY && !said->reject);
+
+        if (is_vote && m->fx.hard_changed)
+            return true;
+        if (said->kind == RAFT_APPEND_REPLY && !said->reject && said->index > raft_persisted(r))
+            return true;
+    }
+    return raft_role(r) == RAFT_LEADER && c->voter_count == 1 && c->outgoing_count == 0 &&
+           c->voters[0] == raft_self(r) && raft_commit(r) > raft_persisted(r);
+}
+
 static enum status
 one_step(struct member *m, const struct raft_event *e, struct view *out)
 {
@@ -77,6 +97,7 @@ one_step(struct member *m, const struct raft_event *e, struct view *out)
 
     for (uint32_t i = 0; i < m->fx.message_count; i++)
         view_decide(out, &m->fx.messages[i]);
+    out->early |= is_early(m);
     return st;
 }
 
@@ -97,6 +118,18 @@ persist_and_apply(struct member *m, struct view *decided)
         decided);
 }
 
+static void
+look(struct member *m, enum status st, const struct view *decided, struct view *out)
+{
+    view_of(out, m->raft);
+    out->early = decided->early;
+    out->done = st == ST_OK;
+    out->broke = st == ST_CORRUPT;
+    out->decision_count = decided->decision_count;
+    memcpy(out->decisions, decided->decisions, sizeof(decided->decisions));
+    view_sort(out);
+}
+
 void
 member_step(struct member *m, struct raft_event event, const struct oracle_entry *entries,
             struct view *out)
@@ -108,12 +141,34 @@ member_step(struct member *m, struct raft_event event, const struct oracle_entry
     st = one_step(m, &event, &decided);
     keep_entries(m, &event, entries);
     persist_and_apply(m, &decided);
-    view_of(out, m->raft);
-    out->done = st == ST_OK;
-    out->broke = st == ST_CORRUPT;
-    out->decision_count = decided.decision_count;
-    memcpy(out->decisions, decided.decisions, sizeof(decided.decisions));
-    view_sort(out);
+    look(m, st, &decided, out);
+}
+
+void
+member_snapshot(struct member *m, const struct raft_message *offer,
+                const struct raft_config *config, const struct oracle_entry *entries,
+                struct view *out)
+{
+    struct view decided = { .decision_count = 0 };
+    struct raft_event e = { .kind = RAFT_SNAPSHOT_OFFER, .now_ns = m->now_ns, .message = offer };
+    enum status st = one_step(m, &e, &decided);
+
+    persist_and_apply(m, &decided);
+    if (offer->term == raft_hard(m->raft).term) { /* the driver takes none of an old leader */
+        e = (struct raft_event){ .kind = RAFT_SNAPSHOT_STAGED,
+                                 .now_ns = m->now_ns,
+                                 .index = offer->index,
+                                 .term = offer->log_term,
+                                 .config = config };
+        st = one_step(m, &e, &decided);
+    }
+    if (st == ST_OK && m->fx.install) {
+        memcpy(m->log, entries, (offer->index - m->base) * sizeof(entries[0]));
+        e = (struct raft_event){ .kind = RAFT_INSTALLED, .now_ns = m->now_ns, .ok = true };
+        st = one_step(m, &e, &decided);
+    }
+    persist_and_apply(m, &decided);
+    look(m, st, &decided, out);
 }
 
 /* ------------------------------------------------------------------ changes */

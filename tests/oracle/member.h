@@ -20,7 +20,7 @@ struct member {
     uint64_t now_ns;
     raft_index base;
     raft_index applied;
-    struct oracle_entry log[VIEW_LOG_MAX]; /* after the base */
+    struct oracle_entry log[VIEW_LOG_MAX]; /* after the base that it had in the beginning */
     struct raft_effects fx;
 };
 
@@ -35,6 +35,12 @@ void member_destroy(struct member *m);
 /* `entries` are those of an append, and have the memberships of its message. */
 void member_step(struct member *m, struct raft_event event, const struct oracle_entry *entries,
                  struct view *out);
+
+/* A snapshot is offered, comes, and is installed at once.  `entries` are those that it stands for,
+ * after the member's first base. */
+void member_snapshot(struct member *m, const struct raft_message *offer,
+                     const struct raft_config *config, const struct oracle_entry *entries,
+                     struct view *out);
 
 raft_term member_term_at(const struct member *m, raft_index index); /* 0: it has no such entry */
 

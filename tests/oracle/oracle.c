@@ -36,6 +36,10 @@ print_outcome(const struct hunt *h)
     for (int ground = 0; ground < HUNT_GROUND_COUNT; ground++)
         printf("%10" PRIu64 "  %s, %" PRIu64 " steps compared\n", h->cases[ground],
                hunt_ground_name((enum hunt_ground)ground), h->steps[ground]);
+    printf("Groups: %" PRIu64 " elections, %" PRIu64 " truncations, %" PRIu64
+           " snapshots installed, %" PRIu64 " changes, %" PRIu64 " crashes\n",
+           h->marks.elections, h->marks.truncations, h->marks.installs, h->marks.changes,
+           h->marks.crashes);
     printf("How often, and where, the two differed as they may:\n");
     differ_print();
     if (h->why == NULL)

@@ -13,6 +13,7 @@ settle(struct group *g, struct node *n)
     do {
         before = g->step;
         group_sync(g, n);
+        group_install(g, n);
         group_apply(g, n);
         group_send_appends(g, n);
     } while (g->step != before);
@@ -85,6 +86,18 @@ fingerprint(struct group *g)
     return sum;
 }
 
+/* At rest, a snapshot under way has been lost. */
+static void
+give_up_snapshots(struct group *g, struct node *n)
+{
+    for (raft_id id = 1; id <= g->node_count; id++) {
+        struct raft_progress_view p;
+
+        if (raft_progress_of(n->raft, id, &p) == ST_OK && p.state == RAFT_SNAPSHOT)
+            (void)group_step(g, n, (struct raft_event){ .kind = RAFT_SNAPSHOT_SENT, .node = id });
+    }
+}
+
 /* A round of reads is a round of heartbeats for which no time has to pass. */
 static void
 beat(struct group *g)
@@ -92,8 +105,10 @@ beat(struct group *g)
     for (uint32_t i = 0; i < g->node_count; i++) {
         struct node *n = &g->nodes[i];
 
-        if (n->up && raft_role(n->raft) == RAFT_LEADER)
-            (void)group_step(g, n, (struct raft_event){ .kind = RAFT_READ });
+        if (!n->up || raft_role(n->raft) != RAFT_LEADER)
+            continue;
+        give_up_snapshots(g, n);
+        (void)group_step(g, n, (struct raft_event){ .kind = RAFT_READ });
     }
 }
 

@@ -185,6 +185,16 @@ crash_or_start(struct director *d, struct node *n)
     }
 }
 
+/* Whoever needs what was before gets a snapshot. */
+static void
+compact(struct director *d, struct node *n)
+{
+    if (!n->up)
+        return;
+    group_compact(d->g, n);
+    (void)told(d, "compact %" PRIu64, n->id);
+}
+
 static void
 cut(struct director *d, raft_id from, raft_id to, bool closed)
 {
@@ -340,6 +350,27 @@ propose(struct director *d, struct node *leader)
 
 /* ------------------------------------------------------------------ the story */
 
+/* A leader that is cut off writes on; another one is elected, and overrules it. */
+static void
+overrule(struct director *d, struct node *leader, struct node *heir)
+{
+    uint32_t voters = raft_config(leader->raft)->voter_count;
+
+    if (leader == heir || !heir->up)
+        return;
+    isolate(d, leader->id);
+    for (uint64_t i = below(d, 3) + 1; i > 0 && !d->over; i--)
+        propose(d, leader);
+    for (uint32_t i = 0; i < d->g->node_count && voters > 2; i++)
+        expire(d, &d->g->nodes[i]);
+    if (!d->over)
+        time_out(d, heir);
+    if (!d->over && raft_role(heir->raft) == RAFT_LEADER)
+        propose(d, heir);
+    if (below(d, 2) == 0)
+        heal_all(d);
+}
+
 static void
 ask_leader(struct director *d, struct node *n)
 {
@@ -375,10 +406,14 @@ any_step(struct director *d)
         crash_or_start(d, n);
     else if (roll < 86)
         cut(d, n->id, other, below(d, 2) == 0);
-    else if (roll < 91)
+    else if (roll < 88)
         isolate(d, n->id);
+    else if (roll < 91 && leader != NULL)
+        overrule(d, leader, n);
     else if (roll < 94)
         heal_all(d);
+    else
+        compact(d, leader != NULL && below(d, 2) == 0 ? leader : n);
 }
 
 static void

@@ -401,3 +401,50 @@ script_receive(struct script *s, const struct raft_message *m, const struct orac
     if (script_parts_ways(step->known) || repeats_vote_for_leader(step, m))
         s->over = true;
 }
+
+/* In the membership that comes, joint or not; etcd takes no snapshot in which it is not. */
+static bool
+is_in_new_half(const struct raft_config *c, raft_id id)
+{
+    struct raft_config half = *c;
+
+    half.outgoing_count = 0;
+    return raft_config_has(&half, id);
+}
+
+/* The membership that the entries up to `last` lead to. */
+static struct raft_config
+config_at(const struct script *s, const struct oracle_entry *entries, raft_index last)
+{
+    struct raft_config c = s->committed;
+
+    for (raft_index i = raft_commit(s->member.raft) + 1; i <= last; i++) {
+        const char *change = entries[i - s->member.base - 1].change;
+
+        if (change[0] != '\0')
+            (void)member_target(&s->committed, change, &c);
+    }
+    return c;
+}
+
+bool
+script_snapshot(struct script *s, const struct raft_message *offer,
+                const struct oracle_entry *entries)
+{
+    struct raft_config config = config_at(s, entries, offer->index);
+    struct script_step *step;
+    FILE *to;
+
+    if (!is_in_new_half(&config, raft_self(s->member.raft)))
+        return false;
+    step = begin_step(s, SCRIPT_SNAPSHOT);
+    to = text_open(step->text);
+    step->message = *offer;
+    fprintf(to, "snapshot %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " ", offer->from,
+            offer->term, offer->index, offer->log_term);
+    view_print_config(to, &config);
+    fclose(to);
+    member_snapshot(&s->member, offer, &config, entries, &step->after);
+    end_step(s, step);
+    return true;
+}

@@ -28,12 +28,13 @@ enum script_kind {
     SCRIPT_CHANGE,
     SCRIPT_TRANSFER,
     SCRIPT_READ,
+    SCRIPT_SNAPSHOT,
 };
 
 struct script_step {
     enum script_kind kind;
     char text[SCRIPT_STEP_TEXT_MAX]; /* as etcd is told */
-    struct raft_message message;     /* RECEIVE: as we were told; its entries are gone */
+    struct raft_message message;     /* RECEIVE, SNAPSHOT: as we were told; its entries are gone */
     raft_id target;                  /* TRANSFER */
     enum difference known;           /* DIFFER_COUNT: none */
     bool was_in_flight;              /* before the step, our membership was not committed */
@@ -75,6 +76,10 @@ void script_end(struct script *s);
 /* `entries` are those of an append.  `sane`: a real leader could have sent it. */
 void script_receive(struct script *s, const struct raft_message *m,
                     const struct oracle_entry *entries, bool sane);
+/* Of what `entries` say, after the member's first base.  False: the member is not in it, and nothing
+ * has happened. */
+bool script_snapshot(struct script *s, const struct raft_message *offer,
+                     const struct oracle_entry *entries);
 void script_simple(struct script *s, enum script_kind kind); /* those without parameters */
 void script_change(struct script *s, const char *change,
                    const char *another); /* at once after it */

@@ -277,9 +277,15 @@ view_print(FILE *to, const struct view *v)
 bool
 view_logs_agree(const struct view *ours, const struct view *theirs)
 {
-    uint32_t count = ours->term_count < theirs->term_count ? ours->term_count : theirs->term_count;
+    raft_index our_base = ours->last - ours->term_count;
+    raft_index their_base = theirs->last - theirs->term_count;
+    raft_index limit = ours->last < theirs->last ? ours->last : theirs->last;
 
-    return memcmp(ours->terms, theirs->terms, count * sizeof(ours->terms[0])) == 0;
+    for (raft_index i = our_base > their_base ? our_base : their_base; i < limit; i++) {
+        if (ours->terms[i - our_base] != theirs->terms[i - their_base])
+            return false;
+    }
+    return true;
 }
 
 bool
@@ -299,8 +305,7 @@ view_difference(const struct view *ours, const struct view *theirs)
         return "the vote";
     if (ours->leader != theirs->leader)
         return "the leader";
-    if (ours->last != theirs->last || ours->term_count != theirs->term_count ||
-        !view_logs_agree(ours, theirs))
+    if (ours->last != theirs->last || !view_logs_agree(ours, theirs))
         return "the log";
     if (ours->commit != theirs->commit)
         return "the commit";

@@ -33,6 +33,7 @@ struct view {
     bool up;
     bool broke; /* it was told what contradicts what is committed: ST_CORRUPT, a panic */
     bool done;  /* the step was not refused */
+    bool early; /* ours: it claimed what was not durable yet */
     enum raft_role role;
     struct raft_hard hard;
     raft_id leader;
@@ -52,7 +53,7 @@ struct view {
 /* The part of *rest before the separator, cut off; NULL: there are no more. */
 char *text_part(char **rest, const char *separator);
 
-/* All but `broke`, `done`, `reads` and the decisions, which come with steps. */
+/* All but `broke`, `done`, `early`, `reads` and the decisions, which come with steps. */
 void view_of(struct view *out, const struct raft *r);
 void view_decide(struct view *v, const struct raft_message *m); /* nothing, unless it is one */
 void view_sort(struct view *v);
@@ -66,7 +67,8 @@ void view_print(FILE *to, const struct view *v);
 
 /* What must be equal of two states.  NULL, or what is not. */
 const char *view_difference(const struct view *ours, const struct view *theirs);
-bool view_logs_agree(const struct view *ours, const struct view *theirs); /* one is a prefix */
+bool view_logs_agree(const struct view *ours,
+                     const struct view *theirs); /* where both have entries */
 bool view_configs_agree(const struct view *ours, const struct view *theirs);
 
 #endif

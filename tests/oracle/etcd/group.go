@@ -5,6 +5,7 @@ import (
 
 	"go.etcd.io/etcd/raft"
 	pb "go.etcd.io/etcd/raft/raftpb"
+	"go.etcd.io/etcd/raft/tracker"
 )
 
 const roundsMax = 64
@@ -35,7 +36,7 @@ func newGroup(words []string) *group {
 // step does one thing, lets the group come to rest, and says "STATE | STATE | ..."; down: "down".
 //
 //	timeout ID  expire ID  check ID  propose ID  change ID CHANGE  transfer ID ID
-//	crash ID  start ID  cut FROM TO  heal FROM TO
+//	crash ID  start ID  compact ID  cut FROM TO  heal FROM TO
 func (g *group) step(words []string) string {
 	g.do(words[0], words[1:])
 	g.rest()
@@ -72,6 +73,8 @@ func (g *group) do(what string, words []string) {
 		g.members[id] = nil
 	case "start":
 		g.members[id] = startMember(id, g.disks[id])
+	case "compact":
+		m.disk.compact()
 	case "cut":
 		g.cut[[2]uint64{id, number(words[1])}] = true
 	case "heal":
@@ -111,7 +114,17 @@ func (g *group) fingerprint() string {
 func (g *group) beat() {
 	for id := uint64(1); id <= g.count; id++ {
 		if m := g.members[id]; m != nil && m.node.BasicStatus().RaftState == raft.StateLeader {
+			m.giveUpSnapshots()
 			m.node.Tick()
+		}
+	}
+}
+
+// At rest, a snapshot under way has been lost.
+func (m *member) giveUpSnapshots() {
+	for id, progress := range m.node.Status().Progress {
+		if progress.State == tracker.StateSnapshot {
+			m.node.ReportSnapshot(id, raft.SnapshotFailure)
 		}
 	}
 }

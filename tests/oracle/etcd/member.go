@@ -23,6 +23,24 @@ func (d *disk) InitialState() (pb.HardState, pb.ConfState, error) {
 	return hard, d.conf, err
 }
 
+// Snapshot is of what is applied now, as ours is.
+func (d *disk) Snapshot() (pb.Snapshot, error) {
+	if _, err := d.CreateSnapshot(d.applied, &d.conf, nil); err != nil && err != raft.ErrSnapOutOfDate {
+		return pb.Snapshot{}, err
+	}
+	return d.MemoryStorage.Snapshot()
+}
+
+// compact lets the log begin after what is applied.
+func (d *disk) compact() {
+	if _, err := d.Snapshot(); err != nil {
+		panic(err)
+	}
+	if err := d.Compact(d.applied); err != nil && err != raft.ErrCompacted {
+		panic(err)
+	}
+}
+
 // silent drops what etcd logs; its panics come through.
 type silent struct{}
 
@@ -91,6 +109,11 @@ func (m *member) settle() {
 		ready := m.node.Ready()
 		if !raft.IsEmptyHardState(ready.HardState) {
 			must(m.disk.SetHardState(ready.HardState))
+		}
+		if !raft.IsEmptySnap(ready.Snapshot) {
+			must(m.disk.ApplySnapshot(ready.Snapshot))
+			m.disk.applied = ready.Snapshot.Metadata.Index
+			m.disk.conf = ready.Snapshot.Metadata.ConfState
 		}
 		must(m.disk.Append(ready.Entries))
 		m.out = append(m.out, ready.Messages...)

@@ -23,6 +23,7 @@ func newScript(words []string) *script {
 // step does one thing, and says "DONE STATE READS DECISIONS"; DONE is 0 for what was refused.
 //
 //	recv MESSAGE    late MESSAGE: the same, with the lease over
+//	snapshot FROM TERM INDEX INDEX_TERM CONFIG
 //	campaign  expire  check  propose  change CHANGE  transfer ID  read ROUND  nothing
 func (s *script) step(words []string) string {
 	done := s.do(words)
@@ -38,6 +39,8 @@ func (s *script) do(words []string) bool {
 		return s.m.node.Step(parseMessage(s.m.id, words[1:])) == nil
 	case "recv":
 		return s.m.node.Step(parseMessage(s.m.id, words[1:])) == nil
+	case "snapshot":
+		return s.m.node.Step(parseSnapshot(s.m.id, words[1:])) == nil
 	case "campaign": // so much later that the leader's lease is over
 		s.m.expire()
 		return s.m.node.Campaign() == nil

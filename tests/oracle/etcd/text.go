@@ -151,6 +151,21 @@ func parseMessage(to uint64, words []string) pb.Message {
 	return m
 }
 
+// An offer of a snapshot is FROM TERM INDEX INDEX_TERM CONFIG.
+func parseSnapshot(to uint64, words []string) pb.Message {
+	return pb.Message{
+		Type: pb.MsgSnap,
+		To:   to,
+		From: number(words[0]),
+		Term: number(words[1]),
+		Snapshot: pb.Snapshot{Metadata: pb.SnapshotMetadata{
+			Index:     number(words[2]),
+			Term:      number(words[3]),
+			ConfState: parseConfig(words[4]),
+		}},
+	}
+}
+
 func bit(b bool) int {
 	if b {
 		return 1
