@@ -175,24 +175,27 @@ may_sleep(const struct raft *r, const struct raft_message *m)
            !r->installing;
 }
 
-void
+enum status
 raft__on_heartbeat(struct raft *r, const struct raft_message *m)
 {
     struct raft_message *reply;
 
     if (r->role == RAFT_LEADER)
-        return;
+        return ST_CORRUPT; /* R1 */
     hear_leader(r, m);
+    if (!r->installing && m->commit > r->terms.last_index)
+        return ST_CORRUPT; /* R2: we had said that we have these entries */
     if (!r->installing)
-        raft__set_commit(r, m->commit < r->terms.last_index ? m->commit : r->terms.last_index);
+        raft__set_commit(r, m->commit);
     if (may_sleep(r, m)) {
         r->quiesced = true;
-        return;
+        return ST_OK;
     }
     raft__wake(r);
     if (!raft__hard_is_durable(&r->durable))
-        return; /* R2 */
+        return ST_OK; /* R2 */
     reply = raft__send(r, RAFT_HEARTBEAT_REPLY, m->from);
     reply->round = m->round;
     reply->sent_ns = m->sent_ns;
+    return ST_OK;
 }

@@ -331,7 +331,8 @@ is_well_formed(const struct raft *r, const struct raft_message *m)
     for (uint32_t i = 0; i < m->entry_count; i++) {
         const struct raft_entry *e = &m->entries[i];
 
-        if (e->term < term || e->term > m->term || e->kind >= RAFT_ENTRY_KIND_COUNT)
+        if (e->term == 0 || e->term < term || e->term > m->term ||
+            e->kind >= RAFT_ENTRY_KIND_COUNT)
             return false;
         if (e->kind == RAFT_CONFIG && !raft_config_is_valid(e->config))
             return false;
@@ -400,8 +401,7 @@ receive(struct raft *r, const struct raft_message *m)
     case RAFT_APPEND_REPLY:
         return raft__on_append_reply(r, m);
     case RAFT_HEARTBEAT:
-        raft__on_heartbeat(r, m);
-        break;
+        return raft__on_heartbeat(r, m);
     case RAFT_HEARTBEAT_REPLY:
         raft__on_heartbeat_reply(r, m);
         break;

@@ -70,7 +70,8 @@ enum {
 
 /* ------------------------------------------------------------------ membership */
 
-/* Each list in ascending order, without repetition; no learner is a voter. */
+/* Each list in ascending order, without repetition; no learner is in `voters`.  A learner that is in
+ * `outgoing` votes until the joint membership is left. */
 struct raft_config {
     uint32_t voter_count;
     uint32_t outgoing_count; /* not 0: joint; a majority of `outgoing` is needed as well */

@@ -208,7 +208,7 @@ bool raft__in_lease_of_leader(const struct raft *r, const struct raft_message *m
 
 /* follow.c */
 MUST_USE enum status raft__on_append(struct raft *r, const struct raft_message *m);
-void raft__on_heartbeat(struct raft *r, const struct raft_message *m);
+MUST_USE enum status raft__on_heartbeat(struct raft *r, const struct raft_message *m);
 void raft__follower_durable(struct raft *r);
 
 /* lead.c */

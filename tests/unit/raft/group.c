@@ -69,6 +69,8 @@ free_gifts(struct node *n, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         free(n->gifts[i].cells);
     n->gift_count -= count;
+    if (n->gifts == NULL)
+        return;
     memmove(n->gifts, n->gifts + count, n->gift_count * sizeof(n->gifts[0]));
 }
 
@@ -546,6 +548,13 @@ finish_install(struct group *g, struct node *n, bool ok)
         g->installs++;
     }
     (void)group_step(g, n, (struct raft_event){ .kind = RAFT_INSTALLED, .ok = ok });
+}
+
+void
+group_install(struct group *g, struct node *n)
+{
+    if (n->install_due_ns != 0)
+        finish_install(g, n, true);
 }
 
 /* ------------------------------------------------------------------ time */

@@ -187,6 +187,7 @@ void group_fail_disk(struct group *g, struct node *n);
 void group_tick(struct group *g, struct node *n, uint32_t ms); /* its clock goes on */
 void group_sync(struct group *g, struct node *n);              /* all gifts are durable */
 void group_apply(struct group *g, struct node *n);
+void group_install(struct group *g, struct node *n); /* a snapshot that has come, if one has */
 void group_send_appends(struct group *g, struct node *n);
 void group_deliver(struct group *g, uint32_t packet); /* and take it out */
 void group_drop(struct group *g, uint32_t packet);
