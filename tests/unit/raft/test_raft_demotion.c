@@ -1,5 +1,5 @@
 /* A joint change may turn a voter into a learner.  Found by the oracle (tests/oracle/README.md,
- * DEMOTED_IS_LOST); not in CMakeLists.txt until it holds. */
+ * found it first). */
 #include "unit/raft/group.h"
 #include "unit/test.h"
 

@@ -1,5 +1,5 @@
 /* A member whose disk has lost what it had acknowledged must be found out.  Found by the oracle
- * (tests/oracle/README.md, HEARTBEAT_BEYOND_LOG); not in CMakeLists.txt until it holds. */
+ * (tests/oracle). */
 #include "raft/raft.h"
 #include "unit/test.h"
 
