@@ -235,7 +235,8 @@ struct connect_options {
     uint16_t port;
     uint32_t timeout_ms; /* for the attempt; not 0 */
     uint32_t silence_ms; /* later, the stream fails when what was sent is not acknowledged for this
-                          * long; 0: when the system has had enough, after a quarter of an hour */
+                          * long (on Linux also when the peer has no room for it for so long);
+                          * 0: when the system has had enough, after a quarter of an hour */
     connect_fn *done;
     void *ctx;
 };

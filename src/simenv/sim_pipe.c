@@ -275,12 +275,24 @@ sim__pipe_room(const struct sim_pipe *p)
     return used < p->window ? p->window - used : 0;
 }
 
+/* Nobody reads it, and nobody says so: the writer waits for an acknowledgement. */
+static void
+miss_answer(struct sim_pipe *p, size_t size)
+{
+    if (p->was_reset || sim__link_passes(p->world, p->to, p->from))
+        return;
+    p->unacknowledged += size;
+    watch_patience(p);
+}
+
 void
 sim__pipe_put(struct sim_pipe *p, struct slice bytes)
 {
     struct prng *prng = &p->world->prng;
 
     ASSERT(bytes.size <= sim__pipe_room(p) && !p->ending);
+    if (p->deaf)
+        miss_answer(p, bytes.size);
     while (bytes.size > 0 && !p->deaf) {
         bool crumb = prng_chance(prng, 1, CRUMB_ONE_IN);
         size_t most = crumb && bytes.size > CRUMB_BYTES ? CRUMB_BYTES : bytes.size;

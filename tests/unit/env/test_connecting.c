@@ -241,6 +241,58 @@ TEST(an_attempt_that_is_not_answered_ends_in_time)
     end_deaf_listener(&d);
 }
 
+/* The kernel of the other side takes what it has room for; nobody reads it. */
+static void
+watch_silence(void *ctx, unsigned events)
+{
+    struct attempt *a = ctx;
+    static const uint8_t bytes[1 << 16];
+    struct slice part = slice_of(bytes, sizeof(bytes));
+    size_t written = 0;
+    enum status st = ST_OK;
+
+    MUST((events & STREAM_WRITABLE) != 0);
+    while (st == ST_OK)
+        st = stream_write(a->stream, &part, 1, &written);
+    if (st != ST_CLOSED)
+        return;
+    stream_watch(a->stream, 0, watch_silence, a);
+    atomic_store(&a->over, true);
+}
+
+static void
+begin_to_fill(void *ctx)
+{
+    struct attempt *a = ctx;
+
+    stream_watch(a->stream, STREAM_WRITABLE, watch_silence, a);
+}
+
+TEST(a_stream_fails_when_it_gets_no_answer_for_too_long)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET };
+    socklen_t size = sizeof(at);
+    int fd = client_socket();
+    struct attempt a;
+    struct world w;
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT(bind(fd, (const void *)&at, size) == 0 && listen(fd, 8) == 0);
+    EXPECT(getsockname(fd, (void *)&at, &size) == 0);
+    world_create(&w, 1);
+    world_start(&w);
+    attempt_init(&a, w.env, ntohs(at.sin_port));
+    a.options.silence_ms = 300;
+    on_loop(w.env, 0, begin, &a);
+    WAIT_FOR(atomic_load(&a.calls) == 1);
+    EXPECT_OK(a.outcome);
+    on_loop(w.env, 0, begin_to_fill, &a);
+    WAIT_FOR(atomic_load(&a.over)); /* the default would be a quarter of an hour */
+    on_loop(w.env, 0, hang_up, &a);
+    world_end(&w);
+    close(fd);
+}
+
 TEST(a_cancelled_attempt_is_not_heard_of_again)
 {
     struct deaf_listener d;
@@ -297,5 +349,6 @@ TEST_MAIN(RUN(a_connection_is_made_and_carries_bytes_both_ways),
           RUN(connecting_says_what_is_wrong_with_an_address),
           RUN(a_port_without_a_listener_refuses), RUN(what_fails_on_the_spot_is_told_later),
           RUN(an_attempt_that_is_not_answered_ends_in_time),
+          RUN(a_stream_fails_when_it_gets_no_answer_for_too_long),
           RUN(a_cancelled_attempt_is_not_heard_of_again),
           RUN(connecting_survives_the_failure_of_every_allocation))

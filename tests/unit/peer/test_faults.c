@@ -1,7 +1,7 @@
 /* Every allocation of a node fails in turn, once and for good. */
 #include "unit/peer/fixture.h"
 
-enum { MB = 1 << 20 };
+enum { LONG_BYTES = PEER_FRAME_BYTES_MAX + 1000 }; /* two frames */
 
 /* Connect, talk both ways, lose the other node, get it back. */
 static void
@@ -10,10 +10,10 @@ live(struct cluster *c)
     for (int i = 0; i < 3; i++) {
         send(c, 1, 0, 2, 100, true);
         send(c, 1, 0, 2, 100000, false);
-        send(c, 1, 0, 2, 2 * MB, false);
+        send(c, 1, 0, 2, LONG_BYTES, false);
         send(c, 2, 0, 1, 100, true);
         send(c, 2, 0, 1, 100000, false);
-        send(c, 2, 0, 1, 2 * MB, false);
+        send(c, 2, 0, 1, LONG_BYTES, false);
         sim_run_ms(c->w, 300);
     }
 }
@@ -42,7 +42,7 @@ live_with_fault(uint64_t nth, bool for_good)
             cluster_settle(c); /* and all is well again */
         memset(c->members[2].heard, 0, sizeof(c->members[2].heard));
         c->members[2].heard[1][0].next[BULK] = c->members[1].seats[0].next[2][BULK];
-        send_ok(c, 1, 2, 3 * MB, false);
+        send_ok(c, 1, 2, LONG_BYTES, false);
         sim_run_ms(c->w, 1000);
         EXPECT_U64(count_heard(c, 2, 1, BULK), 1);
         expect_order(c, 2, 1);

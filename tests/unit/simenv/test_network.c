@@ -87,6 +87,29 @@ TEST(a_connection_that_is_not_acknowledged_breaks_for_its_sender)
     }
 }
 
+/* The reader is gone, but its words do not pass. */
+TEST(a_sender_whose_reader_hung_up_behind_a_cut_loses_patience)
+{
+    struct net n;
+
+    net_begin(&n, 1);
+    n.options.silence_ms = 1000;
+    net_connect(&n);
+    sim_net_cut(n.w, 1, 2);
+    net_hang_up(&n.server);
+    sim_run_ms(n.w, 5000);
+    EXPECT(!n.caller.closed); /* it has said nothing yet */
+    net_send(&n.caller, net_pattern(10));
+    sim_run_ms(n.w, 900);
+    EXPECT(!n.caller.closed);
+    sim_run_ms(n.w, 200);
+    EXPECT(n.caller.closed);
+    net_close_all(&n);
+    sim_end(n.w, 1);
+    sim_end(n.w, 2);
+    net_destroy(&n);
+}
+
 TEST(a_link_has_its_own_patience)
 {
     struct sim_link link = sim_link_default();
@@ -318,6 +341,7 @@ TEST(the_same_seed_is_the_same_network)
 TEST_MAIN(RUN(what_is_sent_into_a_cut_arrives_after_healing_in_order),
           RUN(a_cut_of_the_way_back_fills_the_window),
           RUN(a_connection_that_is_not_acknowledged_breaks_for_its_sender),
+          RUN(a_sender_whose_reader_hung_up_behind_a_cut_loses_patience),
           RUN(a_link_has_its_own_patience), RUN(a_slow_link_takes_its_time),
           RUN(a_killed_process_is_noticed),
           RUN(a_machine_without_power_may_leave_its_peers_in_doubt),
