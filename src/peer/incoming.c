@@ -132,7 +132,7 @@ greet(struct incoming *in, struct err *err)
     end_older(in);
     back = peer__find(p, in->from.node);
     if (back != NULL)
-        outgoing__nudge(back);
+        outgoing__heard_of(back, in->from.incarnation);
     return ST_OK;
 }
 

@@ -253,10 +253,12 @@ outgoing__due(struct outgoing *o, uint64_t now_ns)
 }
 
 void
-outgoing__nudge(struct outgoing *o)
+outgoing__heard_of(struct outgoing *o, uint64_t incarnation)
 {
     if (o->state == OUTGOING_PAUSES)
         call_at(o, loop_now_ns(o->peer->loop));
+    else if (o->state == OUTGOING_UP && o->incarnation != incarnation)
+        lose_because(o, ST_CLOSED, "it was started anew");
 }
 
 /* ------------------------------------------------------------------ life */

@@ -84,7 +84,9 @@ typedef void peer_receive_fn(void *ctx, const struct peer_sender *from, uint8_t 
                              struct slice payload);
 
 /* Our connection to the node stands, and it is of this incarnation; or, with 0, it is gone, and with
- * it everything that was queued.  May be called by peer_flush(), never by peer_send(),
+ * it everything that was queued.  A connection whose end did not reach us (the machine lost power) is
+ * gone when something that was sent stays unacknowledged, or when the node calls this loop with another
+ * incarnation.  May be called by peer_flush(), never by peer_send(),
  * peer_set_address() or peer_destroy().  peer_destroy() may not be called from here. */
 typedef void peer_state_fn(void *ctx, peer_node node, uint64_t incarnation);
 

@@ -222,8 +222,9 @@ void outgoing__move(struct outgoing *o, const char *address, uint16_t port);
 /* Do what is due; when to come again, or 0. */
 uint64_t outgoing__due(struct outgoing *o, uint64_t now_ns);
 
-/* Do not wait any longer before calling: it is there. */
-void outgoing__nudge(struct outgoing *o);
+/* The node has called us, so it is there: do not wait any longer.  If it is of another incarnation, our
+ * connection leads to a process that is no more, though its end did not reach us.  Last (P8). */
+void outgoing__heard_of(struct outgoing *o, uint64_t incarnation);
 
 /* Last: the callback may have forgotten it. */
 void outgoing__flush(struct outgoing *o);

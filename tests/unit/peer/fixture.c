@@ -20,6 +20,18 @@ is_intact(uint64_t number, struct slice payload)
     return true;
 }
 
+/* A new process counts from 0; nothing of an older one comes after it. */
+static void
+note_life(struct heard *h, uint64_t incarnation)
+{
+    if (h->incarnation == incarnation)
+        return;
+    h->stale += incarnation < h->incarnation;
+    if (h->incarnation != 0)
+        memset(h->next, 0, sizeof(h->next));
+    h->incarnation = incarnation;
+}
+
 static void
 receive(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, struct slice payload)
 {
@@ -31,7 +43,7 @@ receive(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, st
     EXPECT(from->node >= 1 && from->node <= NODES_MAX && loop < LOOPS_MAX);
     EXPECT(type < TYPES && payload.size >= NUMBER_BYTES);
     memcpy(&number, payload.data, sizeof(number));
-    h->incarnation = from->incarnation;
+    note_life(h, from->incarnation);
     h->count[type]++;
     h->damaged += !is_intact(number, payload);
     if (number < h->next[type]) {

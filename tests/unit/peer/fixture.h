@@ -42,6 +42,7 @@ struct heard {
     uint64_t overtaken;   /* numbers lower than expected */
     uint64_t skipped;
     uint64_t damaged;
+    uint64_t stale; /* lives that ended before the one that was heard last */
     uint64_t incarnation;
 };
 

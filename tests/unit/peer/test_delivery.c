@@ -110,6 +110,8 @@ expect_states(struct cluster *c, uint32_t id, const uint64_t *want, uint32_t cou
 
 TEST(a_node_that_was_started_anew_has_another_incarnation)
 {
+    int half_open = 0;
+
     for (uint64_t seed = 0; seed < seeds(SEEDS); seed++) {
         struct cluster *c = started(seed, 2, 1);
 
@@ -120,8 +122,7 @@ TEST(a_node_that_was_started_anew_has_another_incarnation)
             sim_crash(c->w, 2);
         member_gone(c, 2);
         sim_run_ms(c->w, 500);
-        if (peer_incarnation(peer_of(c, 1), 2) != 0) /* half open: it takes a word to know */
-            send_ok(c, 1, 2, 100, true);
+        half_open += peer_incarnation(peer_of(c, 1), 2) != 0; /* nobody says a word */
         member_start(c, 2);
         cluster_settle(c);
         expect_states(c, 1, (const uint64_t[]){ 102, 0, 202 }, 3);
@@ -133,6 +134,7 @@ TEST(a_node_that_was_started_anew_has_another_incarnation)
         expect_order(c, 2, 1);
         cluster_destroy(c);
     }
+    EXPECT(half_open > 0 || seeds(SEEDS) < SEEDS);
 }
 
 /* Whichever way it is: whoever gets no acknowledgements gives up, and tries until it is healed. */
