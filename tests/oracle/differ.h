@@ -19,7 +19,7 @@
  X(STALE_PREVOTE_REPLY, "a pre-vote granted for another term: we do not count it")       \
  X(FORMER_LEADER_ASKS, "our leader itself asks: no lease protects it from itself")       \
  X(STRANGER_RAISES_TERM, "a reply of a later term from no member: we enter the term")    \
- X(HEARTBEAT_BEYOND_LOG, "a heartbeat commits beyond our log: not noticed, a defect")    \
+ X(HEARTBEAT_BEYOND_LOG, "a heartbeat commits beyond the log")                           \
  X(HEARTBEAT_OF_NEW_TERM, "the first heartbeat of a term: we answer the next one")       \
  X(TWO_LEADERS, "an append of another leader in our term: we say corrupt")               \
  X(REPLY_BEYOND_LOG, "a reply beyond our log: we say corrupt")                           \
@@ -35,8 +35,7 @@
  X(UNHEARD_HAS_MORE, "to one who does not answer, one of the leaders has sent more")     \
  X(REMOVED_IS_NOT_TOLD, "we send a removed member nothing, not even that it is removed") \
  X(LEAVER_STANDS, "no voter any more, but, restarted, not sure that it is committed")    \
- X(LEADER_LEAVES, "a leader that was removed hands over; etcd's stays")                  \
- X(DEMOTED_IS_LOST, "a voter that a joint change makes a learner is removed: a defect")
+ X(LEADER_LEAVES, "a leader that was removed hands over; etcd's stays")
 
 enum difference {
 #define DIFFERENCE_ENUM(name, text) DIFFER_##name,

@@ -23,36 +23,6 @@ judge_leaving(const struct view *ours, const struct view *theirs)
     return theirs->hard.term <= ours->hard.term && view_logs_agree(ours, theirs) ? NULL : "the log";
 }
 
-/* etcd's membership without those learners that we have lost.  How many. */
-static uint32_t
-lose_learners(const struct view *ours, struct view *theirs)
-{
-    struct raft_config *c = &theirs->config;
-    uint32_t kept = 0;
-    uint32_t lost;
-
-    for (uint32_t i = 0; i < c->learner_count; i++) {
-        if (raft_config_has(&ours->config, c->learners[i]))
-            c->learners[kept++] = c->learners[i];
-        else
-            theirs->match[c->learners[i]] = 0;
-    }
-    lost = c->learner_count - kept;
-    c->learner_count = kept;
-    return lost;
-}
-
-static const char *
-judge_demotion(const struct view *ours, struct view *theirs)
-{
-    bool is_lost =
-        raft_config_votes(&theirs->config, ours->leader) && lose_learners(ours, theirs) > 0;
-
-    if (is_lost)
-        differ_count(DIFFER_DEMOTED_IS_LOST);
-    return is_lost ? view_difference(ours, theirs) : judge_loosely(ours, theirs);
-}
-
 /* A member whom etcd's leader does not know yet: it can only be behind. */
 static const char *
 judge_newcomer(const struct view *ours, const struct view *theirs)
@@ -118,8 +88,6 @@ judge_member(const struct moment *m, uint32_t i, struct view *theirs, enum diffe
         return judge_leaving(ours, theirs);
     if (end == DIFFER_MEMBERSHIP_IN_FLIGHT)
         return judge_in_flight(m, i, theirs);
-    if (end == DIFFER_DEMOTED_IS_LOST)
-        return judge_demotion(ours, theirs);
     return judge_exactly(m, i, theirs);
 }
 
@@ -187,7 +155,7 @@ judge_moment(const struct moment *m, uint32_t nodes, char *answer, struct verdic
         if (v->why != NULL)
             return;
     }
-    if (end != DIFFER_COUNT && end != DIFFER_DEMOTED_IS_LOST)
+    if (end != DIFFER_COUNT)
         differ_count(end);
     v->over = end != DIFFER_COUNT;
 }

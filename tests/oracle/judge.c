@@ -228,9 +228,7 @@ judge_parting(const struct script_step *step, const struct view *theirs)
     differ_count(step->known);
     switch ((int)step->known) {
     case DIFFER_HEARTBEAT_BEYOND_LOG:
-        return theirs->broke && (step->after.broke || step->after.commit == step->after.last)
-                   ? NULL
-                   : "a heartbeat beyond the log";
+        return theirs->broke && step->after.broke ? NULL : "a heartbeat beyond the log";
     case DIFFER_STRANGER_RAISES_TERM:
         return judge_stranger(step, theirs);
     case DIFFER_COMMIT_DENIED:

@@ -256,14 +256,6 @@ voters_that_differ(const struct raft_config *a, const struct raft_config *b)
     return count;
 }
 
-/* Is it a voter that becomes a learner by way of a joint membership? */
-static bool
-is_demoted(const struct raft_config *now, const struct raft_config *target, raft_id id)
-{
-    return voters_that_differ(now, target) > 1 && raft_config_votes(now, id) &&
-           !raft_config_votes(target, id) && raft_config_has(target, id);
-}
-
 static uint32_t
 count_gone(const struct director *d, const struct raft_config *c)
 {
@@ -274,21 +266,17 @@ count_gone(const struct director *d, const struct raft_config *c)
     return count;
 }
 
-/* Notes who comes and who goes.  True: somebody is demoted. */
-static bool
+/* Notes who comes and who goes. */
+static void
 note_change(struct director *d, struct moment *m, const struct raft_config *now,
             const struct raft_config *target)
 {
-    bool demoted = false;
-
     for (raft_id id = 1; id <= d->g->node_count; id++) {
-        bool stays = raft_config_has(target, id) && !is_demoted(now, target, id);
+        bool stays = raft_config_has(target, id);
 
         m->added[id - 1] = !raft_config_has(now, id) && stays;
         d->gone[id - 1] |= raft_config_has(now, id) && !stays;
-        demoted |= is_demoted(now, target, id);
     }
-    return demoted;
 }
 
 /* Those who are removed are down from then on. */
@@ -298,7 +286,6 @@ change(struct director *d, struct node *leader)
     struct raft_config now = *raft_config(leader->raft);
     char text[CHANGE_TEXT_MAX];
     bool joint = below(d, 2) == 0;
-    bool demoted;
     struct raft_config target;
     struct moment *m = &d->s->moments[d->s->count];
 
@@ -307,12 +294,10 @@ change(struct director *d, struct node *leader)
         joint != (voters_that_differ(&now, &target) > 1) ||
         group_change(d->g, leader, &target) != ST_OK)
         return;
-    demoted = note_change(d, m, &now, &target);
+    note_change(d, m, &now, &target);
     (void)told(d, "change %" PRIu64 " %s", leader->id, text);
     if (!raft_config_votes(&target, leader->id))
         m->end = DIFFER_LEADER_LEAVES;
-    else if (m->end == DIFFER_COUNT && demoted)
-        m->end = DIFFER_DEMOTED_IS_LOST;
     d->over |= m->end != DIFFER_COUNT;
     for (raft_id id = 1; id <= d->g->node_count && !d->over; id++) {
         struct node *n = group_node(d->g, id);
