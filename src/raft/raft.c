@@ -114,17 +114,29 @@ raft_destroy(struct raft *r)
     mem_free(r);
 }
 
-enum status
-raft_restore(struct raft *r, raft_index index, const struct raft_entry *entry)
+static enum status
+check_restored(const struct raft *r, raft_index index, const struct raft_entry *entry)
 {
     raft_term before;
 
     if (index <= r->commit || index > r->terms.last_index + 1)
         return ST_CORRUPT;
-    if (r->terms.run_count + 1 >= r->terms.run_max)
-        return ST_BUSY; /* and one is left, for the term in which it may stand */
     if (!raft__terms_at(&r->terms, index - 1, &before) || entry->term < before)
         return ST_CORRUPT;
+    return ST_OK;
+}
+
+enum status
+raft_restore(struct raft **restored, raft_index index, const struct raft_entry *entry)
+{
+    struct raft *r = *restored;
+    enum status st = check_restored(r, index, entry);
+
+    if (st == ST_OK && r->terms.run_count + 1 >= r->terms.run_max)
+        st = raft_grow(restored); /* one is left, for the term in which it may stand */
+    if (st != ST_OK)
+        return st;
+    r = *restored;
     if (index <= r->terms.last_index) {
         raft__terms_truncate(&r->terms, index);
         (void)raft__configs_truncate(&r->configs, index);
@@ -331,8 +343,7 @@ is_well_formed(const struct raft *r, const struct raft_message *m)
     for (uint32_t i = 0; i < m->entry_count; i++) {
         const struct raft_entry *e = &m->entries[i];
 
-        if (e->term == 0 || e->term < term || e->term > m->term ||
-            e->kind >= RAFT_ENTRY_KIND_COUNT)
+        if (e->term == 0 || e->term < term || e->term > m->term || e->kind >= RAFT_ENTRY_KIND_COUNT)
             return false;
         if (e->kind == RAFT_CONFIG && !raft_config_is_valid(e->config))
             return false;

@@ -239,8 +239,9 @@ void raft_destroy(struct raft *r); /* NULL is allowed */
 
 /* The next entry of a durable log; before the first step.  An entry at or before the last one
  * supersedes it and all after it.  ST_CORRUPT: a hole, terms that run backwards, or what is
- * known to be committed superseded.  ST_BUSY: raft_grow(), and again. */
-MUST_USE enum status raft_restore(struct raft *r, raft_index index, const struct raft_entry *entry);
+ * known to be committed superseded.  ST_NO_MEMORY. */
+MUST_USE enum status raft_restore(struct raft **r, raft_index index,
+                                  const struct raft_entry *entry);
 
 /* Twice the room for stretches of one term; between two steps.  A step does not allocate; without
  * room a member takes no entries of one more term, and does not stand, until enough is applied.

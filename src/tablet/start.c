@@ -128,11 +128,7 @@ restore_tail(struct tablet *t)
             .config = &e->body.config,
         };
 
-        st = raft_restore(t->raft, i, &entry);
-        if (st == ST_BUSY)
-            st = raft_grow(&t->raft);
-        if (st == ST_OK && raft_last(t->raft) < i)
-            st = raft_restore(t->raft, i, &entry);
+        st = raft_restore(&t->raft, i, &entry);
     }
     t->given = t->unsynced = t->tail.limit;
     return st;

@@ -30,7 +30,7 @@ member_create(struct member *m, const struct raft_options *options, const raft_t
     m->base = m->applied = options->base_index;
     for (uint32_t i = 0; i < count; i++) {
         m->log[i].term = terms[i];
-        st = raft_restore(m->raft, m->base + 1 + i,
+        st = raft_restore(&m->raft, m->base + 1 + i,
                           &(struct raft_entry){ .term = terms[i], .kind = RAFT_DATA });
         ASSERT(st == ST_OK);
     }

@@ -161,14 +161,8 @@ group_start(struct group *g, struct node *n)
     for (raft_index i = n->log.base.index + 1; i <= n->log.last; i++) {
         const struct cell *c = &n->log.cells[i - 1];
         struct raft_entry e = { .term = c->term, .kind = c->kind, .config = c->config };
-        enum status st;
 
-        st = raft_restore(n->raft, i, &e);
-        if (st == ST_BUSY) {
-            EXPECT_OK(raft_grow(&n->raft));
-            st = raft_restore(n->raft, i, &e);
-        }
-        EXPECT_OK(st);
+        EXPECT_OK(raft_restore(&n->raft, i, &e));
     }
     n->applied = n->log.base.index;
     n->digest = n->log.base.digest;

@@ -20,7 +20,7 @@ TEST(raft_sees_that_acknowledged_entries_are_gone)
     options.config = (struct raft_config){ .voter_count = 3, .voters = { 1, 2, 3 } };
     options.hard.term = 3;
     EXPECT_OK(raft_create(&r, &options));
-    EXPECT_OK(raft_restore(r, 1, &entry));
+    EXPECT_OK(raft_restore(&r, 1, &entry));
 
     heartbeat.commit = 2;
     EXPECT_ST(raft_step(r, &e, &fx), ST_CORRUPT);
