@@ -14,6 +14,7 @@ member_options(struct raft_options *out)
     out->heartbeat_ns = (uint64_t)MEMBER_HEARTBEAT_MS * MS;
     out->election_ns = (uint64_t)MEMBER_ELECTION_MS * MS;
     out->lease_percent = 0;
+    out->term_run_max = 64; /* nobody grows it */
     out->now_ns = 1000 * (uint64_t)MS;
 }
 
