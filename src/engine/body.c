@@ -119,7 +119,7 @@ has_ceiling(enum body_kind kind)
 }
 
 size_t
-body_encode_small(uint8_t *out, const struct body *b)
+body_encode_small(uint8_t *out, const struct body *b, const struct raft_config *config)
 {
     uint8_t *at = put_start(out, b->kind, b);
 
@@ -127,7 +127,7 @@ body_encode_small(uint8_t *out, const struct body *b)
     if (has_ceiling(b->kind))
         at = put_varint(at, b->ceiling_ms);
     if (b->kind == BODY_CONFIG)
-        at = put_config(at, &b->config);
+        at = put_config(at, config);
     ASSERT(at - out <= BODY_SMALL_MAX);
     return (size_t)(at - out);
 }
@@ -142,7 +142,28 @@ read_batch(struct reader *r, struct body *b)
         return;
     }
     b->entry_count = (uint32_t)count;
-    b->entries = read_bytes(r, reader_left(r));
+    b->rest = read_bytes(r, reader_left(r));
+}
+
+static void
+read_config_body(struct reader *r, struct body *b)
+{
+    struct reader copy = *r;
+    struct raft_config config;
+
+    read_config(&copy, &config);
+    r->bad |= copy.bad;
+    b->rest = read_bytes(r, reader_left(r) - reader_left(&copy));
+}
+
+void
+body_config(const struct body *body, struct raft_config *out)
+{
+    struct reader r = reader_of(body->rest);
+
+    ASSERT(body->kind == BODY_CONFIG);
+    read_config(&r, out);
+    ASSERT(!r.bad);
 }
 
 enum status
@@ -163,7 +184,7 @@ body_decode(struct slice bytes, struct body *out)
     if (has_ceiling(b.kind))
         b.ceiling_ms = read_varint(&r);
     if (b.kind == BODY_CONFIG)
-        read_config(&r, &b.config);
+        read_config_body(&r, &b);
     if (b.kind == BODY_BATCH)
         read_batch(&r, &b);
     if (r.bad || reader_left(&r) != 0 || b.version > VERSION_MAX)
@@ -196,7 +217,7 @@ read_entry(struct reader *r, version_t version, struct entry *e)
 enum status
 body_entries(const struct body *body, struct entry *entries)
 {
-    struct reader r = reader_of(body->entries);
+    struct reader r = reader_of(body->rest);
 
     for (uint32_t i = 0; i < body->entry_count; i++) {
         read_entry(&r, body->version, &entries[i]);

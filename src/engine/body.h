@@ -40,10 +40,9 @@ struct body {
     enum body_kind kind;
     version_t version;
     uint64_t lag;
-    uint64_t ceiling_ms;       /* BODY_TERM, BODY_CEILING */
-    struct raft_config config; /* BODY_CONFIG */
-    uint32_t entry_count;      /* BODY_BATCH */
-    struct slice entries;      /* encoded; see body_entries */
+    uint64_t ceiling_ms;  /* BODY_TERM, BODY_CEILING */
+    uint32_t entry_count; /* BODY_BATCH */
+    struct slice rest;    /* BODY_BATCH, BODY_CONFIG: encoded; see body_entries(), body_config() */
 };
 
 struct head {
@@ -61,15 +60,19 @@ size_t body_batch_size(const struct body *b, const struct entry *entries, size_t
  * point into it. */
 void body_encode_batch(uint8_t *at, const struct body *b, struct entry *entries, size_t count);
 
-/* The other kinds; `out` has BODY_SMALL_MAX bytes.  Returns how many were written. */
+/* The other kinds; `out` has BODY_SMALL_MAX bytes; `config` for BODY_CONFIG.  Returns how many were
+ * written. */
 enum { BODY_SMALL_MAX = 512 };
-size_t body_encode_small(uint8_t *out, const struct body *b);
+size_t body_encode_small(uint8_t *out, const struct body *b, const struct raft_config *config);
 
 MUST_USE enum status body_decode(struct slice bytes, struct body *out);
 
 /* Decode the entries of a batch; `entries` has body->entry_count, and borrows from the bytes.
  * All get the body's version. */
 MUST_USE enum status body_entries(const struct body *body, struct entry *entries);
+
+/* The membership of a BODY_CONFIG, which body_decode() has checked. */
+void body_config(const struct body *body, struct raft_config *out);
 
 MUST_USE enum status head_encode(const struct head *head, struct buf *out);
 MUST_USE enum status head_decode(struct slice bytes, struct head *out);

@@ -18,7 +18,7 @@ apply_to_head(struct tablet *t, const struct tail_entry *e)
     enum status st;
 
     if (e->body.kind == BODY_CONFIG) {
-        t->head.config = e->body.config;
+        body_config(&e->body, &t->head.config);
         t->head.config_index = e->index;
     } else if (e->body.ceiling_ms > t->head.ceiling_ms) {
         t->head.ceiling_ms = e->body.ceiling_ms;
@@ -123,13 +123,14 @@ conclude(struct tablet *t)
 void
 tablet__apply_committed(struct tablet *t)
 {
+    raft_index limit = raft_applicable(t->raft);
     uint32_t ready = 0;
 
-    while (t->applied < raft_applicable(t->raft)) {
+    while (t->applied < limit) {
         const struct tail_entry *e = tail_at(&t->tail, t->applied + 1);
 
         if (ready == 0)
-            ready = prefetch(t, raft_applicable(t->raft));
+            ready = prefetch(t, limit);
         if (ready == 0 || tablet__apply(t, e) != ST_OK)
             break; /* tablet_tick() comes back */
         t->applied_bytes += e->size;

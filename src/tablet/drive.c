@@ -20,7 +20,7 @@ enum { CHARGED_BYTES_MIN = 64 << 10 };
 uint64_t
 tablet__boot_ns(const struct tablet *t)
 {
-    return env_boot_ns(engine_env(t->engine));
+    return t->serves ? loop_now_ns(t->loop) : env_boot_ns(engine_env(t->engine));
 }
 
 /* A large entry lies here and in what the log gathers; of small ones there are at most
@@ -54,18 +54,19 @@ tablet__leads(const struct tablet *t)
 
 /* ------------------------------------------------------------------ into the log */
 
-static bool
-is_alone(const struct tablet *t)
+void
+tablet__config_moved(struct tablet *t)
 {
     const struct raft_config *c = raft_config(t->raft);
 
-    return c->voter_count == 1 && c->outgoing_count == 0;
+    t->config_seen = raft_config_index(t->raft);
+    t->alone = c->voter_count == 1 && c->outgoing_count == 0;
 }
 
 static enum engine_sync_class
 sync_class(const struct tablet *t, enum durability durability)
 {
-    if (!is_alone(t))
+    if (!t->alone)
         return ENGINE_SYNC_NOW;
     switch (durability) {
     case DURABILITY_INTERVAL:
@@ -124,12 +125,18 @@ append_head(struct tablet *t, struct err *err)
     return st;
 }
 
+static bool
+owes_log(const struct tablet *t)
+{
+    return t->head_owed || t->given < t->tail.limit;
+}
+
 enum status
 tablet__give(struct tablet *t, struct err *err)
 {
     enum status st = ST_OK;
 
-    while (st == ST_OK && (t->head_owed || t->given < t->tail.limit)) {
+    while (st == ST_OK && owes_log(t)) {
         struct tail_entry *e = tail_at(&t->tail, t->given);
 
         if (e == NULL || (t->head_owed && t->head_ticket < e->ticket)) {
@@ -146,7 +153,7 @@ enum status
 tablet__append_proposed(struct tablet *t, struct tail_entry *e, struct err *err)
 {
     struct raft_event event = { .kind = RAFT_PROPOSE, .bytes = e->size };
-    enum status st = tablet__give(t, err);
+    enum status st = owes_log(t) ? tablet__give(t, err) : ST_OK;
 
     if (st == ST_OK)
         st = raft_may_propose(t->raft, e->size);
@@ -185,9 +192,7 @@ own_body(struct tablet *t)
         .lag = t->fx->append_first - raft_commit(t->raft),
     };
 
-    if (own->kind == RAFT_CONFIG)
-        body.config = *own->config;
-    else
+    if (own->kind != RAFT_CONFIG)
         body.ceiling_ms =
             (now_ms > t->head.ceiling_ms ? now_ms : t->head.ceiling_ms) + CEILING_AHEAD_MS;
     return body;
@@ -209,7 +214,7 @@ take_own(struct tablet *t)
     struct tail_entry *e = t->own_room;
 
     t->own_room = NULL;
-    tail_entry_set(e, &body);
+    tail_entry_set(e, &body, t->fx->own.config);
     e->index = t->fx->append_first;
     e->term = t->fx->own.term;
     e->ticket = t->fx->ticket;
@@ -235,6 +240,8 @@ tablet__step(struct tablet *t, struct raft_event event)
     }
     if (fx->append_first <= fx->append_last)
         take_own(t);
+    if (raft_config_index(t->raft) != t->config_seen)
+        tablet__config_moved(t);
     if (fx->wants_room && raft_grow(&t->raft) != ST_OK)
         log_event(LOG_DEBUG, "tablet.terms_crowded", log_u64("tablet", t->id));
     if (before == RAFT_LEADER && raft_role(t->raft) != RAFT_LEADER)
@@ -258,7 +265,7 @@ tablet__tick(struct tablet *t)
 static bool
 is_durable(const struct tablet *t, const struct tail_entry *e)
 {
-    if (e->durability == DURABILITY_ALWAYS || !is_alone(t))
+    if (e->durability == DURABILITY_ALWAYS || !t->alone)
         return e->end <= engine_durable(t->engine);
     return e->end <= engine_written(t->engine);
 }

@@ -28,7 +28,7 @@ tablet__propose_batch(struct unit *u, struct err *err)
         return err_raise(err, ST_TOO_BIG, "the results of one request are %zu bytes, limit %d",
                          body_bytes, LIMIT_RECORD_BYTES);
     st = overlay_reserve(&t->overlay, u->write_count);
-    e = st == ST_OK ? tail_entry_of_batch(&body, u->writes, u->write_count) : NULL;
+    e = st == ST_OK ? tail_entry_of_batch(&body, body_bytes, u->writes, u->write_count) : NULL;
     if (e == NULL)
         return ST_NO_MEMORY;
     e->durability = u->r->durability;
@@ -58,7 +58,7 @@ tablet__propose_small(struct tablet *t, enum body_kind kind, uint64_t ceiling_ms
 
     if (e == NULL)
         return ST_NO_MEMORY;
-    tail_entry_set(e, &body);
+    tail_entry_set(e, &body, NULL);
     e->durability = r != NULL ? r->durability : DURABILITY_ALWAYS;
     e->request = r;
     st = tablet__append_proposed(t, e, err);

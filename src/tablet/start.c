@@ -122,11 +122,14 @@ restore_tail(struct tablet *t)
 
     for (raft_index i = t->tail.first; i < t->tail.limit && st == ST_OK; i++) {
         struct tail_entry *e = tail_at(&t->tail, i);
-        struct raft_entry entry = {
-            .term = e->term,
-            .kind = e->body.kind == BODY_CONFIG ? RAFT_CONFIG : RAFT_DATA,
-            .config = &e->body.config,
-        };
+        struct raft_config config;
+        struct raft_entry entry = { .term = e->term, .kind = RAFT_DATA };
+
+        if (e->body.kind == BODY_CONFIG) {
+            body_config(&e->body, &config);
+            entry.kind = RAFT_CONFIG;
+            entry.config = &config;
+        }
 
         st = raft_restore(&t->raft, i, &entry);
     }
@@ -155,7 +158,11 @@ create_raft(struct tablet *t)
     options.now_ns = tablet__boot_ns(t);
     options.uncommitted_bytes_max = t->pending_bytes_max;
     st = raft_create(&t->raft, &options);
-    return st == ST_OK ? restore_tail(t) : st;
+    if (st == ST_OK)
+        st = restore_tail(t);
+    if (st == ST_OK)
+        tablet__config_moved(t);
+    return st;
 }
 
 /* The log may have just enough room for what recovery put there; start-up code can wait. */

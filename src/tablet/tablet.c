@@ -393,6 +393,7 @@ tablet_submit(struct tablet *t, struct request *r)
     r->tablet = t;
     r->cold = NULL;
     r->scratch = (struct buf){ 0 };
+    t->serves = true;
     t->request_count++;
     admit(t, r);
 }
@@ -500,6 +501,7 @@ tablet_tick(struct tablet *t)
 {
     uint64_t now_ns = loop_now_ns(t->loop);
 
+    t->serves = true;
     tablet__tick(t);
     tablet_moved(t);
     if (!list_empty(&t->waiting) || atomic_load(&t->ceiling_stuck)) {

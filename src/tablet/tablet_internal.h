@@ -33,12 +33,15 @@ struct tablet {
     struct engine_listener *listener; /* NULL: start-up code only */
     uint64_t id;
     uint64_t node;               /* ours */
+    bool serves;                 /* the loops run: the time of their rounds will do */
     struct tablet_reader reader; /* the owner's */
 
     /* consensus (drive.c) */
-    struct raft *raft;           /* NULL: not started */
-    struct prng dice;            /* for the timeouts of elections */
-    struct raft_effects *fx;     /* borrowed; of the step under way */
+    struct raft *raft;       /* NULL: not started */
+    struct prng dice;        /* for the timeouts of elections */
+    struct raft_effects *fx; /* borrowed; of the step under way */
+    bool alone;              /* the one voter: what is durable here is committed */
+    raft_index config_seen;
     struct tail tail;            /* of the log: what is not applied */
     struct tail_entry *own_room; /* for the next entry of raft's own */
     uint64_t applied_bytes;      /* of entries, since raft was last told */
@@ -163,6 +166,9 @@ MUST_USE enum status tablet__step(struct tablet *t, struct raft_event event);
 
 /* Time has passed. */
 void tablet__tick(struct tablet *t);
+
+/* Another membership is in force. */
+void tablet__config_moved(struct tablet *t);
 
 /* Do we evaluate requests: leader, and everything committed in earlier terms is applied? */
 bool tablet__leads(const struct tablet *t);

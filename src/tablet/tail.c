@@ -107,9 +107,10 @@ init_nodes(struct tail_entry *e)
 }
 
 struct tail_entry *
-tail_entry_of_batch(const struct body *body, const struct entry *writes, uint32_t count)
+tail_entry_of_batch(const struct body *body, size_t size, const struct entry *writes,
+                    uint32_t count)
 {
-    struct tail_entry *e = entry_new(count, body_batch_size(body, writes, count));
+    struct tail_entry *e = entry_new(count, size);
 
     if (e == NULL)
         return NULL;
@@ -127,10 +128,13 @@ tail_entry_small(void)
 }
 
 void
-tail_entry_set(struct tail_entry *e, const struct body *body)
+tail_entry_set(struct tail_entry *e, const struct body *body, const struct raft_config *config)
 {
-    e->body = *body;
-    e->bytes.size = body_encode_small(body_room(e), body);
+    enum status st;
+
+    e->bytes.size = body_encode_small(body_room(e), body, config);
+    st = body_decode(e->bytes, &e->body); /* what points into bytes points into these */
+    ASSERT(st == ST_OK);
 }
 
 enum status

@@ -52,13 +52,15 @@ struct tail_entry *tail_at(const struct tail *t, raft_index index); /* NULL: not
 struct tail_entry *tail_pop_first(struct tail *t);
 struct tail_entry *tail_pop_last(struct tail *t);
 
-/* A batch, encoded: `writes` are copied, and point into it.  NULL: no memory. */
-struct tail_entry *tail_entry_of_batch(const struct body *body, const struct entry *writes,
-                                       uint32_t count);
+/* A batch of body_batch_size() `size`, encoded: the writes are copied, and point into it.
+ * NULL: no memory. */
+struct tail_entry *tail_entry_of_batch(const struct body *body, size_t size,
+                                       const struct entry *writes, uint32_t count);
 
 /* One with room for any other kind (NULL: no memory), and its body, encoded there. */
 struct tail_entry *tail_entry_small(void);
-void tail_entry_set(struct tail_entry *e, const struct body *body);
+void tail_entry_set(struct tail_entry *e, const struct body *body,
+                    const struct raft_config *config);
 
 /* An entry from its encoded body, which is copied.  ST_CORRUPT, ST_INVALID, ST_NO_MEMORY. */
 MUST_USE enum status tail_entry_decode(struct slice bytes, struct tail_entry **out);

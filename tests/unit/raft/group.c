@@ -512,6 +512,18 @@ receive_snapshot(struct group *g, struct node *n, const struct packet *p)
         n->staged.digest = s->digest;
 }
 
+static void
+check_lease(struct group *g, struct node *n)
+{
+    if (!raft_lease_holds(n->raft, clock_of(g, n)))
+        return;
+    g->lease_reads++;
+    if (raft_commit(n->raft) < g->committed_last)
+        group_violation(g, "node %llu holds a lease at %llu, but %llu is committed",
+                        (unsigned long long)n->id, (unsigned long long)raft_commit(n->raft),
+                        (unsigned long long)g->committed_last);
+}
+
 void
 group_deliver(struct group *g, uint32_t packet)
 {
@@ -523,6 +535,8 @@ group_deliver(struct group *g, uint32_t packet)
         receive_snapshot(g, n, &p);
     else if (n->up)
         (void)group_step(g, n, (struct raft_event){ .kind = RAFT_RECEIVE, .message = &p.message });
+    if (n->up)
+        check_lease(g, n);
     free(p.entries);
     free(p.snapshot);
 }
@@ -595,18 +609,6 @@ give_up_snapshots(struct group *g, struct node *n)
         n->snapshot_until_ns[id] = 0;
         (void)group_step(g, n, (struct raft_event){ .kind = RAFT_SNAPSHOT_SENT, .node = id });
     }
-}
-
-static void
-check_lease(struct group *g, struct node *n)
-{
-    if (!raft_lease_holds(n->raft, clock_of(g, n)))
-        return;
-    g->lease_reads++;
-    if (raft_commit(n->raft) < g->committed_last)
-        group_violation(g, "node %llu holds a lease at %llu, but %llu is committed",
-                        (unsigned long long)n->id, (unsigned long long)raft_commit(n->raft),
-                        (unsigned long long)g->committed_last);
 }
 
 static void
