@@ -66,6 +66,8 @@ group_create(uint64_t seed, uint32_t nodes, uint32_t voters, const struct raft_o
 static void
 free_gifts(struct node *n, uint32_t count)
 {
+    if (count == 0)
+        return;
     for (uint32_t i = 0; i < count; i++)
         free(n->gifts[i].cells);
     n->gift_count -= count;

@@ -1,0 +1,522 @@
+/* Elections: paper, 5.1, 5.2, 5.4.1, 5.6; thesis, 4.2.3, 6.2, 9.6. */
+#include "unit/raft/raft_fixture.h"
+
+static bool
+grants(const struct one *o, raft_id to)
+{
+    const struct raft_message *m = said(o, RAFT_VOTE_REPLY, to);
+
+    return m != NULL && !m->reject;
+}
+
+/* The member is asked, and what it writes becomes durable. */
+static bool
+votes_for(struct one *o, struct raft_message request)
+{
+    bool at_once;
+
+    EXPECT_OK(hear(o, request));
+    at_once = grants(o, request.from);
+    persist(o);
+    return at_once || grants(o, request.from);
+}
+
+static struct raft_message
+prevote_request(raft_id from, raft_term term, raft_index last, raft_term last_term)
+{
+    struct raft_message m = vote_request(from, term, last, last_term);
+
+    m.kind = RAFT_PREVOTE;
+    return m;
+}
+
+static struct raft_message
+vote_reply(raft_id from, raft_term term, bool reject)
+{
+    return (struct raft_message){
+        .kind = RAFT_VOTE_REPLY, .from = from, .term = term, .reject = reject
+    };
+}
+
+static struct raft_message
+prevote_reply(raft_id from, raft_term term, bool reject)
+{
+    struct raft_message m = vote_reply(from, term, reject);
+
+    m.kind = RAFT_PREVOTE_REPLY;
+    return m;
+}
+
+/* Member 1 of so many, a candidate of term 3 who has asked for votes. */
+static struct one
+candidate(uint32_t voter_count)
+{
+    struct one o = one_of(voter_count, "1 2");
+
+    pass_ms(&o, 2 * ELECTION_MS);
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_CAMPAIGN }));
+    for (raft_id id = 2; id <= voter_count / 2 + 1; id++)
+        EXPECT_OK(hear(&o, prevote_reply(id, 3, false)));
+    EXPECT_U64(raft_role(o.raft), RAFT_CANDIDATE);
+    persist(&o);
+    return o;
+}
+
+/* ------------------------------------------------------------------ 5.1 */
+
+TEST(paper_5_1_a_later_term_is_entered_and_an_earlier_one_answered_with_ours)
+{
+    struct one o = one_of(3, "1 2");
+
+    EXPECT_OK(hear(&o, heartbeat(2, 5)));
+    EXPECT_U64(raft_hard(o.raft).term, 5);
+    EXPECT_OK(hear(&o, append_after(3, 4, 2, 2)));
+    EXPECT_U64(raft_hard(o.raft).term, 5);
+    EXPECT_U64(raft_leader(o.raft), 2);
+    EXPECT(said(&o, RAFT_APPEND_REPLY, 3)->reject);
+    EXPECT_U64(said(&o, RAFT_APPEND_REPLY, 3)->term, 5);
+    EXPECT_OK(hear(&o, heartbeat(3, 4)));
+    EXPECT_U64(o.fx.messages[0].term, 5);
+    EXPECT_U64(raft_leader(o.raft), 2);
+    end(&o);
+}
+
+TEST(paper_5_1_a_leader_that_hears_of_a_later_term_follows)
+{
+    struct one o = one_of(3, "1");
+
+    lead(&o);
+    EXPECT_OK(hear(&o, (struct raft_message){
+                           .kind = RAFT_APPEND_REPLY, .from = 2, .term = 7, .reject = true }));
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    EXPECT_U64(raft_hard(o.raft).term, 7);
+    EXPECT_U64(raft_hard(o.raft).vote, 0);
+    EXPECT_U64(raft_leader(o.raft), 0);
+    EXPECT(o.fx.hard_changed && o.fx.role_changed);
+    EXPECT_ST(step(&o, (struct raft_event){ .kind = RAFT_PROPOSE }), ST_NOT_LEADER);
+    end(&o);
+}
+
+TEST(paper_5_1_a_request_of_an_earlier_term_gets_no_vote)
+{
+    struct one o = one_of(3, "1 4");
+
+    EXPECT(!votes_for(&o, vote_request(2, 3, 9, 3)));
+    EXPECT_U64(raft_hard(o.raft).term, 4);
+    end(&o);
+}
+
+/* ------------------------------------------------------------------ 5.2 */
+
+TEST(paper_5_2_a_follower_that_hears_nothing_stands_and_asks_everyone)
+{
+    struct one o = one_of(3, "1 2");
+
+    tick_ms(&o, 2 * ELECTION_MS);
+    EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+    EXPECT_U64(said_count(&o, RAFT_PREVOTE), 2);
+    EXPECT_OK(hear(&o, prevote_reply(2, 3, false)));
+    EXPECT_U64(raft_role(o.raft), RAFT_CANDIDATE);
+    EXPECT_U64(raft_hard(o.raft).term, 3);
+    EXPECT_U64(raft_hard(o.raft).vote, 1);
+    persist(&o);
+    EXPECT_U64(said_count(&o, RAFT_VOTE), 2);
+    EXPECT_U64(said(&o, RAFT_VOTE, 3)->index, 2);
+    EXPECT_U64(said(&o, RAFT_VOTE, 3)->log_term, 2);
+    EXPECT_OK(hear(&o, vote_reply(3, 3, false)));
+    EXPECT_U64(raft_role(o.raft), RAFT_LEADER);
+    end(&o);
+}
+
+/* Votes of half of an even number are no majority; nor is one vote told twice. */
+TEST(paper_5_2_it_takes_a_majority_to_win)
+{
+    for (uint32_t n = 2; n <= RAFT_VOTERS_MAX; n++) {
+        struct one o = candidate(n);
+
+        for (uint32_t granted = 1; granted < n / 2 + 1; granted++) {
+            EXPECT_U64(raft_role(o.raft), RAFT_CANDIDATE);
+            EXPECT_OK(hear(&o, vote_reply(granted + 1, 3, false)));
+            if (granted < n / 2)
+                EXPECT_OK(hear(&o, vote_reply(granted + 1, 3, false)));
+        }
+        EXPECT_U64(raft_role(o.raft), RAFT_LEADER);
+        end(&o);
+    }
+}
+
+TEST(paper_5_2_a_lone_voter_elects_itself_once_its_vote_is_durable)
+{
+    struct one o = one_of(1, "");
+
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_CAMPAIGN }));
+    EXPECT_U64(raft_role(o.raft), RAFT_CANDIDATE);
+    persist(&o);
+    EXPECT_U64(raft_role(o.raft), RAFT_LEADER);
+    persist(&o);
+    EXPECT_U64(raft_commit(o.raft), 1);
+    end(&o);
+}
+
+TEST(paper_5_2_votes_of_another_term_are_not_counted)
+{
+    struct one o = candidate(5);
+
+    EXPECT_OK(hear(&o, vote_reply(2, 2, false)));
+    EXPECT_OK(hear(&o, vote_reply(3, 2, false)));
+    EXPECT_U64(raft_role(o.raft), RAFT_CANDIDATE);
+    end(&o);
+}
+
+TEST(paper_5_2_a_candidate_gives_way_to_the_leader_of_its_term)
+{
+    struct one o = candidate(3);
+
+    EXPECT_OK(hear(&o, heartbeat(3, 2)));
+    EXPECT_U64(raft_role(o.raft), RAFT_CANDIDATE); /* to one of an earlier term it does not */
+    EXPECT_OK(hear_append(&o, append_after(3, 3, 2, 2), "3"));
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    EXPECT_U64(raft_leader(o.raft), 3);
+    EXPECT_U64(raft_hard(o.raft).vote, 1); /* and has still voted */
+    end(&o);
+}
+
+TEST(paper_5_2_in_one_term_the_first_who_asks_gets_the_vote)
+{
+    struct one o = one_of(5, "1 2");
+
+    EXPECT(votes_for(&o, vote_request(2, 3, 2, 2)));
+    EXPECT(!votes_for(&o, vote_request(3, 3, 9, 2)));
+    EXPECT(votes_for(&o, vote_request(2, 3, 2, 2))); /* its reply may have been lost */
+    EXPECT_U64(raft_hard(o.raft).vote, 2);
+    EXPECT(votes_for(&o, vote_request(3, 4, 2, 2))); /* a new term, a new vote */
+    end(&o);
+}
+
+TEST(paper_5_2_who_has_voted_for_itself_votes_for_nobody_else)
+{
+    struct one o = candidate(3);
+
+    EXPECT(!votes_for(&o, vote_request(2, 3, 9, 2)));
+    end(&o);
+}
+
+TEST(paper_5_2_a_split_vote_elects_nobody_and_the_next_timeout_tries_again)
+{
+    struct one o = candidate(3);
+
+    EXPECT_OK(hear(&o, vote_reply(2, 3, true)));
+    EXPECT_OK(hear(&o, vote_reply(3, 3, true)));
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    EXPECT_U64(raft_hard(o.raft).term, 3);
+    tick_ms(&o, 2 * ELECTION_MS);
+    EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+    EXPECT_U64(said(&o, RAFT_PREVOTE, 2)->term, 4);
+    end(&o);
+}
+
+/* ------------------------------------------------------------------ 5.4.1 */
+
+TEST(paper_5_4_1_only_a_log_at_least_as_new_as_ours_gets_the_vote)
+{
+    static const struct {
+        const char *ours;
+        raft_index last;
+        raft_term last_term;
+        bool granted;
+    } rows[] = {
+        { "1 1 2", 3, 2, true },  { "1 1 2", 4, 2, true }, { "1 1 2", 2, 2, false },
+        { "1 1 2", 9, 1, false }, { "1 1 2", 1, 3, true }, { "1 1 2", 0, 0, false },
+        { "", 0, 0, true },       { "3", 1, 3, true },     { "3", 5, 2, false },
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct one o = one_of(3, rows[i].ours);
+
+        EXPECT_U64(votes_for(&o, vote_request(2, 5, rows[i].last, rows[i].last_term)),
+                   rows[i].granted);
+        EXPECT_U64(raft_hard(o.raft).term, 5); /* the term is entered all the same */
+        EXPECT_OK(hear(&o, prevote_request(3, 6, rows[i].last, rows[i].last_term)));
+        EXPECT_U64(!said(&o, RAFT_PREVOTE_REPLY, 3)->reject, rows[i].granted);
+        end(&o);
+    }
+}
+
+TEST(paper_5_4_1_a_member_whose_log_is_behind_cannot_win_however_often_it_tries)
+{
+    struct group *g = calm(3);
+
+    set_log(g, 1, "1 1 2");
+    set_log(g, 2, "1 1 2");
+    set_log(g, 3, "1 1");
+    for (int attempt = 0; attempt < 5; attempt++) {
+        campaign(g, 3);
+        group_deliver_all(g);
+        EXPECT_U64(raft_role(member(g, 3)), RAFT_FOLLOWER);
+    }
+    elect(g, 1);
+    group_destroy(g);
+}
+
+/* ------------------------------------------------------------------ 5.6 */
+
+TEST(paper_5_6_the_timeout_is_what_the_dice_say_to_the_nanosecond)
+{
+    static const uint64_t dice[] = { 0, 1, 149999999, 299999999, 300000000, 4294967295 };
+
+    for (size_t i = 0; i < sizeof(dice) / sizeof(dice[0]); i++) {
+        struct raft_options options = options_for(3);
+        uint64_t timeout = options.election_ns + dice[i] % options.election_ns;
+        struct one o;
+
+        options.dice = (uint32_t)dice[i];
+        o = one_with(&options, "1");
+        o.now_ns = options.now_ns + timeout - 1;
+        tick_ms(&o, 0);
+        EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+        o.now_ns++;
+        tick_ms(&o, 0);
+        EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+        end(&o);
+    }
+}
+
+TEST(paper_5_6_a_heartbeat_puts_the_election_off)
+{
+    struct one o = one_of(3, "1");
+
+    for (int i = 0; i < 20; i++) {
+        pass_ms(&o, ELECTION_MS - 1);
+        EXPECT_OK(hear(&o, heartbeat(2, 1)));
+        tick_ms(&o, 0);
+        EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    }
+    tick_ms(&o, ELECTION_MS - 1);
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    tick_ms(&o, 1);
+    EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+    end(&o);
+}
+
+TEST(paper_5_6_a_leader_is_heard_several_times_within_an_election_timeout)
+{
+    struct one o = one_of(3, "1");
+    uint32_t heard = 0;
+
+    lead_with_all(&o);
+    for (int ms = 0; ms < ELECTION_MS; ms++) {
+        tick_ms(&o, 1);
+        heard += said(&o, RAFT_HEARTBEAT, 2) != NULL;
+    }
+    EXPECT_U64(heard, ELECTION_MS / HEARTBEAT_MS);
+    end(&o);
+}
+
+/* ------------------------------------------------------------------ thesis 9.6: pre-vote */
+
+TEST(thesis_9_6_a_prevote_changes_nothing_in_who_is_asked)
+{
+    struct one o = one_of(3, "1 2");
+
+    EXPECT_OK(hear(&o, prevote_request(2, 9, 2, 2)));
+    EXPECT(!said(&o, RAFT_PREVOTE_REPLY, 2)->reject);
+    EXPECT_U64(said(&o, RAFT_PREVOTE_REPLY, 2)->term, 9);
+    EXPECT_U64(raft_hard(o.raft).term, 2);
+    EXPECT_U64(o.fx.ticket, 0);
+    EXPECT_OK(hear(&o, prevote_request(3, 9, 2, 2))); /* and binds to nobody */
+    EXPECT(!said(&o, RAFT_PREVOTE_REPLY, 3)->reject);
+    end(&o);
+}
+
+TEST(thesis_9_6_a_member_that_was_cut_off_comes_back_without_a_higher_term)
+{
+    struct group *g = calm(3);
+
+    elect(g, 1);
+    settle(g);
+    cut_off(g, 3);
+    for (int i = 0; i < 10; i++)
+        group_tick(g, group_node(g, 3), 2 * ELECTION_MS);
+    EXPECT_U64(raft_role(member(g, 3)), RAFT_PRECANDIDATE);
+    EXPECT_U64(raft_hard(member(g, 3)).term, 1);
+    group_heal(g);
+    group_tick(g, group_node(g, 3), 2 * ELECTION_MS);
+    settle(g);
+    EXPECT_U64(raft_role(member(g, 1)), RAFT_LEADER);
+    EXPECT_U64(raft_hard(member(g, 1)).term, 1);
+    EXPECT_U64(raft_leader(member(g, 3)), 1);
+    group_destroy(g);
+}
+
+/* CCF 2026: with its vote cleared by a pre-vote a member would vote twice. */
+TEST(fact_a_prevote_of_the_same_term_does_not_clear_the_vote)
+{
+    struct one o = one_of(3, "1 2");
+
+    EXPECT(votes_for(&o, vote_request(2, 3, 2, 2)));
+    EXPECT_OK(hear(&o, prevote_request(3, 4, 2, 2)));
+    EXPECT_U64(raft_hard(o.raft).vote, 2);
+    EXPECT_OK(hear(&o, prevote_request(3, 3, 2, 2)));
+    EXPECT(said(&o, RAFT_PREVOTE_REPLY, 3)->reject);
+    EXPECT(!votes_for(&o, vote_request(3, 3, 2, 2)));
+    end(&o);
+}
+
+TEST(thesis_9_6_prevotes_of_a_minority_are_not_enough)
+{
+    struct one o = one_of(5, "1");
+
+    tick_ms(&o, 2 * ELECTION_MS);
+    EXPECT_OK(hear(&o, prevote_reply(2, 2, false)));
+    EXPECT_OK(hear(&o, prevote_reply(2, 2, false)));
+    EXPECT_OK(hear(&o, prevote_reply(3, 1, true)));
+    EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+    EXPECT_OK(hear(&o, prevote_reply(4, 2, false)));
+    EXPECT_U64(raft_role(o.raft), RAFT_CANDIDATE);
+    end(&o);
+}
+
+/* ------------------------------------------------------------------ thesis 4.2.3, 6.2 */
+
+TEST(thesis_4_2_3_who_has_just_heard_a_leader_does_not_even_enter_the_term)
+{
+    struct one o = one_of(3, "1");
+
+    EXPECT_OK(hear(&o, heartbeat(2, 1)));
+    o.now_ns += (uint64_t)ELECTION_MS * MS - 1;
+    EXPECT(!votes_for(&o, vote_request(3, 2, 9, 1)));
+    EXPECT_OK(hear(&o, prevote_request(3, 2, 9, 1)));
+    EXPECT_U64(o.fx.message_count, 0);
+    EXPECT_U64(raft_hard(o.raft).term, 1);
+    o.now_ns++;
+    EXPECT(votes_for(&o, vote_request(3, 2, 9, 1)));
+    end(&o);
+}
+
+TEST(thesis_4_2_3_a_leader_is_not_deposed_by_who_asks_for_votes)
+{
+    struct one o = one_of(3, "1");
+
+    lead(&o);
+    persist(&o);
+    EXPECT_OK(hear(&o, vote_request(3, 9, 99, 8)));
+    EXPECT_OK(hear(&o, prevote_request(3, 9, 99, 8)));
+    EXPECT_U64(raft_role(o.raft), RAFT_LEADER);
+    EXPECT_U64(raft_hard(o.raft).term, 2);
+    end(&o);
+}
+
+TEST(thesis_6_2_a_leader_that_hears_no_majority_leads_nobody)
+{
+    struct one o = one_of(5, "1");
+
+    lead_with_all(&o);
+    for (int i = 0; i < 5; i++) { /* two others and it are a majority */
+        tick_ms(&o, ELECTION_MS);
+        answer_heartbeats(&o, 3);
+        EXPECT_U64(raft_role(o.raft), RAFT_LEADER);
+    }
+    tick_ms(&o, ELECTION_MS);
+    answer_heartbeats(&o, 2); /* one is not */
+    tick_ms(&o, ELECTION_MS);
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    EXPECT_U64(raft_hard(o.raft).term, 2);
+    EXPECT_ST(step(&o, (struct raft_event){ .kind = RAFT_READ }), ST_NOT_LEADER);
+    end(&o);
+}
+
+TEST(thesis_6_2_learners_do_not_keep_a_leader_in_office)
+{
+    struct raft_options options = options_for(2);
+    struct one o;
+
+    options.config = config_of("1 2", "4 5");
+    o = one_with(&options, "1");
+    lead_with_all(&o);
+    tick_ms(&o, ELECTION_MS);
+    answer_heartbeat(&o, 4);
+    answer_heartbeat(&o, 5);
+    tick_ms(&o, ELECTION_MS);
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    end(&o);
+}
+
+/* ------------------------------------------------------------------ who counts */
+
+/* YugabyteDB (Jepsen): votes of members who may not vote, during a change of membership. */
+TEST(fact_votes_of_learners_and_strangers_elect_nobody)
+{
+    struct raft_options options = options_for(2);
+    struct one o;
+
+    options.config = config_of("1 2", "4 5");
+    o = one_with(&options, "1");
+    tick_ms(&o, 2 * ELECTION_MS);
+    EXPECT_U64(o.fx.message_count, 1); /* learners are not asked */
+    for (raft_id id = 4; id <= 7; id++)
+        EXPECT_OK(hear(&o, prevote_reply(id, 2, false)));
+    EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+    EXPECT_OK(hear(&o, prevote_reply(2, 2, false)));
+    persist(&o);
+    for (raft_id id = 4; id <= 7; id++)
+        EXPECT_OK(hear(&o, vote_reply(id, 2, false)));
+    EXPECT_U64(raft_role(o.raft), RAFT_CANDIDATE);
+    end(&o);
+}
+
+TEST(a_learner_never_stands)
+{
+    struct raft_options options = options_for(3);
+    struct one o;
+
+    options.config = config_of("2 3 4", "1");
+    o = one_with(&options, "1");
+    for (int i = 0; i < 5; i++)
+        tick_ms(&o, 2 * ELECTION_MS);
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_CAMPAIGN }));
+    EXPECT_OK(hear(&o, (struct raft_message){ .kind = RAFT_TIMEOUT_NOW, .from = 2, .term = 1 }));
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    EXPECT_U64(raft_hard(o.raft).term, 1);
+    end(&o);
+}
+
+TEST(to_campaign_is_to_stand_now_unless_a_leader_was_just_heard)
+{
+    struct one o = one_of(3, "1");
+
+    EXPECT_OK(hear(&o, heartbeat(2, 1)));
+    pass_ms(&o, ELECTION_MS - 1);
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_CAMPAIGN }));
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    pass_ms(&o, 1);
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_CAMPAIGN }));
+    EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+    end(&o);
+}
+
+SUITE(elections, RUN(paper_5_1_a_later_term_is_entered_and_an_earlier_one_answered_with_ours),
+      RUN(paper_5_1_a_leader_that_hears_of_a_later_term_follows),
+      RUN(paper_5_1_a_request_of_an_earlier_term_gets_no_vote),
+      RUN(paper_5_2_a_follower_that_hears_nothing_stands_and_asks_everyone),
+      RUN(paper_5_2_it_takes_a_majority_to_win),
+      RUN(paper_5_2_a_lone_voter_elects_itself_once_its_vote_is_durable),
+      RUN(paper_5_2_votes_of_another_term_are_not_counted),
+      RUN(paper_5_2_a_candidate_gives_way_to_the_leader_of_its_term),
+      RUN(paper_5_2_in_one_term_the_first_who_asks_gets_the_vote),
+      RUN(paper_5_2_who_has_voted_for_itself_votes_for_nobody_else),
+      RUN(paper_5_2_a_split_vote_elects_nobody_and_the_next_timeout_tries_again),
+      RUN(paper_5_4_1_only_a_log_at_least_as_new_as_ours_gets_the_vote),
+      RUN(paper_5_4_1_a_member_whose_log_is_behind_cannot_win_however_often_it_tries),
+      RUN(paper_5_6_the_timeout_is_what_the_dice_say_to_the_nanosecond),
+      RUN(paper_5_6_a_heartbeat_puts_the_election_off),
+      RUN(paper_5_6_a_leader_is_heard_several_times_within_an_election_timeout),
+      RUN(thesis_9_6_a_prevote_changes_nothing_in_who_is_asked),
+      RUN(thesis_9_6_a_member_that_was_cut_off_comes_back_without_a_higher_term),
+      RUN(fact_a_prevote_of_the_same_term_does_not_clear_the_vote),
+      RUN(thesis_9_6_prevotes_of_a_minority_are_not_enough),
+      RUN(thesis_4_2_3_who_has_just_heard_a_leader_does_not_even_enter_the_term),
+      RUN(thesis_4_2_3_a_leader_is_not_deposed_by_who_asks_for_votes),
+      RUN(thesis_6_2_a_leader_that_hears_no_majority_leads_nobody),
+      RUN(thesis_6_2_learners_do_not_keep_a_leader_in_office),
+      RUN(fact_votes_of_learners_and_strangers_elect_nobody), RUN(a_learner_never_stands),
+      RUN(to_campaign_is_to_stand_now_unless_a_leader_was_just_heard))

@@ -1,0 +1,190 @@
+/* Tests that fail today: each is a promise of raft/raft.h that src/raft does not keep.  Not built by CMake
+ * on purpose; each moves to the list of its theme with the change that mends it. */
+#include "unit/raft/raft_fixture.h"
+
+/* A lease rests on "who heard of a leader within an election timeout does not vote".  The check is made
+ * only for requests of a later term than ours; whoever has come into the term by another way (a refused
+ * pre-vote of its own, say) gives its vote in it while the old leader's lease lasts.  The same holds
+ * after a restart. */
+TEST(a_promise_not_to_vote_outlasts_the_entry_into_a_later_term)
+{
+    struct raft_options options = options_for(5);
+    struct one o;
+
+    options.lease_percent = 90;
+    o = one_with(&options, "1");
+    pass_ms(&o, 10 * ELECTION_MS);
+    EXPECT_OK(hear(&o, heartbeat(2, 1)));
+    EXPECT_OK(hear(&o, (struct raft_message){
+                           .kind = RAFT_PREVOTE_REPLY, .from = 4, .term = 2, .reject = true }));
+    EXPECT_OK(hear(&o, vote_request(3, 2, 9, 1)));
+    EXPECT_U64(raft_hard(o.raft).vote, 0); /* member 2 still holds a lease that counts us */
+    end(&o);
+}
+
+TEST(a_promise_made_before_a_restart_holds_in_the_term_of_then)
+{
+    struct raft_options options = options_for(3);
+    struct one o;
+
+    options.lease_percent = 90;
+    options.hard.term = 2;
+    o = one_with(&options, "1");
+    EXPECT_OK(hear(&o, vote_request(3, 2, 9, 1)));
+    EXPECT_U64(raft_hard(o.raft).vote, 0);
+    end(&o);
+}
+
+/* "The event is refused, and nothing has happened" — but the term has been entered, and a ticket given
+ * that a driver who obeys the header never writes: a later report then stands for it. */
+TEST(a_corrupt_message_of_a_later_term_changes_nothing)
+{
+    struct one o = one_of(3, "1 1 1");
+    struct raft_message m = append_after(2, 1, 3, 1);
+
+    m.commit = 3;
+    EXPECT_OK(hear(&o, m));
+    EXPECT_ST(hear_append(&o, append_after(2, 2, 1, 1), "2 2"), ST_CORRUPT);
+    EXPECT_U64(raft_hard(o.raft).term, 1);
+    EXPECT_U64(o.fx.ticket, 0);
+    end(&o);
+}
+
+/* Bytes of the network reach an ASSERT: an append that begins before our base and disagrees with it. */
+TEST(an_append_that_contradicts_the_base_is_corruption_and_no_assertion)
+{
+    struct raft_options options = options_for(3);
+    struct one o;
+
+    options.base_index = 10;
+    options.base_term = options.hard.term = 3;
+    o = one_with(&options, "");
+    EXPECT_ST(hear_append(&o, append_after(2, 5, 9, 1), "1 4"), ST_CORRUPT); /* taken today */
+    EXPECT_ST(hear_append(&o, append_after(2, 5, 9, 1), "1 2"), ST_CORRUPT); /* an ASSERT today */
+    end(&o);
+}
+
+/* The target is voters 1 2 4 and learner 3: by way of a joint membership the learner gets lost. */
+TEST(a_voter_that_becomes_a_learner_by_a_joint_change_is_one_afterwards)
+{
+    struct one o = one_of(3, "1");
+    const struct raft_config target = config_of("1 2 4", "3");
+
+    lead_with_all(&o);
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_CHANGE, .config = &target }));
+    persist(&o);
+    for (raft_id id = 2; id <= 4; id++) {
+        (void)send_all(&o, id, ENTRY_BYTES);
+        ack(&o, id, 3);
+    }
+    EXPECT(raft_config_equal(raft_config(o.raft), &target));
+    end(&o);
+}
+
+/* The quiesce heartbeat to 3 is lost.  It asks for pre-votes for ever; those who sleep ignore it, and
+ * it knows no leader until there is a proposal. */
+TEST(a_member_that_missed_the_good_night_finds_its_leader_again)
+{
+    struct group *g = calm(3);
+
+    elect(g, 1);
+    do {
+        group_deliver_all(g);
+        group_tick(g, group_node(g, 1), HEARTBEAT_MS);
+    } while (!raft_is_quiesced(member(g, 1)));
+    drop(g, 1, 3);
+    for (int i = 0; i < 20; i++) {
+        group_tick(g, group_node(g, 3), 2 * ELECTION_MS);
+        settle(g);
+    }
+    EXPECT_U64(raft_leader(member(g, 3)), 1);
+    group_destroy(g);
+}
+
+/* A member in PROBE that has everything is never probed, so it never leaves PROBE, and a leader with a
+ * member in PROBE does not sleep. */
+TEST(a_group_sleeps_again_after_a_member_was_unreachable)
+{
+    struct group *g = calm(3);
+
+    elect(g, 1);
+    settle(g);
+    EXPECT_OK(group_step(g, group_node(g, 1),
+                         (struct raft_event){ .kind = RAFT_UNREACHABLE, .node = 2 }));
+    for (int i = 0; i < 50; i++)
+        settle(g);
+    EXPECT(raft_is_quiesced(member(g, 1)));
+    group_destroy(g);
+}
+
+/* The flow of an earlier leader is echoed to the one of now, who may take it for its own: then its
+ * window is counted wrongly until the next heartbeat. */
+TEST(the_flow_of_an_earlier_leader_is_not_echoed)
+{
+    struct one o = one_of(3, "1");
+    struct raft_message m = append_after(2, 1, 1, 1);
+
+    m.flow = (struct raft_flow){ 50, 5000 };
+    EXPECT_OK(hear_append(&o, m, "1"));
+    persist(&o);
+    EXPECT_OK(hear(&o, heartbeat(3, 2)));
+    persist(&o);
+    m = append_after(3, 2, 2, 1);
+    m.flow = (struct raft_flow){ 1, 100 };
+    EXPECT_OK(hear_append(&o, m, "2")); /* not durable yet */
+    m = append_after(3, 2, 3, 2);
+    m.flow = (struct raft_flow){ 2, 100 };
+    EXPECT_OK(hear(&o, m));
+    EXPECT(said(&o, RAFT_APPEND_REPLY, 3)->flow.messages <= 2);
+    end(&o);
+}
+
+/* "heard of within the last election timeout": one tick after the check of the quorum nobody was. */
+TEST(a_member_that_was_heard_just_now_is_active)
+{
+    struct raft_progress_view view;
+    struct one o = one_of(3, "1");
+
+    lead_with_all(&o);
+    pass_ms(&o, ELECTION_MS);
+    answer_heartbeats(&o, 3);
+    tick_ms(&o, 0);
+    EXPECT_U64(raft_role(o.raft), RAFT_LEADER);
+    EXPECT_OK(raft_progress_of(o.raft, 2, &view));
+    EXPECT(view.active);
+    end(&o);
+}
+
+/* "our log takes no more: final", but an offer of a later term is given a ticket. */
+TEST(a_failed_disk_is_given_nothing_more)
+{
+    struct one o = one_of(3, "1");
+    const struct raft_message m = append_after(2, 4, 9, 3);
+
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_DISK_FAILED }));
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_SNAPSHOT_OFFER, .message = &m }));
+    EXPECT_U64(o.fx.ticket, 0);
+    end(&o);
+}
+
+/* What is no membership is taken from the log without a word; majorities of nobody are then computed. */
+TEST(a_membership_that_is_none_is_not_restored)
+{
+    struct one o = one_of(3, "1");
+    const struct raft_config none = { 0 };
+    const struct raft_entry e = { .term = 1, .kind = RAFT_CONFIG, .config = &none };
+
+    EXPECT_ST(raft_restore(o.raft, 2, &e), ST_CORRUPT);
+    end(&o);
+}
+
+TEST_MAIN(RUN(a_promise_not_to_vote_outlasts_the_entry_into_a_later_term),
+          RUN(a_promise_made_before_a_restart_holds_in_the_term_of_then),
+          RUN(a_corrupt_message_of_a_later_term_changes_nothing),
+          RUN(a_voter_that_becomes_a_learner_by_a_joint_change_is_one_afterwards),
+          RUN(a_member_that_missed_the_good_night_finds_its_leader_again),
+          RUN(a_group_sleeps_again_after_a_member_was_unreachable),
+          RUN(the_flow_of_an_earlier_leader_is_not_echoed),
+          RUN(a_member_that_was_heard_just_now_is_active), RUN(a_failed_disk_is_given_nothing_more),
+          RUN(a_membership_that_is_none_is_not_restored),
+          RUN(an_append_that_contradicts_the_base_is_corruption_and_no_assertion))
