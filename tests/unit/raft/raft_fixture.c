@@ -448,17 +448,29 @@ count_packets(const struct group *g, raft_id from, raft_id to)
 }
 
 void
+deliver_some(struct group *g, raft_id from, raft_id to, uint32_t count)
+{
+    for (; count > 0 && take(g, from, to); count--)
+        group_deliver(g, g->packet_count - 1);
+}
+
+void
 deliver(struct group *g, raft_id from, raft_id to)
 {
-    for (uint32_t left = count_packets(g, from, to); left > 0 && take(g, from, to); left--)
-        group_deliver(g, g->packet_count - 1);
+    deliver_some(g, from, to, count_packets(g, from, to));
+}
+
+void
+drop_some(struct group *g, raft_id from, raft_id to, uint32_t count)
+{
+    for (; count > 0 && take(g, from, to); count--)
+        group_drop(g, g->packet_count - 1);
 }
 
 void
 drop(struct group *g, raft_id from, raft_id to)
 {
-    while (take(g, from, to))
-        group_drop(g, g->packet_count - 1);
+    drop_some(g, from, to, UINT32_MAX);
 }
 
 uint32_t

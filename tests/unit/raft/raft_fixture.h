@@ -109,7 +109,9 @@ void elapse_ms(struct group *g, uint64_t ms); /* on all clocks, without ticks */
 void campaign(struct group *g, raft_id id);   /* it stands; nothing is delivered */
 void elect(struct group *g, raft_id id);      /* it stands, everything is delivered, it leads */
 void deliver(struct group *g, raft_id from, raft_id to); /* what is under way, in order */
+void deliver_some(struct group *g, raft_id from, raft_id to, uint32_t count); /* the first ones */
 void drop(struct group *g, raft_id from, raft_id to);
+void drop_some(struct group *g, raft_id from, raft_id to, uint32_t count);
 uint32_t under_way(struct group *g, enum raft_message_kind kind, raft_id from, raft_id to);
 void settle(struct group *g); /* everything is delivered, and everyone hears what is committed */
 
