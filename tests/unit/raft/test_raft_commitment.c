@@ -83,6 +83,7 @@ TEST(paper_8_fact_a_leader_begins_its_term_with_an_entry_of_its_own)
     struct one o = one_of(3, "1 1");
 
     lead(&o);
+    EXPECT(o.fx.role_changed);
     EXPECT_U64(o.fx.own.kind, RAFT_NOOP);
     EXPECT_U64(o.fx.own.term, 2);
     EXPECT_U64(o.fx.append_first, 3);

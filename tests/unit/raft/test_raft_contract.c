@@ -310,6 +310,7 @@ TEST(what_contradicts_the_committed_is_corruption_and_nothing_is_cut_off)
     EXPECT_U64(raft_commit(o.raft), 3);
     EXPECT_ST(hear_append(&o, append_after(2, 2, 1, 1), "2 2"), ST_CORRUPT);
     EXPECT_ST(hear_append(&o, append_after(2, 2, 2, 2), "2"), ST_CORRUPT);
+    EXPECT_ST(hear_append(&o, append_after(2, 2, 2, 1), "2"), ST_CORRUPT); /* the very last one */
     EXPECT_U64(o.fx.message_count + o.fx.ticket, 0);
     EXPECT_STR(log_of(o.raft), "1 1 1");
     end(&o);
@@ -351,6 +352,21 @@ TEST(progress_is_known_of_members_only)
     end(&o);
 }
 
+TEST(what_contradicts_the_base_of_the_log_is_corruption)
+{
+    struct raft_options options = options_for(3);
+    struct one o;
+
+    options.base_index = 10;
+    options.base_term = options.hard.term = 3;
+    o = one_with(&options, "");
+    EXPECT_ST(hear(&o, append_after(2, 3, 10, 2)), ST_CORRUPT);
+    EXPECT_OK(hear(&o, append_after(2, 3, 10, 3)));
+    EXPECT_OK(hear_append(&o, append_after(2, 3, 8, 3), "3 3 3")); /* two are of the snapshot */
+    EXPECT_STR(log_of(o.raft), "3");
+    end(&o);
+}
+
 SUITE(contract, RUN(senseless_options_are_refused), RUN(what_a_new_member_is),
       RUN(restoring_a_log_with_a_hole_or_terms_that_run_backwards_is_corruption),
       RUN(restoring_an_entry_again_supersedes_it_and_all_after_it),
@@ -363,4 +379,5 @@ SUITE(contract, RUN(senseless_options_are_refused), RUN(what_a_new_member_is),
       RUN(entries_of_another_leader_in_our_term_are_corruption),
       RUN(what_contradicts_the_committed_is_corruption_and_nothing_is_cut_off),
       RUN(an_answer_for_more_than_the_leader_has_is_corruption), RUN(everything_has_a_name),
-      RUN(progress_is_known_of_members_only))
+      RUN(progress_is_known_of_members_only),
+      RUN(what_contradicts_the_base_of_the_log_is_corruption))

@@ -237,6 +237,77 @@ TEST(fact_a_log_with_its_middle_missing_is_refused_and_not_taken_for_a_shorter_o
     end(&o);
 }
 
+/* One entry replaced by one: the bounds of what is taken back. */
+TEST(what_was_durable_is_not_once_its_very_last_entry_is_replaced)
+{
+    struct one o = one_of(3, "1 1");
+    uint64_t first;
+
+    EXPECT_OK(hear_append(&o, append_after(2, 2, 1, 1), "2"));
+    EXPECT_U64(raft_persisted(o.raft), 1);
+    first = o.ticket;
+    EXPECT_OK(hear_append(&o, append_after(3, 3, 1, 1), "3"));
+    persist_up_to(&o, first);
+    EXPECT_U64(raft_persisted(o.raft), 1);
+    persist(&o);
+    EXPECT_U64(raft_persisted(o.raft), 2);
+    end(&o);
+}
+
+TEST(what_the_leader_has_sent_is_echoed_when_it_is_durable)
+{
+    struct one o = one_of(3, "1");
+    struct raft_message m = append_after(2, 1, 1, 1);
+    uint64_t first;
+
+    m.flow = (struct raft_flow){ 1, 100 };
+    EXPECT_OK(hear_append(&o, m, "1"));
+    first = o.ticket;
+    m.index = 2;
+    m.flow = (struct raft_flow){ 2, 200 };
+    EXPECT_OK(hear_append(&o, m, "1"));
+    persist_up_to(&o, first);
+    EXPECT_U64(said(&o, RAFT_APPEND_REPLY, 2)->flow.messages, 1);
+    EXPECT_U64(said(&o, RAFT_APPEND_REPLY, 2)->flow.bytes, 100);
+    persist(&o);
+    EXPECT_U64(said(&o, RAFT_APPEND_REPLY, 2)->flow.messages, 2);
+    m.flow = (struct raft_flow){ 3, 300 };
+    EXPECT_OK(hear_append(&o, m, "1")); /* nothing new in it: durable already */
+    EXPECT_U64(said(&o, RAFT_APPEND_REPLY, 2)->flow.messages, 3);
+    EXPECT_U64(said(&o, RAFT_APPEND_REPLY, 2)->flow.bytes, 300);
+    end(&o);
+}
+
+TEST(a_vote_that_is_not_durable_yet_is_never_told_once_its_giver_stands_itself)
+{
+    struct one o = one_of(3, "1");
+
+    EXPECT_OK(hear(&o, vote_request(2, 2, 1, 1)));
+    EXPECT_OK(hear(&o, (struct raft_message){ .kind = RAFT_TIMEOUT_NOW, .from = 3, .term = 2 }));
+    EXPECT_U64(raft_hard(o.raft).term, 3);
+    persist(&o);
+    EXPECT_U64(said_count(&o, RAFT_VOTE_REPLY), 0);
+    EXPECT_U64(said_count(&o, RAFT_VOTE), 2);
+    end(&o);
+}
+
+/* What matched the leader of an earlier term is not known to match this one. */
+TEST(what_matched_an_earlier_leader_is_not_acknowledged_to_the_next)
+{
+    struct one o = one_of(3, "1 1 1");
+
+    EXPECT_OK(hear(&o, append_after(2, 1, 3, 1)));
+    EXPECT_U64(said(&o, RAFT_APPEND_REPLY, 2)->index, 3);
+    tick_ms(&o, 2 * ELECTION_MS);
+    EXPECT_OK(hear(&o, (struct raft_message){ .kind = RAFT_PREVOTE_REPLY, .from = 2, .term = 2 }));
+    persist(&o);
+    EXPECT_U64(raft_role(o.raft), RAFT_CANDIDATE);
+    EXPECT_OK(hear(&o, append_after(3, 2, 1, 1)));
+    EXPECT_U64(said(&o, RAFT_APPEND_REPLY, 3)->index, 1);
+    EXPECT_U64(said(&o, RAFT_APPEND_REPLY, 3)->hint, 1);
+    end(&o);
+}
+
 SUITE(durability, RUN(fact_a_vote_is_told_when_it_is_durable_and_not_before),
       RUN(a_vote_that_is_overtaken_by_a_later_term_is_never_told),
       RUN(fact_nobody_is_asked_for_votes_before_our_own_is_durable),
@@ -250,4 +321,8 @@ SUITE(durability, RUN(fact_a_vote_is_told_when_it_is_durable_and_not_before),
       RUN(only_what_was_matched_with_this_leader_is_acknowledged_to_it),
       RUN(fact_a_leader_whose_disk_fails_leads_no_more_and_hands_over),
       RUN(fact_a_follower_whose_append_failed_acknowledges_nothing_of_it_ever),
-      RUN(fact_a_log_with_its_middle_missing_is_refused_and_not_taken_for_a_shorter_one))
+      RUN(fact_a_log_with_its_middle_missing_is_refused_and_not_taken_for_a_shorter_one),
+      RUN(what_was_durable_is_not_once_its_very_last_entry_is_replaced),
+      RUN(what_the_leader_has_sent_is_echoed_when_it_is_durable),
+      RUN(a_vote_that_is_not_durable_yet_is_never_told_once_its_giver_stands_itself),
+      RUN(what_matched_an_earlier_leader_is_not_acknowledged_to_the_next))

@@ -494,6 +494,63 @@ TEST(to_campaign_is_to_stand_now_unless_a_leader_was_just_heard)
     end(&o);
 }
 
+/* Paper, 5.2: "without receiving AppendEntries or granting vote". */
+TEST(paper_5_2_who_gives_its_vote_waits_a_whole_timeout_for_the_leader)
+{
+    struct one o = one_of(3, "1");
+
+    pass_ms(&o, ELECTION_MS - 1);
+    EXPECT(votes_for(&o, vote_request(2, 2, 1, 1)));
+    tick_ms(&o, ELECTION_MS - 1);
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    tick_ms(&o, 1);
+    EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+    end(&o);
+}
+
+TEST(who_stands_knows_no_leader_and_gives_each_attempt_a_whole_timeout)
+{
+    struct one o = one_of(3, "1");
+
+    EXPECT_OK(hear(&o, heartbeat(2, 1)));
+    pass_ms(&o, ELECTION_MS);
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_CAMPAIGN }));
+    EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+    EXPECT_U64(raft_leader(o.raft), 0);
+    EXPECT(o.fx.role_changed);
+    tick_ms(&o, ELECTION_MS - 1);
+    EXPECT_U64(said_count(&o, RAFT_PREVOTE), 0);
+    tick_ms(&o, 1);
+    EXPECT_U64(said_count(&o, RAFT_PREVOTE), 2);
+    end(&o);
+}
+
+TEST(the_leader_itself_is_no_reason_to_refuse_the_leader)
+{
+    struct one o = one_of(3, "1");
+
+    EXPECT_OK(hear(&o, heartbeat(2, 1)));
+    EXPECT(votes_for(&o, vote_request(2, 2, 1, 1)));
+    end(&o);
+}
+
+TEST(thesis_6_2_whoever_was_heard_keeps_the_leader_in_office_for_a_whole_timeout)
+{
+    struct one o = one_of(3, "1");
+
+    lead_with_all(&o);
+    tick_ms(&o, ELECTION_MS); /* here it is counted */
+    answer_heartbeats(&o, 3);
+    for (int ms = 0; ms < ELECTION_MS - 1; ms++)
+        tick_ms(&o, 1);
+    EXPECT_U64(raft_role(o.raft), RAFT_LEADER);
+    tick_ms(&o, 1);
+    EXPECT_U64(raft_role(o.raft), RAFT_LEADER); /* here, again */
+    tick_ms(&o, ELECTION_MS);
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    end(&o);
+}
+
 SUITE(elections, RUN(paper_5_1_a_later_term_is_entered_and_an_earlier_one_answered_with_ours),
       RUN(paper_5_1_a_leader_that_hears_of_a_later_term_follows),
       RUN(paper_5_1_a_request_of_an_earlier_term_gets_no_vote),
@@ -519,4 +576,8 @@ SUITE(elections, RUN(paper_5_1_a_later_term_is_entered_and_an_earlier_one_answer
       RUN(thesis_6_2_a_leader_that_hears_no_majority_leads_nobody),
       RUN(thesis_6_2_learners_do_not_keep_a_leader_in_office),
       RUN(fact_votes_of_learners_and_strangers_elect_nobody), RUN(a_learner_never_stands),
-      RUN(to_campaign_is_to_stand_now_unless_a_leader_was_just_heard))
+      RUN(to_campaign_is_to_stand_now_unless_a_leader_was_just_heard),
+      RUN(paper_5_2_who_gives_its_vote_waits_a_whole_timeout_for_the_leader),
+      RUN(who_stands_knows_no_leader_and_gives_each_attempt_a_whole_timeout),
+      RUN(the_leader_itself_is_no_reason_to_refuse_the_leader),
+      RUN(thesis_6_2_whoever_was_heard_keeps_the_leader_in_office_for_a_whole_timeout))

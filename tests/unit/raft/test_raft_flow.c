@@ -227,6 +227,9 @@ TEST(a_refusal_of_long_ago_changes_nothing)
     EXPECT_OK(hear(
         &o, (struct raft_message){
                 .kind = RAFT_APPEND_REPLY, .from = 2, .term = 1, .reject = true, .index = 2 }));
+    EXPECT_OK(hear(
+        &o, (struct raft_message){
+                .kind = RAFT_APPEND_REPLY, .from = 2, .term = 1, .reject = true, .index = 3 }));
     EXPECT_U64(progress(&o, 2).state, RAFT_REPLICATE);
     EXPECT_U64(progress(&o, 2).match, 3);
     ack(&o, 2, 2); /* nor does an acknowledgement that was overtaken */
@@ -289,6 +292,67 @@ TEST(beyond_the_bound_of_uncommitted_bytes_proposals_are_refused_and_one_is_alwa
     end(&o);
 }
 
+TEST(what_was_received_is_not_sent_again_although_it_is_not_durable_yet)
+{
+    struct one o = one_of(3, "1 1 1");
+
+    lead(&o);
+    propose(&o, ENTRY_BYTES);
+    persist(&o);
+    EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), "4-5");
+    propose(&o, ENTRY_BYTES);
+    EXPECT_OK(
+        hear(&o, (struct raft_message){
+                     .kind = RAFT_APPEND_REPLY, .from = 2, .term = 2, .index = 3, .hint = 5 }));
+    EXPECT_U64(progress(&o, 2).match, 3);
+    EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), "6-6");
+    end(&o);
+}
+
+TEST(a_hint_beyond_what_was_refused_is_not_believed)
+{
+    struct one o = one_of(3, "1 1 1");
+
+    lead(&o);
+    persist(&o);
+    EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), "4-4");
+    EXPECT_OK(hear(&o, (struct raft_message){ .kind = RAFT_APPEND_REPLY,
+                                              .from = 2,
+                                              .term = 2,
+                                              .reject = true,
+                                              .index = 3,
+                                              .hint = 100,
+                                              .hint_term = 1 }));
+    EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), "3-4");
+    end(&o);
+}
+
+TEST(whoever_acknowledges_is_not_silent)
+{
+    struct one o = leader_with(64, 1 << 20, 1 << 20);
+
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_SILENT, .node = 2 }));
+    propose_many(&o, 1);
+    EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), "");
+    ack(&o, 2, 1);
+    EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), "2-2");
+    end(&o);
+}
+
+TEST(a_window_is_opened_only_by_what_was_sent_in_it)
+{
+    struct one o = leader_with(3, 1 << 20, ENTRY_BYTES);
+
+    propose_many(&o, 10);
+    EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), "2-2 3-3 4-4");
+    ack_flow(&o, 2, 1, (struct raft_flow){ 100, 1 << 30 }); /* of another leader, say */
+    EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), "");
+    ack_flow(&o, 2, 4, (struct raft_flow){ 4, 4 * ENTRY_BYTES });
+    ack_flow(&o, 2, 2, (struct raft_flow){ 2, 2 * ENTRY_BYTES }); /* overtaken: closes nothing */
+    EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), "5-5 6-6 7-7");
+    end(&o);
+}
+
 SUITE(flow, RUN(appends_follow_each_other_without_waiting_up_to_the_window_of_messages),
       RUN(appends_follow_each_other_up_to_the_window_of_bytes),
       RUN(one_entry_larger_than_the_window_is_sent_alone),
@@ -303,4 +367,7 @@ SUITE(flow, RUN(appends_follow_each_other_without_waiting_up_to_the_window_of_me
       RUN(a_refusal_of_long_ago_changes_nothing),
       RUN(a_commit_is_told_to_all_without_waiting_for_entries_and_no_answer_is_wanted),
       RUN(who_does_not_lead_sends_no_entries_and_no_snapshots),
-      RUN(beyond_the_bound_of_uncommitted_bytes_proposals_are_refused_and_one_is_always_taken))
+      RUN(beyond_the_bound_of_uncommitted_bytes_proposals_are_refused_and_one_is_always_taken),
+      RUN(what_was_received_is_not_sent_again_although_it_is_not_durable_yet),
+      RUN(a_hint_beyond_what_was_refused_is_not_believed), RUN(whoever_acknowledges_is_not_silent),
+      RUN(a_window_is_opened_only_by_what_was_sent_in_it))

@@ -251,6 +251,8 @@ TEST(fact_a_membership_whose_entry_is_cut_off_is_in_force_no_more)
     EXPECT_OK(hear_append(&o, append_after(3, 3, 1, 1), "3"));
     EXPECT(in_force(o.raft, "1 2 3", "", ""));
     EXPECT_U64(raft_config_index(o.raft), 0);
+    tick_ms(&o, 2 * ELECTION_MS);
+    EXPECT_U64(said_count(&o, RAFT_PREVOTE), 2); /* 4 is not asked */
     end(&o);
 }
 
@@ -361,10 +363,52 @@ TEST(a_membership_is_ascending_not_too_large_and_has_no_voting_learner)
     memcpy(c.outgoing, config_of("3 4", "").voters, sizeof(c.outgoing));
     c.outgoing_count = 2;
     EXPECT(!raft_config_is_valid(&c));
+    c = voters(9);
+    c.outgoing_count = 9;
+    memcpy(c.outgoing, voters(9).voters, sizeof(c.outgoing));
+    EXPECT(raft_config_is_valid(&c)); /* nine members in all */
+    for (uint32_t i = 0; i < 9; i++)
+        c.outgoing[i] += 8;
+    EXPECT(!raft_config_is_valid(&c)); /* seventeen */
+    c = voters(3);
+    c.outgoing_count = RAFT_VOTERS_MAX + 1;
+    EXPECT(!raft_config_is_valid(&c));
     c = config_of("0 1", "");
     EXPECT(!raft_config_is_valid(&c));
     c = config_of("1 2 3", "9 8");
     EXPECT(!raft_config_is_valid(&c));
+}
+
+TEST(paper_6_two_voters_more_or_two_less_are_a_joint_change_as_well)
+{
+    static const char *const targets[] = { "1 2 3 4 5 6 7", "1 2 3" };
+
+    for (size_t i = 0; i < 2; i++) {
+        struct one o = leader_of("1 2 3 4 5", "");
+
+        EXPECT_OK(change_to(&o, targets[i], ""));
+        EXPECT(in_force(o.raft, targets[i], "1 2 3 4 5", ""));
+        end(&o);
+    }
+}
+
+TEST(paper_6_under_a_joint_membership_nobody_is_voter_and_learner_at_once)
+{
+    struct one o = leader_of("1 2 3", "");
+
+    EXPECT_OK(change_to(&o, "1 4 5", "6 7"));
+    EXPECT(in_force(o.raft, "1 4 5", "1 2 3", "6 7"));
+    end(&o);
+
+    o = leader_of("1 2 3", "");
+    EXPECT_OK(change_to(&o, "1 4 5", "2 3 6 7"));
+    EXPECT(raft_config_is_valid(raft_config(o.raft)));
+    for (raft_id id = 1; id <= 7; id++) {
+        EXPECT(raft_config_has(raft_config(o.raft), id));
+        EXPECT_U64(raft_config_votes(raft_config(o.raft), id), id <= 5);
+    }
+    EXPECT(!raft_config_has(raft_config(o.raft), 8));
+    end(&o);
 }
 
 SUITE(membership, RUN(thesis_4_1_one_voter_more_is_in_force_as_soon_as_it_is_in_the_log),
@@ -383,4 +427,6 @@ SUITE(membership, RUN(thesis_4_1_one_voter_more_is_in_force_as_soon_as_it_is_in_
       RUN(thesis_4_2_2_a_removed_leader_leads_until_that_is_committed_and_hands_over),
       RUN(thesis_4_2_2_who_is_on_the_way_out_may_still_have_to_lead),
       RUN(thesis_4_2_3_a_removed_member_does_not_disturb),
-      RUN(a_membership_is_ascending_not_too_large_and_has_no_voting_learner))
+      RUN(a_membership_is_ascending_not_too_large_and_has_no_voting_learner),
+      RUN(paper_6_two_voters_more_or_two_less_are_a_joint_change_as_well),
+      RUN(paper_6_under_a_joint_membership_nobody_is_voter_and_learner_at_once))

@@ -167,6 +167,45 @@ TEST(a_failed_disk_is_given_nothing_more)
     end(&o);
 }
 
+/* Paper, 5.1: whoever leads in an earlier term follows.  An offer is ignored by any leader. */
+TEST(a_leader_that_is_offered_a_snapshot_of_a_later_term_follows)
+{
+    struct one o = one_of(3, "1");
+    const struct raft_message m = append_after(2, 7, 9, 6);
+
+    lead_with_all(&o);
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_SNAPSHOT_OFFER, .message = &m }));
+    EXPECT_U64(raft_hard(o.raft).term, 7);
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    end(&o);
+}
+
+/* A quiet append has the number of the next message, which has it too: when the first is echoed, the
+ * second counts as arrived, and its own echo is taken for an old one. */
+TEST(no_two_appends_have_the_same_place_in_the_flow)
+{
+    struct one o = one_of(3, "1");
+    struct raft_append quiet, next;
+
+    lead_with_all(&o);
+    quiet = send_next(&o, 2);
+    EXPECT(quiet.message.quiet);
+    propose(&o, ENTRY_BYTES);
+    next = send_next(&o, 2);
+    EXPECT(next.message.flow.messages > quiet.message.flow.messages);
+    end(&o);
+}
+
+/* R2: "a term answered in is durable when it is sent".  Refusals are told at once. */
+TEST(a_refusal_is_told_when_its_term_is_durable)
+{
+    struct one o = one_of(3, "1");
+
+    EXPECT_OK(hear_append(&o, append_after(2, 5, 9, 4), "5"));
+    EXPECT_U64(o.fx.message_count, 0);
+    end(&o);
+}
+
 /* What is no membership is taken from the log without a word; majorities of nobody are then computed. */
 TEST(a_membership_that_is_none_is_not_restored)
 {
@@ -185,6 +224,9 @@ TEST_MAIN(RUN(a_promise_not_to_vote_outlasts_the_entry_into_a_later_term),
           RUN(a_member_that_missed_the_good_night_finds_its_leader_again),
           RUN(a_group_sleeps_again_after_a_member_was_unreachable),
           RUN(the_flow_of_an_earlier_leader_is_not_echoed),
-          RUN(a_member_that_was_heard_just_now_is_active), RUN(a_failed_disk_is_given_nothing_more),
+          RUN(a_member_that_was_heard_just_now_is_active),
+          RUN(a_leader_that_is_offered_a_snapshot_of_a_later_term_follows),
+          RUN(no_two_appends_have_the_same_place_in_the_flow),
+          RUN(a_refusal_is_told_when_its_term_is_durable), RUN(a_failed_disk_is_given_nothing_more),
           RUN(a_membership_that_is_none_is_not_restored),
           RUN(an_append_that_contradicts_the_base_is_corruption_and_no_assertion))

@@ -194,6 +194,71 @@ TEST(a_woken_member_has_a_whole_timeout_before_it_stands)
     group_destroy(g);
 }
 
+/* All answer heartbeats for so long; the last tick is asked whether it sleeps now. */
+static bool
+sleeps_after_ms(struct one *o, uint32_t ms)
+{
+    for (uint32_t passed = 0; passed < ms; passed += HEARTBEAT_MS) {
+        tick_ms(o, HEARTBEAT_MS);
+        if (!raft_is_quiesced(o->raft))
+            answer_heartbeats(o, 3);
+    }
+    return raft_is_quiesced(o->raft);
+}
+
+TEST(a_leader_whose_own_disk_is_behind_does_not_sleep)
+{
+    struct one o = one_of(3, "1");
+
+    lead_with_all(&o);
+    apply(&o);
+    propose(&o, ENTRY_BYTES);
+    (void)send_all(&o, 2, ENTRY_BYTES);
+    (void)send_all(&o, 3, ENTRY_BYTES);
+    ack(&o, 2, 3);
+    ack(&o, 3, 3);
+    (void)send_all(&o, 2, ENTRY_BYTES);
+    EXPECT_U64(raft_commit(o.raft), 3);
+    EXPECT(!sleeps_after_ms(&o, 2000));
+    persist(&o);
+    EXPECT(!sleeps_after_ms(&o, 2000)); /* and has not applied it */
+    apply(&o);
+    (void)send_all(&o, 2, ENTRY_BYTES);
+    EXPECT(sleeps_after_ms(&o, 2000));
+    end(&o);
+}
+
+TEST(a_leader_that_has_not_confirmed_a_read_does_not_sleep)
+{
+    struct one o = one_of(3, "1");
+
+    lead_with_all(&o);
+    apply(&o);
+    (void)send_all(&o, 2, ENTRY_BYTES);
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_READ }));
+    for (int i = 0; i < 20; i++) {
+        tick_ms(&o, HEARTBEAT_MS);
+        ack(&o, 2, 2); /* they live, and do not answer that */
+        EXPECT(!raft_is_quiesced(o.raft));
+    }
+    EXPECT(sleeps_after_ms(&o, 1000));
+    end(&o);
+}
+
+TEST(a_leader_does_not_sleep_before_all_have_everything)
+{
+    struct one o = one_of(3, "1");
+
+    lead(&o);
+    persist(&o);
+    (void)send_all(&o, 2, ENTRY_BYTES);
+    ack(&o, 2, 2);
+    apply(&o);
+    (void)send_all(&o, 2, ENTRY_BYTES);
+    EXPECT(!sleeps_after_ms(&o, 2000)); /* 3 has acknowledged nothing */
+    end(&o);
+}
+
 SUITE(quiescence, RUN(a_sleeping_group_is_silent_for_ever),
       RUN(whatever_is_asked_of_a_sleeping_leader_wakes_it), RUN(a_refused_event_wakes_nobody),
       RUN(a_proposal_to_a_sleeping_group_is_committed_everywhere_and_it_sleeps_again),
@@ -203,4 +268,7 @@ SUITE(quiescence, RUN(a_sleeping_group_is_silent_for_ever),
       RUN(a_leader_does_not_sleep_while_anything_is_unsaid),
       RUN(a_follower_that_lacks_something_does_not_sleep_and_says_so),
       RUN(a_sleeping_follower_keeps_faith_with_its_leader),
-      RUN(a_woken_member_has_a_whole_timeout_before_it_stands))
+      RUN(a_woken_member_has_a_whole_timeout_before_it_stands),
+      RUN(a_leader_whose_own_disk_is_behind_does_not_sleep),
+      RUN(a_leader_that_has_not_confirmed_a_read_does_not_sleep),
+      RUN(a_leader_does_not_sleep_before_all_have_everything))

@@ -107,6 +107,7 @@ TEST(an_answer_to_a_later_round_confirms_all_before_it)
     EXPECT(confirmed(&o, first) && confirmed(&o, second));
     answer_round(&o, 2, second + 5); /* of a round that there was not */
     EXPECT_U64(raft_confirmed_round(o.raft), second);
+    EXPECT(!confirmed(&o, read_round(&o)));
     end(&o);
 }
 
@@ -314,6 +315,37 @@ TEST(who_restarts_may_have_heard_a_leader_just_before)
     end(&o);
 }
 
+TEST(a_new_term_has_a_lease_again_after_a_transfer_in_an_earlier_one)
+{
+    struct one o = leader_with_leases(3);
+
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_TRANSFER, .node = 2 }));
+    EXPECT_OK(hear(&o, heartbeat(2, raft_hard(o.raft).term + 1)));
+    lead_with_all(&o);
+    renew(&o, 2, 0);
+    EXPECT(raft_lease_holds(o.raft, o.now_ns));
+    end(&o);
+}
+
+TEST(a_lease_is_neither_prolonged_by_what_was_never_asked_nor_shortened_by_what_is_old)
+{
+    struct one o = leader_with_leases(3);
+    struct raft_message reply = { .kind = RAFT_HEARTBEAT_REPLY,
+                                  .from = 2,
+                                  .term = raft_hard(o.raft).term };
+    uint64_t asked_ns;
+
+    renew(&o, 2, 0);
+    asked_ns = o.now_ns;
+    reply.sent_ns = asked_ns + 1000 * (uint64_t)MS; /* of a clock before a restart, say */
+    EXPECT_OK(hear(&o, reply));
+    EXPECT(!raft_lease_holds(o.raft, asked_ns + LEASE_NS));
+    reply.sent_ns = asked_ns - 40 * (uint64_t)MS; /* it was overtaken */
+    EXPECT_OK(hear(&o, reply));
+    EXPECT(raft_lease_holds(o.raft, asked_ns + LEASE_NS - 1));
+    end(&o);
+}
+
 SUITE(reads_and_leases, RUN(thesis_6_4_a_read_waits_until_a_majority_has_answered_its_round),
       RUN(fact_an_answer_to_an_earlier_round_confirms_no_later_one),
       RUN(an_answer_to_a_later_round_confirms_all_before_it),
@@ -327,4 +359,6 @@ SUITE(reads_and_leases, RUN(thesis_6_4_a_read_waits_until_a_majority_has_answere
       RUN(no_lease_before_an_entry_of_the_leaders_term_is_committed),
       RUN(no_lease_once_somebody_was_told_to_stand),
       RUN(who_has_heard_a_leader_votes_for_nobody_until_the_lease_must_be_over),
-      RUN(who_restarts_may_have_heard_a_leader_just_before))
+      RUN(who_restarts_may_have_heard_a_leader_just_before),
+      RUN(a_new_term_has_a_lease_again_after_a_transfer_in_an_earlier_one),
+      RUN(a_lease_is_neither_prolonged_by_what_was_never_asked_nor_shortened_by_what_is_old))

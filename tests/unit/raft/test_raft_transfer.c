@@ -158,6 +158,26 @@ TEST(a_transfer_ends_with_the_term)
     end(&o);
 }
 
+TEST(whom_nobody_may_vote_for_or_who_is_silent_is_never_nearest)
+{
+    struct raft_options options = options_for(3);
+    struct one o;
+
+    options.config = config_of("1 2 3", "4");
+    o = one_with(&options, "1");
+    lead_with_all(&o);
+    propose(&o, ENTRY_BYTES);
+    persist(&o);
+    (void)send_all(&o, 4, ENTRY_BYTES);
+    ack(&o, 4, 3); /* the learner is nearest of all, and the leader itself */
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_SILENT, .node = 2 }));
+    EXPECT_OK(transfer_to(&o, 0));
+    (void)send_all(&o, 3, ENTRY_BYTES);
+    ack(&o, 3, 3);
+    EXPECT(said(&o, RAFT_TIMEOUT_NOW, 3) != NULL);
+    end(&o);
+}
+
 SUITE(transfer, RUN(thesis_3_10_who_has_everything_is_told_to_stand_at_once),
       RUN(thesis_3_10_who_is_behind_gets_the_rest_first_and_nothing_new_is_taken_meanwhile),
       RUN(thesis_3_10_a_transfer_that_takes_an_election_timeout_is_given_up),
@@ -166,4 +186,5 @@ SUITE(transfer, RUN(thesis_3_10_who_has_everything_is_told_to_stand_at_once),
       RUN(thesis_3_10_who_is_told_to_stand_is_not_refused_for_the_old_leaders_sake),
       RUN(thesis_3_10_to_be_told_to_stand_is_no_vote_for_a_log_that_is_behind),
       RUN(an_order_to_stand_that_comes_a_term_late_is_ignored),
-      RUN(fact_a_transfer_survives_that_its_target_is_removed), RUN(a_transfer_ends_with_the_term))
+      RUN(fact_a_transfer_survives_that_its_target_is_removed), RUN(a_transfer_ends_with_the_term),
+      RUN(whom_nobody_may_vote_for_or_who_is_silent_is_never_nearest))
