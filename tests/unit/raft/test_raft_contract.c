@@ -50,6 +50,12 @@ TEST(what_a_new_member_is)
     EXPECT_U64(raft_config_index(o.raft), 7);
     EXPECT(!raft_is_quiesced(o.raft));
     end(&o);
+
+    o = one_with(&options, "");
+    EXPECT_U64(raft_last(o.raft), 7);
+    EXPECT_U64(raft_persisted(o.raft), 7);
+    EXPECT_U64(raft_applicable(o.raft), 7);
+    end(&o);
 }
 
 TEST(restoring_a_log_with_a_hole_or_terms_that_run_backwards_is_corruption)

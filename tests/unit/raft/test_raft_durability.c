@@ -308,6 +308,32 @@ TEST(what_matched_an_earlier_leader_is_not_acknowledged_to_the_next)
     end(&o);
 }
 
+TEST(a_vote_that_is_overtaken_by_a_leader_is_never_told)
+{
+    struct one o = one_of(3, "1");
+
+    EXPECT_OK(hear(&o, vote_request(2, 2, 1, 1)));
+    EXPECT_OK(hear(&o, heartbeat(3, 3)));
+    persist(&o);
+    EXPECT_U64(said_count(&o, RAFT_VOTE_REPLY), 0);
+    EXPECT_U64(raft_hard(o.raft).vote, 0);
+    end(&o);
+}
+
+/* As above, by a leader of a later term instead of a candidacy in between. */
+TEST(what_was_acknowledged_to_one_leader_is_matched_and_told_anew_to_the_next)
+{
+    struct one o = one_of(3, "1 1 1");
+
+    EXPECT_OK(hear(&o, append_after(2, 1, 3, 1)));
+    EXPECT_U64(said(&o, RAFT_APPEND_REPLY, 2)->index, 3);
+    EXPECT_OK(hear(&o, append_after(3, 2, 1, 1)));
+    persist(&o);
+    EXPECT_U64(said(&o, RAFT_APPEND_REPLY, 3)->index, 1);
+    EXPECT_U64(said(&o, RAFT_APPEND_REPLY, 3)->hint, 1);
+    end(&o);
+}
+
 SUITE(durability, RUN(fact_a_vote_is_told_when_it_is_durable_and_not_before),
       RUN(a_vote_that_is_overtaken_by_a_later_term_is_never_told),
       RUN(fact_nobody_is_asked_for_votes_before_our_own_is_durable),
@@ -325,4 +351,6 @@ SUITE(durability, RUN(fact_a_vote_is_told_when_it_is_durable_and_not_before),
       RUN(what_was_durable_is_not_once_its_very_last_entry_is_replaced),
       RUN(what_the_leader_has_sent_is_echoed_when_it_is_durable),
       RUN(a_vote_that_is_not_durable_yet_is_never_told_once_its_giver_stands_itself),
-      RUN(what_matched_an_earlier_leader_is_not_acknowledged_to_the_next))
+      RUN(what_matched_an_earlier_leader_is_not_acknowledged_to_the_next),
+      RUN(a_vote_that_is_overtaken_by_a_leader_is_never_told),
+      RUN(what_was_acknowledged_to_one_leader_is_matched_and_told_anew_to_the_next))

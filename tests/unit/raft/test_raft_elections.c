@@ -78,6 +78,9 @@ TEST(paper_5_1_a_later_term_is_entered_and_an_earlier_one_answered_with_ours)
     EXPECT_OK(hear(&o, heartbeat(3, 4)));
     EXPECT_U64(o.fx.messages[0].term, 5);
     EXPECT_U64(raft_leader(o.raft), 2);
+    EXPECT_OK(hear(&o, prevote_request(3, 4, 9, 4)));
+    EXPECT(said(&o, RAFT_PREVOTE_REPLY, 3)->reject);
+    EXPECT_U64(said(&o, RAFT_PREVOTE_REPLY, 3)->term, 5);
     end(&o);
 }
 
@@ -551,6 +554,40 @@ TEST(thesis_6_2_whoever_was_heard_keeps_the_leader_in_office_for_a_whole_timeout
     end(&o);
 }
 
+TEST(thesis_6_2_a_leader_that_steps_down_waits_a_whole_timeout_before_it_stands)
+{
+    struct one o = one_of(3, "1");
+
+    lead_with_all(&o);
+    tick_ms(&o, ELECTION_MS);
+    tick_ms(&o, ELECTION_MS);
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    tick_ms(&o, ELECTION_MS - 1);
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    tick_ms(&o, 1);
+    EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+    end(&o);
+}
+
+TEST(paper_5_6_each_tick_brings_the_dice_for_the_timeout_after_it)
+{
+    struct one o = one_of(3, "1");
+
+    o.dice = 100 * MS;
+    tick_ms(&o, 1);
+    EXPECT_OK(hear(&o, heartbeat(2, 1)));
+    tick_ms(&o, ELECTION_MS + 99);
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    o.dice = 7 * MS;
+    tick_ms(&o, 1);
+    EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+    tick_ms(&o, ELECTION_MS + 6);
+    EXPECT_U64(said_count(&o, RAFT_PREVOTE), 0);
+    tick_ms(&o, 1);
+    EXPECT_U64(said_count(&o, RAFT_PREVOTE), 2);
+    end(&o);
+}
+
 SUITE(elections, RUN(paper_5_1_a_later_term_is_entered_and_an_earlier_one_answered_with_ours),
       RUN(paper_5_1_a_leader_that_hears_of_a_later_term_follows),
       RUN(paper_5_1_a_request_of_an_earlier_term_gets_no_vote),
@@ -580,4 +617,6 @@ SUITE(elections, RUN(paper_5_1_a_later_term_is_entered_and_an_earlier_one_answer
       RUN(paper_5_2_who_gives_its_vote_waits_a_whole_timeout_for_the_leader),
       RUN(who_stands_knows_no_leader_and_gives_each_attempt_a_whole_timeout),
       RUN(the_leader_itself_is_no_reason_to_refuse_the_leader),
-      RUN(thesis_6_2_whoever_was_heard_keeps_the_leader_in_office_for_a_whole_timeout))
+      RUN(thesis_6_2_whoever_was_heard_keeps_the_leader_in_office_for_a_whole_timeout),
+      RUN(thesis_6_2_a_leader_that_steps_down_waits_a_whole_timeout_before_it_stands),
+      RUN(paper_5_6_each_tick_brings_the_dice_for_the_timeout_after_it))

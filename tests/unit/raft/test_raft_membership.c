@@ -286,6 +286,10 @@ TEST(a_membership_in_a_durable_log_is_in_force_after_a_restart)
     e = (struct raft_entry){ .term = 2 };
     EXPECT_OK(raft_restore(o.raft, 2, &e)); /* superseded */
     EXPECT(in_force(o.raft, "1 2 3", "", ""));
+    e = (struct raft_entry){ .term = 2, .kind = RAFT_CONFIG, .config = &four };
+    EXPECT_OK(raft_restore(o.raft, 3, &e));
+    tick_ms(&o, 2 * ELECTION_MS);
+    EXPECT(said(&o, RAFT_PREVOTE, 4) != NULL); /* and in use */
     end(&o);
 }
 
@@ -411,6 +415,20 @@ TEST(paper_6_under_a_joint_membership_nobody_is_voter_and_learner_at_once)
     end(&o);
 }
 
+TEST(a_voter_that_has_just_been_added_has_a_timeout_to_be_heard)
+{
+    struct one o = leader_of("1", "");
+
+    tick_ms(&o, ELECTION_MS); /* alone it hears enough */
+    pass_ms(&o, ELECTION_MS - 1);
+    EXPECT_OK(change_to(&o, "1 2", ""));
+    tick_ms(&o, 1);
+    EXPECT_U64(raft_role(o.raft), RAFT_LEADER);
+    tick_ms(&o, ELECTION_MS);
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    end(&o);
+}
+
 SUITE(membership, RUN(thesis_4_1_one_voter_more_is_in_force_as_soon_as_it_is_in_the_log),
       RUN(fact_no_change_before_an_entry_of_the_leaders_own_term_is_committed),
       RUN(thesis_4_1_one_change_at_a_time),
@@ -429,4 +447,5 @@ SUITE(membership, RUN(thesis_4_1_one_voter_more_is_in_force_as_soon_as_it_is_in_
       RUN(thesis_4_2_3_a_removed_member_does_not_disturb),
       RUN(a_membership_is_ascending_not_too_large_and_has_no_voting_learner),
       RUN(paper_6_two_voters_more_or_two_less_are_a_joint_change_as_well),
-      RUN(paper_6_under_a_joint_membership_nobody_is_voter_and_learner_at_once))
+      RUN(paper_6_under_a_joint_membership_nobody_is_voter_and_learner_at_once),
+      RUN(a_voter_that_has_just_been_added_has_a_timeout_to_be_heard))

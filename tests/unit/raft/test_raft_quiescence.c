@@ -177,6 +177,8 @@ TEST(a_sleeping_follower_keeps_faith_with_its_leader)
     EXPECT_U64(raft_hard(member(g, 2)).term, 1);
     EXPECT_OK(tell(g, 2, (struct raft_event){ .kind = RAFT_CAMPAIGN }));
     EXPECT_U64(raft_role(member(g, 2)), RAFT_FOLLOWER);
+    group_tick(g, group_node(g, 2), ELECTION_MS - 1); /* awake now, and yet patient */
+    EXPECT_U64(raft_role(member(g, 2)), RAFT_FOLLOWER);
     group_destroy(g);
 }
 
@@ -259,6 +261,29 @@ TEST(a_leader_does_not_sleep_before_all_have_everything)
     end(&o);
 }
 
+TEST(the_offer_of_a_snapshot_wakes_who_sleeps)
+{
+    struct group *g = asleep();
+    const struct raft_message m = append_after(3, 2, 9, 2);
+
+    EXPECT_OK(tell(g, 2, (struct raft_event){ .kind = RAFT_SNAPSHOT_OFFER, .message = &m }));
+    EXPECT(!raft_is_quiesced(member(g, 2)));
+    EXPECT_U64(raft_leader(member(g, 2)), 3);
+    group_destroy(g);
+}
+
+TEST(a_woken_leader_is_heard_at_its_next_tick)
+{
+    struct group *g = asleep();
+
+    elapse_ms(g, ELECTION_MS);
+    EXPECT_OK(group_propose(g, group_node(g, 1)));
+    group_tick(g, group_node(g, 1), 0);
+    EXPECT_U64(under_way(g, RAFT_HEARTBEAT, 1, 3), 1);
+    EXPECT_U64(raft_role(member(g, 1)), RAFT_LEADER); /* whoever slept has a timeout to answer */
+    group_destroy(g);
+}
+
 SUITE(quiescence, RUN(a_sleeping_group_is_silent_for_ever),
       RUN(whatever_is_asked_of_a_sleeping_leader_wakes_it), RUN(a_refused_event_wakes_nobody),
       RUN(a_proposal_to_a_sleeping_group_is_committed_everywhere_and_it_sleeps_again),
@@ -271,4 +296,5 @@ SUITE(quiescence, RUN(a_sleeping_group_is_silent_for_ever),
       RUN(a_woken_member_has_a_whole_timeout_before_it_stands),
       RUN(a_leader_whose_own_disk_is_behind_does_not_sleep),
       RUN(a_leader_that_has_not_confirmed_a_read_does_not_sleep),
-      RUN(a_leader_does_not_sleep_before_all_have_everything))
+      RUN(a_leader_does_not_sleep_before_all_have_everything),
+      RUN(the_offer_of_a_snapshot_wakes_who_sleeps), RUN(a_woken_leader_is_heard_at_its_next_tick))

@@ -346,6 +346,17 @@ TEST(a_lease_is_neither_prolonged_by_what_was_never_asked_nor_shortened_by_what_
     end(&o);
 }
 
+TEST(a_leader_that_was_deposed_has_no_lease_left)
+{
+    struct one o = leader_with_leases(3);
+
+    renew(&o, 2, 0);
+    EXPECT(raft_lease_holds(o.raft, o.now_ns));
+    EXPECT_OK(hear(&o, heartbeat(3, raft_hard(o.raft).term + 1)));
+    EXPECT(!raft_lease_holds(o.raft, o.now_ns));
+    end(&o);
+}
+
 SUITE(reads_and_leases, RUN(thesis_6_4_a_read_waits_until_a_majority_has_answered_its_round),
       RUN(fact_an_answer_to_an_earlier_round_confirms_no_later_one),
       RUN(an_answer_to_a_later_round_confirms_all_before_it),
@@ -361,4 +372,5 @@ SUITE(reads_and_leases, RUN(thesis_6_4_a_read_waits_until_a_majority_has_answere
       RUN(who_has_heard_a_leader_votes_for_nobody_until_the_lease_must_be_over),
       RUN(who_restarts_may_have_heard_a_leader_just_before),
       RUN(a_new_term_has_a_lease_again_after_a_transfer_in_an_earlier_one),
-      RUN(a_lease_is_neither_prolonged_by_what_was_never_asked_nor_shortened_by_what_is_old))
+      RUN(a_lease_is_neither_prolonged_by_what_was_never_asked_nor_shortened_by_what_is_old),
+      RUN(a_leader_that_was_deposed_has_no_lease_left))

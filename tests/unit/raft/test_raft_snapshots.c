@@ -117,7 +117,7 @@ TEST(a_snapshot_that_did_not_arrive_is_tried_again_but_not_at_once)
     refuse_from_3(&o, 9, 2);
     (void)send_all(&o, 3, ENTRY_BYTES);
     EXPECT_U64(raft_next_snapshot(o.raft), 3);
-    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_SNAPSHOT_SENT, .node = 3 }));
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_SNAPSHOT_SENT, .node = 3, .index = 10 }));
     EXPECT_STR(send_all(&o, 3, ENTRY_BYTES), "");
     EXPECT_U64(raft_next_snapshot(o.raft), 0);
     tick_ms(&o, HEARTBEAT_MS);
@@ -247,6 +247,8 @@ TEST(fact_nobody_stands_while_a_snapshot_is_being_installed)
     installed(&o, true);
     tick_ms(&o, 2 * ELECTION_MS);
     EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+    EXPECT_U64(said(&o, RAFT_PREVOTE, 2)->index, 9);
+    EXPECT_U64(said(&o, RAFT_PREVOTE, 2)->log_term, 3); /* of the snapshot */
     end(&o);
 }
 
@@ -319,6 +321,180 @@ TEST(paper_7_a_lagging_member_is_brought_up_by_a_snapshot_and_follows_again)
     group_destroy(g);
 }
 
+TEST(whoever_lags_a_second_time_gets_a_second_snapshot)
+{
+    struct one o = leader_with_short_log();
+
+    (void)send_all(&o, 3, ENTRY_BYTES);
+    refuse_from_3(&o, 9, 2);
+    (void)send_all(&o, 3, ENTRY_BYTES);
+    EXPECT_U64(raft_next_snapshot(o.raft), 3);
+    EXPECT_OK(step(
+        &o, (struct raft_event){ .kind = RAFT_SNAPSHOT_SENT, .node = 3, .index = 10, .ok = true }));
+    ack(&o, 3, 10);
+    for (raft_index i = 11; i <= 13; i++)
+        propose(&o, ENTRY_BYTES);
+    persist(&o);
+    (void)send_all(&o, 2, ENTRY_BYTES);
+    ack(&o, 2, 13);
+    apply(&o);
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_COMPACTED, .index = 12 }));
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_UNREACHABLE, .node = 3 }));
+    EXPECT_STR(send_all(&o, 3, ENTRY_BYTES), "");
+    EXPECT_U64(raft_next_snapshot(o.raft), 3);
+    end(&o);
+}
+
+TEST(what_is_said_of_snapshots_to_nobody_or_by_nobody_is_ignored)
+{
+    const struct raft_event sent = {
+        .kind = RAFT_SNAPSHOT_SENT, .node = 3, .index = 10, .ok = true
+    };
+    struct raft_event other = sent;
+    struct one o = leader_with_short_log();
+
+    other.node = 9;
+    EXPECT_OK(step(&o, other));
+    (void)send_all(&o, 3, ENTRY_BYTES);
+    refuse_from_3(&o, 9, 2);
+    (void)send_all(&o, 3, ENTRY_BYTES);
+    EXPECT_U64(raft_next_snapshot(o.raft), 3);
+    EXPECT_OK(hear(&o, heartbeat(2, 9))); /* it leads no more */
+    EXPECT_OK(step(&o, sent));
+    EXPECT_U64(progress(&o, 3).state, RAFT_SNAPSHOT);
+    EXPECT_U64(raft_next_snapshot(o.raft), 0);
+    end(&o);
+}
+
+TEST(whoever_has_been_offered_a_snapshot_has_heard_a_leader)
+{
+    struct one o = one_of(3, "1");
+
+    pass_ms(&o, 10 * ELECTION_MS);
+    offer(&o, 2, 1, 9, 1);
+    EXPECT_OK(hear(&o, vote_request(3, 2, 9, 1)));
+    EXPECT_U64(raft_hard(o.raft).term, 1);
+    end(&o);
+}
+
+TEST(a_snapshot_that_is_not_needed_is_answered_only_to_a_leader_and_in_a_durable_term)
+{
+    struct one o = installing();
+
+    installed(&o, true);
+    offer(&o, 3, 7, 5, 2);
+    EXPECT_OK(stage(&o, 5, 2));
+    EXPECT_U64(o.fx.message_count, 0); /* term 7 is not durable */
+    persist(&o);
+    EXPECT_OK(stage(&o, 5, 2));
+    EXPECT_U64(said(&o, RAFT_APPEND_REPLY, 3)->index, 9);
+    tick_ms(&o, 2 * ELECTION_MS);
+    EXPECT_OK(stage(&o, 5, 2));
+    EXPECT_U64(o.fx.message_count, 0); /* it knows no leader */
+    end(&o);
+}
+
+TEST(a_snapshot_with_what_is_no_membership_is_refused)
+{
+    const struct raft_config none = { 0 };
+    struct one o = one_of(3, "1 1 2");
+
+    offer(&o, 2, 3, 9, 3);
+    EXPECT_ST(step(&o,
+                   (struct raft_event){
+                       .kind = RAFT_SNAPSHOT_STAGED, .index = 9, .term = 3, .config = &none }),
+              ST_INVALID);
+    EXPECT(!o.fx.install);
+    end(&o);
+}
+
+TEST(paper_7_a_snapshot_replaces_a_log_that_contradicts_its_last_entry)
+{
+    struct one o = one_of(3, "1 1 2 2 2");
+
+    offer(&o, 2, 4, 4, 3);
+    persist(&o);
+    EXPECT_OK(stage(&o, 4, 3)); /* ours is 4^2 */
+    EXPECT(o.fx.install);
+    installed(&o, true);
+    EXPECT_U64(raft_last(o.raft), 4);
+    EXPECT_STR(log_of(o.raft), "");
+    end(&o);
+}
+
+TEST(neither_a_leader_nor_a_failed_disk_installs_anything)
+{
+    struct one o = one_of(3, "1 1 2");
+
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_DISK_FAILED }));
+    EXPECT_OK(stage(&o, 9, 2));
+    EXPECT(!o.fx.install);
+    end(&o);
+
+    o = one_of(3, "1 1 2");
+    lead(&o);
+    EXPECT_OK(stage(&o, 9, 2));
+    EXPECT(!o.fx.install);
+    EXPECT_U64(o.fx.message_count, 0);
+    end(&o);
+}
+
+TEST(a_report_of_what_a_snapshot_has_replaced_says_nothing_of_the_log_of_now)
+{
+    struct one o = one_of(3, "1 1 2");
+    uint64_t old;
+
+    EXPECT_OK(hear_append(&o, append_after(2, 2, 3, 2), "2 2 2 2 2 2 2 2 2"));
+    old = o.ticket;
+    offer(&o, 3, 3, 9, 3);
+    EXPECT_OK(stage(&o, 9, 3));
+    EXPECT(o.fx.install);
+    installed(&o, true);
+    EXPECT_U64(raft_last(o.raft), 9);
+    persist_up_to(&o, old); /* twelve entries, of before */
+    EXPECT_U64(raft_persisted(o.raft), 9);
+    end(&o);
+}
+
+static void
+expect_terms(struct one *o, const raft_term *terms, raft_index base, raft_index last)
+{
+    for (raft_index i = 0; i <= last + 1; i++) {
+        raft_term term = 0;
+
+        if (i < base || i > last) {
+            EXPECT_ST(raft_term_at(o->raft, i, &term), ST_NOT_FOUND);
+            continue;
+        }
+        EXPECT_OK(raft_term_at(o->raft, i, &term));
+        EXPECT_U64(term, terms[i]);
+    }
+}
+
+/* There are few ways to cut a log twice: all of them. */
+TEST(compaction_at_any_entry_keeps_the_terms_of_the_rest)
+{
+    static const raft_term terms[] = { 0, 1, 1, 2, 3, 3, 3, 5, 6, 6 };
+
+    for (raft_index first = 0; first <= 7; first++) {
+        for (raft_index second = first; second <= 7; second++) {
+            struct one o = one_of(3, "1 1 2 3 3 3 5");
+            struct raft_message m = append_after(2, 5, 7, 5);
+
+            m.commit = 7;
+            EXPECT_OK(hear(&o, m));
+            apply(&o);
+            EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_COMPACTED, .index = first }));
+            expect_terms(&o, terms, first, 7);
+            EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_COMPACTED, .index = second }));
+            expect_terms(&o, terms, second, 7);
+            EXPECT_OK(hear_append(&o, append_after(2, 6, 7, 5), "6 6"));
+            expect_terms(&o, terms, second, 9);
+            end(&o);
+        }
+    }
+}
+
 SUITE(snapshots, RUN(paper_7_who_needs_what_is_no_longer_in_the_log_gets_a_snapshot),
       RUN(paper_7_the_last_entry_before_the_log_is_enough_to_go_on_without_a_snapshot),
       RUN(a_snapshot_that_did_not_arrive_is_tried_again_but_not_at_once),
@@ -333,4 +509,13 @@ SUITE(snapshots, RUN(paper_7_who_needs_what_is_no_longer_in_the_log_gets_a_snaps
       RUN(fact_a_candidate_to_whom_a_snapshot_is_staged_stands_no_more),
       RUN(fact_a_higher_term_while_a_snapshot_is_being_installed_is_entered),
       RUN(fact_no_entries_are_taken_while_a_snapshot_is_being_installed),
-      RUN(paper_7_a_lagging_member_is_brought_up_by_a_snapshot_and_follows_again))
+      RUN(paper_7_a_lagging_member_is_brought_up_by_a_snapshot_and_follows_again),
+      RUN(whoever_lags_a_second_time_gets_a_second_snapshot),
+      RUN(what_is_said_of_snapshots_to_nobody_or_by_nobody_is_ignored),
+      RUN(whoever_has_been_offered_a_snapshot_has_heard_a_leader),
+      RUN(a_snapshot_that_is_not_needed_is_answered_only_to_a_leader_and_in_a_durable_term),
+      RUN(a_snapshot_with_what_is_no_membership_is_refused),
+      RUN(paper_7_a_snapshot_replaces_a_log_that_contradicts_its_last_entry),
+      RUN(neither_a_leader_nor_a_failed_disk_installs_anything),
+      RUN(a_report_of_what_a_snapshot_has_replaced_says_nothing_of_the_log_of_now),
+      RUN(compaction_at_any_entry_keeps_the_terms_of_the_rest))
