@@ -22,6 +22,58 @@ TEST(a_promise_not_to_vote_outlasts_the_entry_into_a_later_term)
     end(&o);
 }
 
+static void
+stand(struct group *g, raft_id id)
+{
+    EXPECT_OK(group_step(g, group_node(g, id), (struct raft_event){ .kind = RAFT_CAMPAIGN }));
+}
+
+static void
+talk(struct group *g, raft_id a, raft_id b)
+{
+    deliver(g, a, b);
+    group_sync(g, group_node(g, b));
+    deliver(g, b, a);
+    group_sync(g, group_node(g, a));
+}
+
+/* What comes of it: a stale read under a lease, with honest clocks.  2 and 5 have not heard leader 1
+ * for an election timeout, and let 4 stand in term 2; then 2 and 3 hear 1, which has its lease.  2 has
+ * asked 5 for a pre-vote, is refused in term 2, enters it, and votes for 4. */
+TEST(no_lease_is_held_beside_another_leader)
+{
+    struct raft_options options;
+    struct group *g;
+    uint64_t now_ns;
+
+    raft_options_default(&options);
+    options.lease_percent = 90;
+    g = calm_with(5, 5, &options);
+    elect(g, 1);
+    settle(g);
+    elapse_ms(g, ELECTION_MS + 1);
+    stand(g, 4);
+    talk(g, 4, 2);
+    talk(g, 4, 5);
+    EXPECT_U64(raft_role(member(g, 4)), RAFT_CANDIDATE);
+    stand(g, 2);
+    talk(g, 4, 5); /* its vote */
+    EXPECT_OK(group_propose(g, group_node(g, 1))); /* or it would go to sleep */
+    group_tick(g, group_node(g, 1), 0);
+    talk(g, 1, 2);
+    talk(g, 1, 3);
+    now_ns = g->now_ns + (uint64_t)group_node(g, 1)->clock_offset_ns;
+    EXPECT(raft_lease_holds(member(g, 1), now_ns));
+    talk(g, 2, 5); /* the refused pre-vote */
+    talk(g, 4, 2); /* the vote of 2 */
+    group_send_appends(g, group_node(g, 4));
+    talk(g, 4, 2);
+    talk(g, 4, 5);
+    EXPECT(!raft_lease_holds(member(g, 1), now_ns) ||
+           raft_commit(member(g, 1)) == g->committed_last);
+    group_destroy(g);
+}
+
 TEST(a_promise_made_before_a_restart_holds_in_the_term_of_then)
 {
     struct raft_options options = options_for(3);
@@ -218,6 +270,7 @@ TEST(a_membership_that_is_none_is_not_restored)
 }
 
 TEST_MAIN(RUN(a_promise_not_to_vote_outlasts_the_entry_into_a_later_term),
+          RUN(no_lease_is_held_beside_another_leader),
           RUN(a_promise_made_before_a_restart_holds_in_the_term_of_then),
           RUN(a_corrupt_message_of_a_later_term_changes_nothing),
           RUN(a_voter_that_becomes_a_learner_by_a_joint_change_is_one_afterwards),
