@@ -29,9 +29,9 @@ struct raft_suite {
     size_t test_count;
 };
 
-extern const struct raft_suite raft_elections, raft_replication, raft_commitment, raft_membership,
-    raft_reads_and_leases, raft_transfer, raft_snapshots, raft_durability, raft_quiescence,
-    raft_flow, raft_contract;
+extern const struct raft_suite raft_elections, raft_office, raft_replication, raft_commitment,
+    raft_membership, raft_reads_and_leases, raft_transfer, raft_snapshots, raft_durability,
+    raft_quiescence, raft_flow, raft_contract;
 
 #define SUITE(suite, ...)                                  \
  static const struct CMUnitTest tests[] = { __VA_ARGS__ }; \
@@ -48,8 +48,10 @@ struct one {
     struct raft_entry entries[TEXT_ENTRIES_MAX];
 };
 
-/* Voters 1..n, and these ids as learners. */
-struct raft_config voters(uint32_t n);
+/* Numbers, with spaces between; returns how many. */
+uint32_t parse_numbers(const char *text, uint64_t *out, uint32_t max);
+
+struct raft_config voters(uint32_t n);                                        /* 1..n */
 struct raft_config config_of(const char *voter_ids, const char *learner_ids); /* "1 2 3", "" */
 
 /* The defaults for member 1 of so many voters. */
@@ -80,6 +82,12 @@ void answer_heartbeats(struct one *o, uint32_t voter_count); /* all of 2..n do *
 struct raft_message heartbeat(raft_id from, raft_term term);
 struct raft_message vote_request(raft_id from, raft_term term, raft_index last,
                                  raft_term last_term);
+struct raft_message prevote_request(raft_id from, raft_term term, raft_index last,
+                                    raft_term last_term);
+struct raft_message vote_reply(raft_id from, raft_term term, bool reject);
+struct raft_message prevote_reply(raft_id from, raft_term term, bool reject);
+bool votes_for(struct one *o,
+               struct raft_message request); /* it is asked, and what it writes becomes durable */
 struct raft_message append_after(raft_id from, raft_term term, raft_index index,
                                  raft_term log_term);
 

@@ -355,6 +355,28 @@ TEST(a_window_is_opened_only_by_what_was_sent_in_it)
     end(&o);
 }
 
+/* What is under way to the old log of a member says nothing of its new one. */
+TEST(of_two_refusals_of_one_pipeline_the_second_is_not_believed)
+{
+    struct one o = leader_with(64, 1 << 20, ENTRY_BYTES);
+    struct raft_message no = { .kind = RAFT_APPEND_REPLY,
+                               .from = 2,
+                               .term = 1,
+                               .reject = true,
+                               .index = 2,
+                               .hint = 1,
+                               .hint_term = 1 };
+
+    propose_many(&o, 3);
+    EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), "2-2 3-3 4-4");
+    EXPECT_OK(hear(&o, no));
+    EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), "2-2");
+    no.index = 3;
+    EXPECT_OK(hear(&o, no));
+    EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), ""); /* one probe is under way */
+    end(&o);
+}
+
 SUITE(flow, RUN(appends_follow_each_other_without_waiting_up_to_the_window_of_messages),
       RUN(appends_follow_each_other_up_to_the_window_of_bytes),
       RUN(one_entry_larger_than_the_window_is_sent_alone),
@@ -372,4 +394,5 @@ SUITE(flow, RUN(appends_follow_each_other_without_waiting_up_to_the_window_of_me
       RUN(beyond_the_bound_of_uncommitted_bytes_proposals_are_refused_and_one_is_always_taken),
       RUN(what_was_received_is_not_sent_again_although_it_is_not_durable_yet),
       RUN(a_hint_beyond_what_was_refused_is_not_believed), RUN(whoever_acknowledges_is_not_silent),
-      RUN(a_window_is_opened_only_by_what_was_sent_in_it))
+      RUN(a_window_is_opened_only_by_what_was_sent_in_it),
+      RUN(of_two_refusals_of_one_pipeline_the_second_is_not_believed))

@@ -57,7 +57,7 @@ TEST(no_lease_is_held_beside_another_leader)
     talk(g, 4, 5);
     EXPECT_U64(raft_role(member(g, 4)), RAFT_CANDIDATE);
     stand(g, 2);
-    talk(g, 4, 5); /* its vote */
+    talk(g, 4, 5);                                 /* its vote */
     EXPECT_OK(group_propose(g, group_node(g, 1))); /* or it would go to sleep */
     group_tick(g, group_node(g, 1), 0);
     talk(g, 1, 2);

@@ -132,8 +132,8 @@ TEST(a_leader_does_not_sleep_while_anything_is_unsaid)
     lead_with_all(&o);
     for (int i = 0; i < 50; i++) { /* nothing is applied, and nobody is told of the commit */
         tick_ms(&o, HEARTBEAT_MS);
-        answer_heartbeats(&o, 3);
         EXPECT(!raft_is_quiesced(o.raft));
+        answer_heartbeats(&o, 3);
     }
     apply(&o);
     tick_ms(&o, HEARTBEAT_MS);
@@ -240,8 +240,8 @@ TEST(a_leader_that_has_not_confirmed_a_read_does_not_sleep)
     EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_READ }));
     for (int i = 0; i < 20; i++) {
         tick_ms(&o, HEARTBEAT_MS);
-        ack(&o, 2, 2); /* they live, and do not answer that */
         EXPECT(!raft_is_quiesced(o.raft));
+        ack(&o, 2, 2); /* they live, and do not answer that */
     }
     EXPECT(sleeps_after_ms(&o, 1000));
     end(&o);
