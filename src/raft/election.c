@@ -188,7 +188,8 @@ on_prevote(struct raft *r, const struct raft_message *m)
 void
 raft__on_vote(struct raft *r, const struct raft_message *m)
 {
-    bool is_free = r->hard.vote == m->from || (r->hard.vote == 0 && r->leader == 0);
+    bool is_free = r->hard.vote == m->from ||
+                   (r->hard.vote == 0 && r->leader == 0 && !raft__in_lease_of_leader(r, m));
 
     if (m->kind == RAFT_PREVOTE) {
         on_prevote(r, m);

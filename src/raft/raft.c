@@ -22,7 +22,8 @@
  *
  *   R1  In one term a member votes once, and the vote is durable before it is told; so there is at
  *       most one leader in a term.
- *   R2  What a message claims (a vote, an entry, a term answered in) is durable when it is sent.
+ *   R2  What a message promises (a vote, an entry, to follow in a term) is durable when it is sent; a
+ *       refusal promises nothing.
  *   R3  The terms of a log never run backwards; nor does the member's own term.
  *   R4  commit never runs backwards, and nothing up to it is ever cut off.
  *   R5  A leader only adds to its log.
@@ -123,6 +124,8 @@ check_restored(const struct raft *r, raft_index index, const struct raft_entry *
         return ST_CORRUPT;
     if (!raft__terms_at(&r->terms, index - 1, &before) || entry->term < before)
         return ST_CORRUPT;
+    if (entry->kind == RAFT_CONFIG && !raft_config_is_valid(entry->config))
+        return ST_CORRUPT;
     return ST_OK;
 }
 
@@ -216,8 +219,11 @@ raft__become_follower(struct raft *r, raft_term term, raft_id leader)
         r->verified = r->acked = 0;
         raft__reset_timer(r);
     }
-    if (new_term || r->leader != leader)
+    if (new_term || r->leader != leader) {
         r->acked = 0;
+        r->flow = (struct raft_flow){ 0 };
+        raft__durable_forget_flow(&r->durable);
+    }
     r->role = RAFT_FOLLOWER;
     r->leader = leader;
     r->votes_owed = false;
@@ -389,8 +395,13 @@ receive(struct raft *r, const struct raft_message *m)
         return ST_INVALID;
     if (r->disk_failed && !BROKEN(LEAD_WITHOUT_DISK))
         return ST_OK; /* whatever we say would have to be durable */
-    if (m->term > r->hard.term && !enter_term(r, m))
+    if (m->term >= r->hard.term && raft__contradicts(r, m))
+        return ST_CORRUPT;
+    if (m->term > r->hard.term && !enter_term(r, m)) {
+        if (r->role == RAFT_LEADER && raft__member(r, m->from) != NULL)
+            raft__wake(r); /* it has missed that all is said */
         return ST_OK;
+    }
     if (!(m->kind == RAFT_HEARTBEAT && m->quiesce))
         raft__wake(r);
     if (m->term < r->hard.term && !BROKEN(ANSWER_OLD_TERM)) {
@@ -408,11 +419,13 @@ receive(struct raft *r, const struct raft_message *m)
         raft__on_vote_reply(r, m);
         break;
     case RAFT_APPEND:
-        return raft__on_append(r, m);
+        raft__on_append(r, m);
+        break;
     case RAFT_APPEND_REPLY:
         return raft__on_append_reply(r, m);
     case RAFT_HEARTBEAT:
-        return raft__on_heartbeat(r, m);
+        raft__on_heartbeat(r, m);
+        break;
     case RAFT_HEARTBEAT_REPLY:
         raft__on_heartbeat_reply(r, m);
         break;
@@ -513,6 +526,7 @@ silent(struct raft *r, raft_id node)
         raft__unreachable(r, node);
         p->silent = true;
         p->active = false;
+        p->heard_ns = 0;
         raft__wake(r);
     }
     if (r->leader == node && r->role == RAFT_FOLLOWER) {
@@ -735,7 +749,10 @@ raft_progress_of(const struct raft *r, raft_id id, struct raft_progress_view *ou
         if (p->id != id)
             continue;
         *out = (struct raft_progress_view){
-            .state = p->state, .match = p->match, .next = p->next, .active = p->active
+            .state = p->state,
+            .match = p->match,
+            .next = p->next,
+            .active = p->heard_ns != 0 && r->now_ns < p->heard_ns + r->options.election_ns,
         };
         if (id == r->options.self) {
             out->match = r->durable.persisted;
