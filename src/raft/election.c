@@ -98,8 +98,10 @@ stand_for_real(struct raft *r)
     r->verified = r->acked = 0;
     raft__set_hard(r, r->hard.term + 1, r->options.self);
     r->votes_owed = true;
-    if (BROKEN(STAND_BEFORE_DURABLE))
-        raft__election_durable(r);
+    if (BROKEN(STAND_BEFORE_DURABLE)) {
+        grant_own(r);
+        ask_for_votes(r);
+    }
 }
 
 static void

@@ -76,13 +76,8 @@ tablet__propose_small(struct tablet *t, enum body_kind kind, uint64_t ceiling_ms
 enum status
 tablet__propose_barrier(struct tablet *t, struct request *r)
 {
-    struct barrier *b;
+    struct barrier *b = mem_new(struct barrier);
 
-    if (t->applied == raft_last(t->raft)) {
-        tablet__finish(t, r, ST_OK);
-        return ST_OK;
-    }
-    b = mem_new(struct barrier);
     if (b == NULL)
         return ST_NO_MEMORY;
     *b = (struct barrier){ .request = r, .index = raft_last(t->raft) };

@@ -321,7 +321,15 @@ under_ceiling(struct tablet *t)
     return now_ms <= ceiling_ms || engine_log_health(t->engine) != ST_OK;
 }
 
-/* The results are ready: to the log, or behind the barrier.  False: no room in the log. */
+/* Can what a read has seen rest on something that is not committed? */
+static bool
+has_uncommitted(const struct tablet *t)
+{
+    return raft_role(t->raft) == RAFT_LEADER && t->applied < raft_last(t->raft);
+}
+
+/* The results are ready: to the log, or behind the barrier.  False: no room in the log.  A request that
+ * is answered is its caller's again, on another thread perhaps. */
 static bool
 conclude(struct unit *u)
 {
@@ -329,6 +337,10 @@ conclude(struct unit *u)
     struct request *r = u->r;
     enum status st;
 
+    if (!u->clear && u->write_count == 0 && !has_uncommitted(t)) {
+        tablet__finish(t, r, ST_OK);
+        return true;
+    }
     if (u->clear)
         st = tablet__propose_small(t, BODY_CLEAR, 0, r, &r->err);
     else if (u->write_count > 0)
