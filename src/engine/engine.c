@@ -200,8 +200,9 @@ open_trees(struct engine *e, struct err *err)
 {
     enum status st = engine__open_trees(e, err);
 
-    if (st == ST_OK)
-        st = engine__store_catalogue(e, 0, err);
+    if (st != ST_OK)
+        return st;
+    st = engine__store_catalogue(e, 0, err);
     return st == ST_NO_SPACE ? ST_OK : st;
 }
 

@@ -234,6 +234,29 @@ tear_a_manifest(struct kvfix *f)
     buf_release(&bytes);
 }
 
+TEST(a_tree_for_which_there_is_no_room_at_all_ends_the_start_and_is_not_passed_over)
+{
+    struct story s = { .next = 0 };
+
+    kvfix_create(&s.f, 5);
+    EXPECT_OK(kvfix_open(&s.f));
+    sim_run_ms(s.f.w, 2500);
+    put_keys(&s, 10);
+    sim_kill(s.f.w, FIX_NODE);
+    tear_a_manifest(&s.f);
+    EXPECT(sim_disk_remove(s.f.w, FIX_NODE, "data/START")); /* as if others had had it */
+    EXPECT(sim_disk_remove(s.f.w, FIX_NODE, "data/RESERVE"));
+    fill_disk(&s, 0);
+    EXPECT_ST(kvfix_open(&s.f), ST_NO_SPACE);
+    EXPECT(strstr(s.f.open_err.text, "MANIFEST") != NULL);
+    sim_kill(s.f.w, FIX_NODE);
+    sim_set_capacity(s.f.w, FIX_NODE, 64 << 20);
+    EXPECT_OK(kvfix_open(&s.f));
+    check_keys(&s);
+    kvfix_close(&s.f);
+    kvfix_destroy(&s.f);
+}
+
 /* A store of the time before there was a START, and with no more than one spare. */
 TEST(a_store_without_a_start_file_starts_on_a_full_disk_from_its_reserve)
 {
@@ -258,4 +281,5 @@ TEST(a_store_without_a_start_file_starts_on_a_full_disk_from_its_reserve)
 }
 
 QUIET_TEST_MAIN(RUN(a_node_that_dies_on_a_full_disk_comes_up_again_every_time_and_loses_nothing),
+                RUN(a_tree_for_which_there_is_no_room_at_all_ends_the_start_and_is_not_passed_over),
                 RUN(a_store_without_a_start_file_starts_on_a_full_disk_from_its_reserve))
