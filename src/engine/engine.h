@@ -7,7 +7,8 @@
  *      <dir>/CATALOGUE   which trees there are; replaced atomically
  *      <dir>/log-0/      a log stream (wal/)
  *      <dir>/tree-<id>/  a tree (lsm/)
- *      <dir>/RESERVE     space kept for a full disk
+ *      <dir>/RESERVE     space kept for a full disk: for flushes, deletes, compactions
+ *      <dir>/START       the same, for a start alone
  *
  * The asynchronous core below is for reactors.  The thread-safe synchronous
  * front, which runs on its caller's threads, is include/distkv/distkv.h.
@@ -17,6 +18,7 @@
  *
  *      engine_open()      lock, identity, catalogue, trees
  *      engine_recover()   replay; then the log accepts records
+ *      engine_serve()     the owner has written what a start writes
  *
  * Depends on: base, env, wal, lsm.
  */
@@ -142,6 +144,9 @@ typedef enum status engine_replay_fn(void *ctx, struct engine_tree *tree,
 
 MUST_USE enum status engine_recover(struct engine *e, engine_replay_fn *replay, void *ctx,
                                     struct wal_recovery *report, struct err *err);
+
+/* The start is over: from here on the log keeps spare segments for the next one (wal_serve()). */
+void engine_serve(struct engine *e);
 
 /* When an appended record is to be fsynced. */
 enum engine_sync_class {

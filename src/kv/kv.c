@@ -374,6 +374,7 @@ kv_open(struct kv **out, struct engine *engine, const struct kv_options *options
         (void)engine_close(engine, &ignored);
         return st;
     }
+    engine_serve(engine);
     start_doors(kv);
     log_recovery(kv, &report);
     *out = kv;
