@@ -22,7 +22,7 @@ endef
 
 sources = $(shell find $(wildcard src include tests bench) -name '*.[ch]')
 
-.PHONY: all run test asan ubsan tsan damage exhaust fuzz hostile mutants bench lint fmt install deps clean help
+.PHONY: all run test asan ubsan tsan damage exhaust fuzz hostile mutants test-oracle bench lint fmt install deps clean help
 
 all:
 	@scripts/install-deps --check build
@@ -70,6 +70,21 @@ mutants:
 	@$(configure) build-mutants -DCMAKE_BUILD_TYPE=Release -DDISTKV_MUTANTS=ON $(quietly)
 	@$(compile) build-mutants -j $(JOBS) --target test_raft_mutants
 	@build-mutants/tests/unit/raft/test_raft_mutants $(ARGS)
+
+# Our raft against etcd's, which is built from Debian's sources alone, without the network.
+# MUTANTS=1: which mistakes this sees.
+oracle_build   = build-oracle$(if $(MUTANTS),-mutants)
+oracle_program = oracle$(if $(MUTANTS),_mutants)
+
+test-oracle:
+	@scripts/install-deps build test oracle
+	@$(configure) $(oracle_build) -DCMAKE_BUILD_TYPE=Debug \
+	    -DDISTKV_MUTANTS=$(if $(MUTANTS),ON,OFF) $(quietly)
+	@$(compile) $(oracle_build) -j $(JOBS) --target $(oracle_program)
+	@test -z "$$(gofmt -l tests/oracle/etcd)" || { echo 'not formatted: gofmt -w tests/oracle/etcd'; exit 1; }
+	@GOPATH=/usr/share/gocode GO111MODULE=off GOFLAGS= GOCACHE=$(CURDIR)/$(oracle_build)/go \
+	    go build -p $(JOBS) -o $(oracle_build)/oracle_etcd ./tests/oracle/etcd
+	@$(oracle_build)/tests/oracle/$(oracle_program) $(oracle_build)/oracle_etcd
 
 # What a fuzzer finds new goes to the build folder; copy what is worth keeping to tests/fuzz/corpus.
 fuzz:
@@ -130,6 +145,7 @@ help:
 	@echo 'make test [T=bloom]   run the tests, or those whose name matches T'
 	@echo 'make asan|ubsan|tsan  the same under the address, undefined-behaviour or thread sanitizer'
 	@echo 'make damage           flip a bit of every byte of a small store, on JOBS=$(JOBS) processes'
+	@echo 'make test-oracle      our raft against etcd'"'"'s, for ORACLE_SECONDS=60; MUTANTS=1: is it able to fail?'
 	@echo 'make fuzz [T=wal]     each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make hostile          hostile clients at full size against the release build: 5 minutes'
 	@echo 'make exhaust          every order of events of a small Raft group, within bounds'

@@ -28,6 +28,8 @@ static const struct command {
     { "import", cli_import_main, "load JSON lines or CSV into a node" },
     { "export", cli_export_main, "write a node's keys as JSON lines or CSV" },
     { "check", cli_check_main, "verify a data directory offline, and name what is wrong" },
+    { "check-history", cli_check_history_main,
+      "judge whether what clients saw is linearizable, and say what is not" },
     { "version", version_main, "print the version" },
     { "help", help_main, "print this" },
 };
@@ -41,7 +43,7 @@ help_main(int argc, char **argv)
         return help_of(argv[0]);
     printf("usage: distkv [COMMAND] [ARGUMENT]...\n\n");
     for (int i = 0; i < COMMAND_COUNT; i++)
-        printf("  %-8s %s\n", commands[i].name, commands[i].help);
+        printf("  %-13s %s\n", commands[i].name, commands[i].help);
     printf("\n`distkv COMMAND --help` says more about each.\n");
     return 0;
 }

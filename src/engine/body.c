@@ -4,7 +4,10 @@
 #include "base/coding.h"
 #include "base/limits.h"
 
-enum { ENTRY_BYTES_MIN = 2 }; /* type, and a key's length */
+enum {
+    ENTRY_BYTES_MIN = 2, /* type, and a key's length */
+    HEAD_BYTES_MAX = BODY_SMALL_MAX,
+};
 
 static bool
 has_value(const struct entry *e)
@@ -13,9 +16,9 @@ has_value(const struct entry *e)
 }
 
 size_t
-body_batch_size(version_t version, const struct entry *entries, size_t count)
+body_batch_size(const struct body *b, const struct entry *entries, size_t count)
 {
-    size_t size = 2 + varint_size(version) + varint_size(count);
+    size_t size = 2 + varint_size(b->version) + varint_size(b->lag) + varint_size(count);
 
     for (size_t i = 0; i < count; i++) {
         const struct entry *e = &entries[i];
@@ -39,12 +42,19 @@ put_slice(uint8_t *at, struct slice *s)
     return at + s->size;
 }
 
-void
-body_encode_batch(uint8_t *at, version_t version, struct entry *entries, size_t count)
+static uint8_t *
+put_start(uint8_t *at, enum body_kind kind, const struct body *b)
 {
     *at++ = BODY_FORMAT;
-    *at++ = BODY_BATCH;
-    at = put_varint(at, version);
+    *at++ = (uint8_t)kind;
+    at = put_varint(at, b->version);
+    return put_varint(at, b->lag);
+}
+
+void
+body_encode_batch(uint8_t *at, const struct body *b, struct entry *entries, size_t count)
+{
+    at = put_start(at, BODY_BATCH, b);
     at = put_varint(at, count);
     for (size_t i = 0; i < count; i++) {
         struct entry *e = &entries[i];
@@ -58,19 +68,102 @@ body_encode_batch(uint8_t *at, version_t version, struct entry *entries, size_t 
     }
 }
 
-size_t
-body_encode_small(uint8_t *out, enum body_kind kind, version_t version, uint64_t ceiling_ms)
-{
-    uint8_t *at = out;
+/* ------------------------------------------------------------------ memberships */
 
-    ASSERT(kind != BODY_BATCH);
-    *at++ = BODY_FORMAT;
-    *at++ = (uint8_t)kind;
-    at = put_varint(at, version);
-    if (kind == BODY_CEILING)
-        at = put_varint(at, ceiling_ms);
+static uint8_t *
+put_ids(uint8_t *at, const raft_id *ids, uint32_t count)
+{
+    *at++ = (uint8_t)count;
+    for (uint32_t i = 0; i < count; i++)
+        at = put_varint(at, ids[i]);
+    return at;
+}
+
+static uint8_t *
+put_config(uint8_t *at, const struct raft_config *c)
+{
+    at = put_ids(at, c->voters, c->voter_count);
+    at = put_ids(at, c->outgoing, c->outgoing_count);
+    return put_ids(at, c->learners, c->learner_count);
+}
+
+static uint32_t
+read_ids(struct reader *r, raft_id *ids, uint32_t max)
+{
+    uint32_t count = read_u8(r);
+
+    if (count > max)
+        r->bad = true;
+    for (uint32_t i = 0; i < count && !r->bad; i++)
+        ids[i] = read_varint(r);
+    return count;
+}
+
+static void
+read_config(struct reader *r, struct raft_config *c)
+{
+    *c = (struct raft_config){ 0 };
+    c->voter_count = read_ids(r, c->voters, RAFT_VOTERS_MAX);
+    c->outgoing_count = read_ids(r, c->outgoing, RAFT_VOTERS_MAX);
+    c->learner_count = read_ids(r, c->learners, RAFT_MEMBERS_MAX);
+    if (!r->bad && !raft_config_is_valid(c))
+        r->bad = true;
+}
+
+/* ------------------------------------------------------------------ the other kinds */
+
+static bool
+has_ceiling(enum body_kind kind)
+{
+    return kind == BODY_TERM || kind == BODY_CEILING;
+}
+
+size_t
+body_encode_small(uint8_t *out, const struct body *b, const struct raft_config *config)
+{
+    uint8_t *at = put_start(out, b->kind, b);
+
+    ASSERT(b->kind != BODY_BATCH);
+    if (has_ceiling(b->kind))
+        at = put_varint(at, b->ceiling_ms);
+    if (b->kind == BODY_CONFIG)
+        at = put_config(at, config);
     ASSERT(at - out <= BODY_SMALL_MAX);
     return (size_t)(at - out);
+}
+
+static void
+read_batch(struct reader *r, struct body *b)
+{
+    uint64_t count = read_varint(r);
+
+    if (count > reader_left(r) / ENTRY_BYTES_MIN) {
+        r->bad = true;
+        return;
+    }
+    b->entry_count = (uint32_t)count;
+    b->rest = read_bytes(r, reader_left(r));
+}
+
+static void
+read_config_body(struct reader *r, struct body *b)
+{
+    struct reader copy = *r;
+    struct raft_config config;
+
+    read_config(&copy, &config);
+    r->bad |= copy.bad;
+    b->rest = read_bytes(r, reader_left(r) - reader_left(&copy));
+}
+
+void
+body_config(const struct body *body, struct raft_config *out)
+{
+    struct reader r = reader_of(body->rest);
+
+    ASSERT(body->kind == BODY_CONFIG);
+    read_config(&r, out);
+    ASSERT(!r.bad);
 }
 
 enum status
@@ -80,23 +173,20 @@ body_decode(struct slice bytes, struct body *out)
     struct body b = { 0 };
     uint8_t format = read_u8(&r);
     uint8_t kind = read_u8(&r);
-    uint64_t count = 0;
 
     if (r.bad)
         return ST_CORRUPT;
-    if (format != BODY_FORMAT || kind < BODY_BATCH || kind > BODY_CLEAR)
-        return format > BODY_FORMAT ? ST_INVALID : ST_CORRUPT;
+    if (format != BODY_FORMAT || kind < BODY_BATCH || kind > BODY_CONFIG)
+        return format != BODY_FORMAT ? ST_INVALID : ST_CORRUPT;
     b.kind = (enum body_kind)kind;
     b.version = read_varint(&r);
-    if (b.kind == BODY_CEILING)
+    b.lag = read_varint(&r);
+    if (has_ceiling(b.kind))
         b.ceiling_ms = read_varint(&r);
-    if (b.kind == BODY_BATCH) {
-        count = read_varint(&r);
-        if (count > reader_left(&r) / ENTRY_BYTES_MIN)
-            return ST_CORRUPT;
-        b.entry_count = (uint32_t)count;
-        b.entries = read_bytes(&r, reader_left(&r));
-    }
+    if (b.kind == BODY_CONFIG)
+        read_config_body(&r, &b);
+    if (b.kind == BODY_BATCH)
+        read_batch(&r, &b);
     if (r.bad || reader_left(&r) != 0 || b.version > VERSION_MAX)
         return ST_CORRUPT;
     *out = b;
@@ -127,7 +217,7 @@ read_entry(struct reader *r, version_t version, struct entry *e)
 enum status
 body_entries(const struct body *body, struct entry *entries)
 {
-    struct reader r = reader_of(body->entries);
+    struct reader r = reader_of(body->rest);
 
     for (uint32_t i = 0; i < body->entry_count; i++) {
         read_entry(&r, body->version, &entries[i]);
@@ -140,21 +230,18 @@ body_entries(const struct body *body, struct entry *entries)
 enum status
 head_encode(const struct head *head, struct buf *out)
 {
-    enum status st;
+    uint8_t bytes[HEAD_BYTES_MAX];
+    uint8_t *at = bytes;
 
-    ASSERT(head->member_count <= BODY_MEMBERS_MAX);
-    st = append_u8(out, BODY_FORMAT);
-    if (st == ST_OK)
-        st = append_varint(out, head->term);
-    if (st == ST_OK)
-        st = append_varint(out, head->vote);
-    if (st == ST_OK)
-        st = append_varint(out, head->ceiling_ms);
-    if (st == ST_OK)
-        st = append_varint(out, head->member_count);
-    for (uint32_t i = 0; i < head->member_count && st == ST_OK; i++)
-        st = append_varint(out, head->members[i]);
-    return st;
+    *at++ = BODY_FORMAT;
+    at = put_varint(at, head->hard.term);
+    at = put_varint(at, head->hard.vote);
+    at = put_varint(at, head->commit);
+    at = put_varint(at, head->ceiling_ms);
+    at = put_varint(at, head->config_index);
+    at = put_config(at, &head->config);
+    ASSERT(at - bytes <= HEAD_BYTES_MAX);
+    return buf_append(out, slice_of(bytes, (size_t)(at - bytes)));
 }
 
 enum status
@@ -163,19 +250,15 @@ head_decode(struct slice bytes, struct head *out)
     struct reader r = reader_of(bytes);
     struct head h = { 0 };
     uint8_t format = read_u8(&r);
-    uint64_t count;
 
     if (r.bad || format != BODY_FORMAT)
-        return format > BODY_FORMAT ? ST_INVALID : ST_CORRUPT;
-    h.term = read_varint(&r);
-    h.vote = read_varint(&r);
+        return r.bad ? ST_CORRUPT : ST_INVALID;
+    h.hard.term = read_varint(&r);
+    h.hard.vote = read_varint(&r);
+    h.commit = read_varint(&r);
     h.ceiling_ms = read_varint(&r);
-    count = read_varint(&r);
-    if (r.bad || count > BODY_MEMBERS_MAX)
-        return ST_CORRUPT;
-    h.member_count = (uint32_t)count;
-    for (uint32_t i = 0; i < h.member_count; i++)
-        h.members[i] = read_varint(&r);
+    h.config_index = read_varint(&r);
+    read_config(&r, &h.config);
     if (r.bad || reader_left(&r) != 0)
         return ST_CORRUPT;
     *out = h;

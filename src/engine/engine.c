@@ -37,7 +37,8 @@ enum {
     JOBS_BYTES_MAX = 64 << 20,
     JOBS_SHARE = 10, /* and at most this part of the budget */
     SYNC_INTERVAL_MIN_MS = 10,
-    SPARE_SEGMENTS = 1,
+    KEPT_SEGMENTS = 2, /* one to go on in, one for the start's own records if that is full */
+    SPARE_SEGMENTS = 1 + KEPT_SEGMENTS,
     REPLAY_SEALED_MAX = 8, /* of one tree; far below what it can hold */
     MANIFESTS_OPEN_MAX = 64,
     TABLES_PER_MANIFEST = 8,
@@ -199,8 +200,9 @@ open_trees(struct engine *e, struct err *err)
 {
     enum status st = engine__open_trees(e, err);
 
-    if (st == ST_OK)
-        st = engine__store_catalogue(e, 0, err);
+    if (st != ST_OK)
+        return st;
+    st = engine__store_catalogue(e, 0, err);
     return st == ST_NO_SPACE ? ST_OK : st;
 }
 
@@ -222,6 +224,22 @@ open_store(struct engine *e, struct err *err)
     if (st != ST_OK)
         return st;
     return has_log ? open_trees(e, err) : finish_creation(e, err);
+}
+
+static enum status
+open_on_full_disk(struct engine *e, struct err *err)
+{
+    enum status st;
+
+    engine__spend_start(e);
+    st = open_store(e, err);
+    if (st == ST_NO_SPACE && engine__spend_all_of_start(e)) {
+        engine__close_trees(e);
+        st = open_store(e, err);
+    }
+    if (st == ST_OK && e->tree_count > 0)
+        engine__refill_start(e);
+    return st;
 }
 
 /* Of idle trees, until they rest: who has few descriptors for tables has few for them, too. */
@@ -307,10 +325,10 @@ engine_open(struct engine **out, struct env *env, const struct engine_options *o
         st = make_folder(e, err);
     if (st == ST_OK)
         st = lock_folder(e, err);
-    if (st == ST_OK)
-        st = open_store(e, err);
-    if (st == ST_OK)
+    if (st == ST_OK) {
         engine__find_reserve(e);
+        st = open_on_full_disk(e, err);
+    }
     if (st != ST_OK) {
         destroy(e);
         return st;
@@ -368,11 +386,17 @@ must_flush(const struct engine_tree *tree)
 enum status
 engine__flush_replayed(struct engine_tree *tree, wal_position at, struct err *err)
 {
-    while (must_flush(tree) && atomic_load(&tree->applied) < at) {
+    struct engine *e = tree->engine;
+
+    while (must_flush(tree) && atomic_load(&tree->applied) < at && engine__may_flush_in_replay(e)) {
         enum status st = lsm_flush(tree->lsm, err);
 
-        if (st == ST_NO_SPACE && engine__spend_reserve(tree->engine))
+        if (st == ST_NO_SPACE && engine__spend_reserve(e))
             st = lsm_flush(tree->lsm, err);
+        if (st == ST_NO_SPACE) {
+            e->replay_full = true;
+            return ST_OK;
+        }
         if (st != ST_OK)
             return st;
         engine__drop_floors(tree);
@@ -398,6 +422,12 @@ replay_record(void *ctx, const struct wal_record *record, wal_position at, struc
 }
 
 static void
+before_writing(void *ctx)
+{
+    engine__spend_start(((struct replaying *)ctx)->e);
+}
+
+static void
 drop_floors(void *ctx, struct engine_tree *tree)
 {
     (void)ctx;
@@ -417,8 +447,10 @@ engine_recover(struct engine *e, engine_replay_fn *replay, void *ctx, struct wal
         .gather_bytes_max = /* not charged to the budget; so it is little where that is small */
         budget_part(e->options.budget_bytes, GATHER_SHARE, GATHER_BYTES_MAX),
         .spare_count = SPARE_SEGMENTS,
+        .kept_count = KEPT_SEGMENTS,
         .create = e->tree_count == 0,
         .replay = replay_record,
+        .before_writing = before_writing,
         .replay_ctx = &replaying,
     };
     enum status st;
@@ -433,9 +465,16 @@ engine_recover(struct engine *e, engine_replay_fn *replay, void *ctx, struct wal
     *report = e->recovery;
     e->recovering = false;
     e->last_end = wal_end(e->log);
+    engine__refill_start(e);
     st = engine__start_ticking(e, err);
     engine__schedule(e);
     return st;
+}
+
+void
+engine_serve(struct engine *e)
+{
+    wal_serve(e->log);
 }
 
 /* ------------------------------------------------------------------ closing */

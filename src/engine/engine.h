@@ -7,7 +7,8 @@
  *      <dir>/CATALOGUE   which trees there are; replaced atomically
  *      <dir>/log-0/      a log stream (wal/)
  *      <dir>/tree-<id>/  a tree (lsm/)
- *      <dir>/RESERVE     space kept for a full disk
+ *      <dir>/RESERVE     space kept for a full disk: for flushes, deletes, compactions
+ *      <dir>/START       the same, for a start alone
  *
  * The asynchronous core below is for reactors.  The thread-safe synchronous
  * front, which runs on its caller's threads, is include/distkv/distkv.h.
@@ -17,6 +18,7 @@
  *
  *      engine_open()      lock, identity, catalogue, trees
  *      engine_recover()   replay; then the log accepts records
+ *      engine_serve()     the owner has written what a start writes
  *
  * Depends on: base, env, wal, lsm.
  */
@@ -92,10 +94,17 @@ MUST_USE enum status engine_create_tree(struct engine *e, uint64_t id, struct en
 struct lsm *engine_tree_lsm(const struct engine_tree *tree);
 uint64_t engine_tree_id(const struct engine_tree *tree);
 
+/* In a replay, the owner says that it keeps this entry, and will say what became of it: the log is retained for
+ * it from now on, as for one that was given to engine_append(). */
+void engine_tree_expect(struct engine_tree *tree);
+
 /* The owner says, after lsm_apply()/lsm_advance()/lsm_clear(): entry `index` came from the log at
  * `position` (just past it; in a replay, as it was given).  Switches a full memtable, starts the jobs that are due, and keeps
  * the log's release position.  Cheap when nothing is due. */
 void engine_tree_applied(struct engine_tree *tree, uint64_t index, wal_position position);
+
+/* The owner says: an entry was cut off by consensus, and will never be applied. */
+void engine_tree_dropped(struct engine_tree *tree);
 
 /* The owner seals the memtable if the engine has asked for it (retained log beyond its cap,
  * memtables beyond their share).  Cheap when it has not.  Called from the owner's listener. */
@@ -135,6 +144,9 @@ typedef enum status engine_replay_fn(void *ctx, struct engine_tree *tree,
 
 MUST_USE enum status engine_recover(struct engine *e, engine_replay_fn *replay, void *ctx,
                                     struct wal_recovery *report, struct err *err);
+
+/* The start is over: from here on the log keeps spare segments for the next one (wal_serve()). */
+void engine_serve(struct engine *e);
 
 /* When an appended record is to be fsynced. */
 enum engine_sync_class {

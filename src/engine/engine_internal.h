@@ -84,6 +84,8 @@ struct engine {
     struct job compact_job;
     struct gate *idle; /* woken when a job ends, and when the log moves */
     bool recovering;
+    bool replay_full; /* no memtable is flushed in this replay: there is room for the start alone */
+    bool start_short; /* START has less than it should; the start's, then the monitor's */
 
     _Atomic uint32_t space; /* enum engine_space */
     _Atomic uint64_t free_bytes;
@@ -153,6 +155,15 @@ void engine__await_jobs(struct engine *e);
 void engine__find_reserve(struct engine *e); /* at start, before anything can need it */
 void engine__monitor(struct engine *e);
 bool engine__spend_reserve(struct engine *e);
+
+/* start.c: what only a start may spend.  A little, if the disk has less than that. */
+void engine__spend_start(struct engine *e);
+/* All of it; then RESERVE.  False: there was nothing. */
+bool engine__spend_all_of_start(struct engine *e);
+/* Also the monitor's, when START is short and there is room. */
+void engine__refill_start(struct engine *e);
+/* False: the table could take what the start needs; what is in memory was there before, too. */
+bool engine__may_flush_in_replay(struct engine *e);
 
 /* trees.c: what the memtables of all trees may take together. */
 size_t engine__memtable_share(const struct engine *e);

@@ -6,6 +6,8 @@
  *            ordinary writes are refused, deletes admitted; a flush, a log segment or a compaction
  *            that meets ENOSPC spends the reserve
  *
+ * What a start needs is START's (start.c) and the log's own spares: no flush and no delete has it.
+ *
  * The monitor is a job that runs once a second.  When there is room again, for the reserve too if
  * that was spent, it goes back to OK by itself.
  */
@@ -239,6 +241,8 @@ watch_space(struct engine *e)
         if (measure(e, &free_bytes) != ST_OK)
             return;
     }
+    if (free_bytes >= free_wanted(e) && e->start_short)
+        engine__refill_start(e);
     if (free_bytes >= free_wanted(e))
         make_reserve(e, free_bytes);
     if (free_bytes < free_wanted(e))

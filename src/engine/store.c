@@ -334,6 +334,8 @@ open_store(struct dkv *db, const char *path, const struct dkv_options *options, 
             db->version = mark.version;
     }
     atomic_store(&db->visible, db->version);
+    if (st == ST_OK)
+        engine_serve(db->engine);
     return st;
 }
 

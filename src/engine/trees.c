@@ -257,11 +257,22 @@ engine__tree_moved(struct engine_tree *tree, uint64_t index, wal_position positi
 }
 
 void
+engine_tree_expect(struct engine_tree *tree)
+{
+    atomic_fetch_add(&tree->in_flight, 1);
+}
+
+void
 engine_tree_applied(struct engine_tree *tree, uint64_t index, wal_position position)
 {
     engine__tree_moved(tree, index, position);
-    if (!tree->engine->recovering)
-        atomic_fetch_sub(&tree->in_flight, 1);
+    atomic_fetch_sub(&tree->in_flight, 1);
+}
+
+void
+engine_tree_dropped(struct engine_tree *tree)
+{
+    atomic_fetch_sub(&tree->in_flight, 1);
 }
 
 void

@@ -336,6 +336,22 @@ listener_close(struct listener *l)
         l->ops->close(l);
 }
 
+enum status
+env_connect(struct loop *loop, const struct connect_options *options, struct connector **out,
+            struct err *err)
+{
+    ASSERT(options->address != NULL && options->done != NULL && out != NULL);
+    ASSERT(options->timeout_ms > 0);
+    return loop->ops->connect(loop, options, out, err);
+}
+
+void
+connector_cancel(struct connector *c)
+{
+    if (c != NULL)
+        c->ops->cancel(c);
+}
+
 void
 stream_watch(struct stream *s, unsigned events, stream_fn *fn, void *ctx)
 {

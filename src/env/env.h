@@ -38,6 +38,7 @@ struct loop;
 struct timer;
 struct stream;
 struct listener;
+struct connector;
 struct gate;
 
 /* ------------------------------------------------------------------ time */
@@ -220,6 +221,34 @@ uint16_t listener_port(const struct listener *l);
 /* Stop accepting.  On loop 0, or when the loops do not run.  NULL is allowed. */
 void listener_close(struct listener *l);
 
+/* An attempt to connect has come to its end: with ST_OK and a stream, which is the callee's and like
+ * an accepted one; or with NULL and
+ *      ST_CLOSED   nobody listens there
+ *      ST_TIMEOUT  no answer came in time
+ *      ST_IO       there is no way there; err->sys says more
+ * Called once, on the loop, never from within env_connect().  The connector is gone by then; `err`
+ * is borrowed. */
+typedef void connect_fn(void *ctx, struct stream *stream, enum status st, const struct err *err);
+
+struct connect_options {
+    const char *address; /* numeric, IPv4 or IPv6; borrowed for the call */
+    uint16_t port;
+    uint32_t timeout_ms; /* for the attempt; not 0 */
+    uint32_t silence_ms; /* later, the stream fails when what was sent is not acknowledged for this
+                          * long (on Linux also when the peer has no room for it for so long);
+                          * 0: when the system has had enough, after a quarter of an hour */
+    connect_fn *done;
+    void *ctx;
+};
+
+/* Begin to connect.  On the loop, or when the loops do not run.  ST_INVALID (not an address),
+ * ST_NO_MEMORY, ST_IO (also: out of descriptors): `done` is not called. */
+MUST_USE enum status env_connect(struct loop *loop, const struct connect_options *options,
+                                 struct connector **out, struct err *err);
+
+/* `done` will not be called.  Where env_connect() may be called; NULL is allowed. */
+void connector_cancel(struct connector *c);
+
 /* Say what to be called for.  `events` 0 means nothing; level-triggered. */
 void stream_watch(struct stream *s, unsigned events, stream_fn *fn, void *ctx);
 
@@ -293,6 +322,8 @@ struct loop_ops {
     uint64_t (*wall_ms)(struct loop *loop);
     enum status (*timer_create_on)(struct loop *loop, void (*fire)(void *ctx), void *ctx,
                                    struct timer **out);
+    enum status (*connect)(struct loop *loop, const struct connect_options *options,
+                           struct connector **out, struct err *err);
 };
 
 struct timer_ops {
@@ -311,6 +342,10 @@ struct stream_ops {
 
 struct listener_ops {
     void (*close)(struct listener *l);
+};
+
+struct connector_ops {
+    void (*cancel)(struct connector *c);
 };
 
 struct env {
@@ -346,6 +381,10 @@ struct stream {
 struct listener {
     const struct listener_ops *ops;
     uint16_t port;
+};
+
+struct connector {
+    const struct connector_ops *ops;
 };
 
 #endif

@@ -5,13 +5,15 @@
  *      real_file.c       open files                  real_jobs.c      lanes, gates
  *      real_dir.c        names of files              real_loop.c      loops, tasks, timers
  *      real_parts.c      gathered writes             real_socket.c    streams
- *                                                    real_listener.c  accepting them
+ *      real_address.c    numeric addresses           real_listener.c  accepting them
+ *                                                    real_connector.c making them
  *
  * Which thread may touch what is written at each structure.
  */
 #ifndef ENV_REAL_INTERNAL_H
 #define ENV_REAL_INTERNAL_H
 
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
@@ -144,6 +146,18 @@ int real__parts_gather(struct parts *p, struct iovec iov[REAL_PARTS_AT_ONCE], si
 /* Go on by `size` bytes, which lie ahead. */
 void real__parts_advance(struct parts *p, size_t size);
 
+/* ------------------------------------------------------------------ real_address.c */
+
+union real_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* False: `text` is not a numeric address. */
+MUST_USE bool real__address_parse(const char *text, uint16_t port, union real_address *out);
+socklen_t real__address_size(const union real_address *address);
+
 /* ------------------------------------------------------------------ files and names */
 
 enum status real__open(struct env *env, const char *path, unsigned flags, struct file **out,
@@ -193,6 +207,9 @@ void loop__release(struct real_loop *loop);
 /* Every callback from libuv begins with this: the loop is awake (L2). */
 void loop__rouse(struct real_loop *loop);
 
+/* What to tell libuv, so that a timer fires after `delay_ms` from now, and never early (L5). */
+uint64_t loop__delay_ms(const struct real_loop *loop, uint32_t delay_ms);
+
 /* Hand a job whose `run` is over to its loop.  Any thread. */
 void loop__post_done(struct real_loop *loop, struct job *job);
 
@@ -208,6 +225,9 @@ MUST_USE bool stream__attach(struct real_stream *s);
 /* Undo stream__create(): it was never attached. */
 void stream__discard(struct real_stream *s);
 
+/* Close one that is attached at once, without lingering. */
+void stream__abandon(struct real_stream *s);
+
 /* No stream lingers yet. */
 void stream__begin_lingering(struct real_loop *loop);
 
@@ -221,5 +241,10 @@ enum status real__listen(struct env *env, const char *address, uint16_t port, li
 
 /* Give a connection to whom it is for; the `run` of a stream's `handover`. */
 void listener__hand_over(struct task *task);
+
+/* ------------------------------------------------------------------ real_connector.c */
+
+enum status real__connect(struct loop *loop, const struct connect_options *options,
+                          struct connector **out, struct err *err);
 
 #endif

@@ -18,7 +18,6 @@
  *       would spin.
  */
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -50,12 +49,6 @@ struct real_listener {
 };
 
 enum accepting { GOT_ONE, TRY_NEXT, NONE_WAITS, OUT_OF_SOMETHING };
-
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
 
 static const struct listener_ops listener_ops;
 
@@ -152,7 +145,7 @@ after_failed_accept(int sys)
 static enum accepting
 accept_one(struct real_listener *l, int *sys)
 {
-    union address peer = { 0 };
+    union real_address peer = { 0 };
     socklen_t size = sizeof(peer);
     struct real_stream *s;
     struct real_loop *loop;
@@ -232,24 +225,9 @@ static const struct listener_ops listener_ops = {
 
 /* ------------------------------------------------------------------ opening */
 
-static enum status
-parse_address(const char *text, uint16_t port, union address *out, struct err *err)
-{
-    memset(out, 0, sizeof(*out));
-    if (uv_ip4_addr(text, port, &out->v4) == 0 || uv_ip6_addr(text, port, &out->v6) == 0)
-        return ST_OK;
-    return err_raise(err, ST_INVALID, "listen: \"%s\" is not a numeric address", text);
-}
-
-static socklen_t
-address_size(const union address *address)
-{
-    return address->any.sa_family == AF_INET ? sizeof(address->v4) : sizeof(address->v6);
-}
-
 /* 0, or an errno. */
 static int
-bind_and_listen(int fd, const union address *address)
+bind_and_listen(int fd, const union real_address *address)
 {
     int on = 1;
 
@@ -259,7 +237,7 @@ bind_and_listen(int fd, const union address *address)
     if (address->any.sa_family == AF_INET6 &&
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0)
         return errno;
-    if (bind(fd, &address->any, address_size(address)) != 0)
+    if (bind(fd, &address->any, real__address_size(address)) != 0)
         return errno;
     return listen(fd, BACKLOG) != 0 ? errno : 0;
 }
@@ -267,12 +245,11 @@ bind_and_listen(int fd, const union address *address)
 static enum status
 open_socket(const char *text, uint16_t port, int *out, struct err *err)
 {
-    union address address;
-    enum status st = parse_address(text, port, &address, err);
+    union real_address address;
     int fd, sys;
 
-    if (st != ST_OK)
-        return st;
+    if (!real__address_parse(text, port, &address))
+        return err_raise(err, ST_INVALID, "listen: \"%s\" is not a numeric address", text);
     fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_raise_sys(err, ST_IO, errno, "listen on %s port %u", text, port);
@@ -289,7 +266,7 @@ open_socket(const char *text, uint16_t port, int *out, struct err *err)
 static uint16_t
 bound_port(int fd)
 {
-    union address address = { 0 };
+    union real_address address = { 0 };
     socklen_t size = sizeof(address);
     int failed = getsockname(fd, &address.any, &size);
 

@@ -324,14 +324,21 @@ timer_due(uv_timer_t *uv)
 
 /* libuv counts from the start of its turn, in whole milliseconds.  What has passed since is added,
  * and one for what was rounded away (L5). */
+uint64_t
+loop__delay_ms(const struct real_loop *loop, uint32_t delay_ms)
+{
+    uint64_t turn_ms = uv_now(&loop->uv);
+    uint64_t now_ms = uv_hrtime() / NS_PER_MS;
+    uint64_t late_ms = now_ms > turn_ms ? now_ms - turn_ms : 0;
+
+    return late_ms + delay_ms + 1;
+}
+
 static void
 start_timer(struct timer *base, uint32_t delay_ms)
 {
     struct real_timer *t = real_timer(base);
-    uint64_t turn_ms = uv_now(&t->loop->uv);
-    uint64_t now_ms = uv_hrtime() / NS_PER_MS;
-    uint64_t late_ms = now_ms > turn_ms ? now_ms - turn_ms : 0;
-    int failed = uv_timer_start(&t->uv, timer_due, late_ms + delay_ms + 1, 0);
+    int failed = uv_timer_start(&t->uv, timer_due, loop__delay_ms(t->loop, delay_ms), 0);
 
     ASSERT(failed == 0); /* only for a timer that was destroyed */
 }
@@ -385,6 +392,7 @@ static const struct loop_ops loop_ops = {
     .now_ns = now_ns,
     .wall_ms = wall_ms,
     .timer_create_on = create_timer,
+    .connect = real__connect,
 };
 
 /* These calls only link the handles to the loop. */

@@ -29,7 +29,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -206,8 +205,8 @@ stream_closed(uv_handle_t *handle)
 }
 
 /* libuv must let go of the descriptor before its number can be given to another. */
-static void
-finish(struct real_stream *s)
+void
+stream__abandon(struct real_stream *s)
 {
     uv_close((uv_handle_t *)&s->poll, stream_closed);
     close(s->fd);
@@ -239,7 +238,7 @@ stop_lingering(struct real_stream *s)
     ASSERT(loop->lingering_count > 0);
     list_remove(&s->link);
     loop->lingering_count--;
-    finish(s);
+    stream__abandon(s);
 }
 
 static struct real_stream *
@@ -281,7 +280,7 @@ linger(struct real_stream *s)
     int failed;
 
     if (shutdown(s->fd, SHUT_WR) != 0 || !discard_input(s->fd)) {
-        finish(s);
+        stream__abandon(s);
         return;
     }
     failed = uv_poll_start(&s->poll, UV_READABLE, linger_input);
@@ -326,7 +325,7 @@ close_stream(struct stream *base)
     if (s->wrote && !s->ended && s->loop->running)
         linger(s);
     else
-        finish(s);
+        stream__abandon(s);
 }
 
 static const struct stream_ops stream_ops = {

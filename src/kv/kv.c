@@ -115,6 +115,7 @@ kv__create_tablet(struct kv *kv, struct engine_tree *tree, struct kv_door *door,
         .loop = door->loop,
         .clock = &kv->clock,
         .listener = &door->listener,
+        .effects = &door->effects,
         .node = engine_identity(kv->engine)->node,
     };
 
@@ -233,8 +234,12 @@ begin_clock(struct kv *kv)
 static enum status
 start_one(struct tablet *t, struct engine *engine, struct err *err)
 {
-    enum status st = tablet_start(t, err);
+    enum status st = tablet_stand(t, err);
 
+    if (st == ST_OK)
+        st = engine_sync(engine, err);
+    if (st == ST_OK)
+        st = tablet_lead(t, err);
     if (st == ST_OK)
         st = engine_sync(engine, err);
     return st == ST_OK ? tablet_started(t, err) : st;
@@ -278,10 +283,14 @@ start_keyspaces(struct kv *kv, struct err *err)
 
         st = claim_tablet(kv, k->tablet_id, &kv->doors[i % kv->door_count], &k->tablet, err);
         if (st == ST_OK)
-            st = tablet_start(k->tablet, err);
+            st = tablet_stand(k->tablet, err);
     }
     if (st == ST_OK)
-        st = engine_sync(kv->engine, err); /* one fsync for all their terms */
+        st = engine_sync(kv->engine, err); /* one fsync for all their votes */
+    for (uint32_t i = 0; i < kv->keyspace_count && st == ST_OK; i++)
+        st = tablet_lead(kv->keyspaces[i].tablet, err);
+    if (st == ST_OK)
+        st = engine_sync(kv->engine, err); /* and one for their terms */
     for (uint32_t i = 0; i < kv->keyspace_count && st == ST_OK; i++)
         st = tablet_started(kv->keyspaces[i].tablet, err);
     return st;
@@ -365,6 +374,7 @@ kv_open(struct kv **out, struct engine *engine, const struct kv_options *options
         (void)engine_close(engine, &ignored);
         return st;
     }
+    engine_serve(engine);
     start_doors(kv);
     log_recovery(kv, &report);
     *out = kv;

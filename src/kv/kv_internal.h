@@ -6,6 +6,7 @@
 #include "base/lock.h"
 
 #include "kv/kv.h"
+#include "raft/raft.h"
 #include "tablet/tablet.h"
 
 enum {
@@ -33,6 +34,7 @@ struct kv_door {
     struct loop *loop;
     struct tablet_reader reader;
     struct engine_listener listener;
+    struct raft_effects effects; /* of the tablets of this loop, one step at a time */
     struct timer *tick;
     uint64_t under_way; /* requests, pieces of scans and administrative jobs, not yet done */
     struct kv_counters counters;

@@ -47,7 +47,8 @@ count_members(const struct raft_config *c)
     uint32_t count = c->voter_count + c->learner_count;
 
     for (uint32_t i = 0; i < c->outgoing_count; i++)
-        count += !contains(c->voters, c->voter_count, c->outgoing[i]);
+        count += !contains(c->voters, c->voter_count, c->outgoing[i]) &&
+                 !contains(c->learners, c->learner_count, c->outgoing[i]);
     return count;
 }
 
@@ -61,7 +62,7 @@ raft_config_is_valid(const struct raft_config *c)
         !is_ascending(c->learners, c->learner_count))
         return false;
     for (uint32_t i = 0; i < c->learner_count; i++) {
-        if (raft_config_votes(c, c->learners[i]))
+        if (contains(c->voters, c->voter_count, c->learners[i]))
             return false;
     }
     return count_members(c) <= RAFT_MEMBERS_MAX;
@@ -123,15 +124,6 @@ raft__config_between(const struct raft_config *now, const struct raft_config *ta
 
     memcpy(out->outgoing, now->voters, now->voter_count * sizeof(now->voters[0]));
     out->outgoing_count = now->voter_count;
-    for (uint32_t i = 0; i < out->learner_count;) { /* votes until the joint membership is left */
-        if (!contains(out->outgoing, out->outgoing_count, out->learners[i])) {
-            i++;
-            continue;
-        }
-        out->learner_count--;
-        memmove(&out->learners[i], &out->learners[i + 1],
-                (out->learner_count - i) * sizeof(out->learners[0]));
-    }
     return raft_config_is_valid(out);
 }
 

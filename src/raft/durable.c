@@ -44,6 +44,14 @@ raft__durable_truncate(struct raft_durable *d, raft_index from)
 }
 
 void
+raft__durable_forget_flow(struct raft_durable *d)
+{
+    d->flow = (struct raft_flow){ 0 };
+    for (uint32_t i = 0; i < d->count; i++)
+        unsynced(d, i)->flow = d->flow;
+}
+
+void
 raft__durable_done(struct raft_durable *d, uint64_t ticket)
 {
     ASSERT(ticket <= d->ticket);

@@ -98,8 +98,10 @@ stand_for_real(struct raft *r)
     r->verified = r->acked = 0;
     raft__set_hard(r, r->hard.term + 1, r->options.self);
     r->votes_owed = true;
-    if (BROKEN(STAND_BEFORE_DURABLE))
-        raft__election_durable(r);
+    if (BROKEN(STAND_BEFORE_DURABLE)) {
+        grant_own(r);
+        ask_for_votes(r);
+    }
 }
 
 static void
@@ -188,7 +190,8 @@ on_prevote(struct raft *r, const struct raft_message *m)
 void
 raft__on_vote(struct raft *r, const struct raft_message *m)
 {
-    bool is_free = r->hard.vote == m->from || (r->hard.vote == 0 && r->leader == 0);
+    bool is_free = r->hard.vote == m->from ||
+                   (r->hard.vote == 0 && r->leader == 0 && !raft__in_lease_of_leader(r, m));
 
     if (m->kind == RAFT_PREVOTE) {
         on_prevote(r, m);

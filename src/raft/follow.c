@@ -55,7 +55,7 @@ count_known(const struct raft *r, const struct raft_message *m)
         raft_index index = m->index + 1 + i;
         raft_term term;
 
-        if (index <= r->terms.base_index)
+        if (index < r->terms.base_index)
             continue;
         if (!raft__terms_at(&r->terms, index, &term))
             return i;
@@ -102,7 +102,7 @@ take(struct raft *r, const struct raft_message *m, uint32_t i)
     return r->terms.last_index;
 }
 
-static enum status
+static void
 take_entries(struct raft *r, const struct raft_message *m)
 {
     uint32_t known = count_known(r, m);
@@ -111,8 +111,6 @@ take_entries(struct raft *r, const struct raft_message *m)
     if (known < m->entry_count) {
         raft_index first = m->index + 1 + known;
 
-        if (first <= r->commit)
-            return ST_CORRUPT; /* R4: such a leader cannot have been elected */
         if (first <= r->terms.last_index)
             cut_from(r, first);
         matched = take(r, m, known);
@@ -123,7 +121,6 @@ take_entries(struct raft *r, const struct raft_message *m)
     if (BROKEN(COMMIT_BEYOND_MATCH))
         matched = r->terms.last_index;
     raft__set_commit(r, m->commit < matched ? m->commit : matched);
-    return ST_OK;
 }
 
 /* Where the leader may try next: paper, end of 5.3, but by terms, so that one exchange skips all
@@ -138,33 +135,51 @@ refuse(struct raft *r, const struct raft_message *m)
     reply->hint = raft__terms_find_below(&r->terms, m->index, m->log_term, &reply->hint_term);
 }
 
-enum status
+static bool
+append_contradicts(const struct raft *r, const struct raft_message *m)
+{
+    raft_term term;
+    uint32_t known;
+
+    if (m->index >= r->terms.base_index && m->index <= r->commit &&
+        (!raft__terms_at(&r->terms, m->index, &term) || term != m->log_term))
+        return true;
+    known = count_known(r, m);
+    return known < m->entry_count && m->index + 1 + known <= r->commit;
+}
+
+/* A leader of this term or a later one cannot have been elected, if it says something else than what is committed
+ * here (R4), leads in a term in which we do (R1), or knows of more than we have, and said that we have (R2). */
+bool
+raft__contradicts(const struct raft *r, const struct raft_message *m)
+{
+    if (m->kind != RAFT_APPEND && m->kind != RAFT_HEARTBEAT)
+        return false;
+    if (r->role == RAFT_LEADER && m->term == r->hard.term)
+        return true;
+    if (r->installing && !BROKEN(APPEND_WHILE_INSTALLING))
+        return false;
+    return m->kind == RAFT_APPEND ? append_contradicts(r, m) : m->commit > r->terms.last_index;
+}
+
+void
 raft__on_append(struct raft *r, const struct raft_message *m)
 {
     raft_index last = r->terms.last_index;
     raft_term term = 0;
-    bool matches;
-    enum status st;
 
-    if (r->role == RAFT_LEADER)
-        return ST_CORRUPT; /* R1: two leaders in one term */
     hear_leader(r, m);
     if (r->installing && !BROKEN(APPEND_WHILE_INSTALLING))
-        return ST_OK; /* R10 */
-    matches = m->index < r->terms.base_index ||
-              (raft__terms_at(&r->terms, m->index, &term) && term == m->log_term);
-    if (!matches && m->index <= r->commit)
-        return ST_CORRUPT; /* R4 */
-    if (!matches) {
+        return; /* R10 */
+    if (m->index >= r->terms.base_index &&
+        (!raft__terms_at(&r->terms, m->index, &term) || term != m->log_term)) {
         refuse(r, m);
-        return ST_OK;
+        return;
     }
-    st = take_entries(r, m);
-    if (st == ST_OK && r->terms.last_index == last && !m->quiet && r->fx->truncate_from == 0)
+    take_entries(r, m);
+    if (BROKEN(ACK_BEFORE_DURABLE) ||
+        (r->terms.last_index == last && !m->quiet && r->fx->truncate_from == 0))
         acknowledge(r);
-    else if (BROKEN(ACK_BEFORE_DURABLE))
-        acknowledge(r);
-    return st;
 }
 
 static bool
@@ -180,11 +195,9 @@ raft__on_heartbeat(struct raft *r, const struct raft_message *m)
 {
     struct raft_message *reply;
 
-    if (r->role == RAFT_LEADER)
-        return;
     hear_leader(r, m);
     if (!r->installing)
-        raft__set_commit(r, m->commit < r->terms.last_index ? m->commit : r->terms.last_index);
+        raft__set_commit(r, m->commit);
     if (may_sleep(r, m)) {
         r->quiesced = true;
         return;

@@ -94,6 +94,14 @@ raft__leader_durable(struct raft *r)
 
 /* ------------------------------------------------------------------ replies */
 
+static void
+hear(const struct raft *r, struct raft_progress *p)
+{
+    p->active = true;
+    p->silent = false;
+    p->heard_ns = r->now_ns;
+}
+
 /* The logs do not meet where we thought. */
 static void
 on_refusal(struct raft *r, struct raft_progress *p, const struct raft_message *m)
@@ -140,8 +148,7 @@ raft__on_append_reply(struct raft *r, const struct raft_message *m)
         return ST_OK;
     if (!m->reject && (m->index > r->terms.last_index || m->hint > r->terms.last_index))
         return ST_CORRUPT; /* nobody has entries of ours that we do not have (R5) */
-    p->active = true;
-    p->silent = false;
+    hear(r, p);
     if (m->reject) {
         on_refusal(r, p, m);
         return ST_OK;
@@ -163,8 +170,7 @@ raft__on_heartbeat_reply(struct raft *r, const struct raft_message *m)
 
     if (r->role != RAFT_LEADER || p == NULL)
         return;
-    p->active = true;
-    p->silent = false;
+    hear(r, p);
     if (m->round > p->round && m->round <= r->round)
         p->round = m->round;
     if (BROKEN(LEASE_FROM_REPLY))
@@ -181,8 +187,10 @@ raft__unreachable(struct raft *r, raft_id node)
 {
     struct raft_progress *p = raft__member(r, node);
 
-    if (r->role == RAFT_LEADER && p != NULL && p->state == RAFT_REPLICATE)
-        probe_from(p, p->match + 1);
+    if (r->role != RAFT_LEADER || p == NULL || p->state != RAFT_REPLICATE ||
+        p->match == r->terms.last_index)
+        return; /* with everything durable there, nothing that may be lost is under way */
+    probe_from(p, p->match + 1);
 }
 
 /* ------------------------------------------------------------------ time */
@@ -308,6 +316,7 @@ fill_append(const struct raft *r, const struct raft_progress *p, bool with_entri
 {
     uint64_t in_flight = p->sent.bytes - p->acked.bytes;
     uint64_t room = in_flight < r->options.window_bytes ? r->options.window_bytes - in_flight : 0;
+    bool quiet = !with_entries && !p->nudge && p->state == RAFT_REPLICATE;
     bool known;
 
     *out = (struct raft_append){
@@ -318,8 +327,8 @@ fill_append(const struct raft *r, const struct raft_progress *p, bool with_entri
             .term = r->hard.term,
             .index = p->next - 1,
             .commit = r->commit,
-            .quiet = !with_entries && !p->nudge && p->state == RAFT_REPLICATE,
-            .flow = { .messages = p->sent.messages + 1, .bytes = p->sent.bytes },
+            .quiet = quiet,
+            .flow = { .messages = p->sent.messages + !quiet, .bytes = p->sent.bytes },
         },
         .first = p->next,
         .last = with_entries ? r->terms.last_index : p->next - 1,

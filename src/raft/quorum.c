@@ -22,6 +22,7 @@ majority_value(const struct raft *r, const raft_id *ids, uint32_t count, raft__v
     uint64_t sorted[RAFT_VOTERS_MAX];
     uint32_t filled = 0;
 
+    ASSERT(count > 0);
     for (uint32_t i = 0; i < count; i++) {
         const struct raft_progress *p = find(r, ids[i]);
         uint64_t v;

@@ -22,7 +22,8 @@
  *
  *   R1  In one term a member votes once, and the vote is durable before it is told; so there is at
  *       most one leader in a term.
- *   R2  What a message claims (a vote, an entry, a term answered in) is durable when it is sent.
+ *   R2  What a message promises (a vote, an entry, to follow in a term) is durable when it is sent; a
+ *       refusal promises nothing.
  *   R3  The terms of a log never run backwards; nor does the member's own term.
  *   R4  commit never runs backwards, and nothing up to it is ever cut off.
  *   R5  A leader only adds to its log.
@@ -114,17 +115,31 @@ raft_destroy(struct raft *r)
     mem_free(r);
 }
 
-enum status
-raft_restore(struct raft *r, raft_index index, const struct raft_entry *entry)
+static enum status
+check_restored(const struct raft *r, raft_index index, const struct raft_entry *entry)
 {
     raft_term before;
 
     if (index <= r->commit || index > r->terms.last_index + 1)
         return ST_CORRUPT;
-    if (r->terms.run_count == r->terms.run_max)
-        return ST_BUSY;
     if (!raft__terms_at(&r->terms, index - 1, &before) || entry->term < before)
         return ST_CORRUPT;
+    if (entry->kind == RAFT_CONFIG && !raft_config_is_valid(entry->config))
+        return ST_CORRUPT;
+    return ST_OK;
+}
+
+enum status
+raft_restore(struct raft **restored, raft_index index, const struct raft_entry *entry)
+{
+    struct raft *r = *restored;
+    enum status st = check_restored(r, index, entry);
+
+    if (st == ST_OK && r->terms.run_count + 1 >= r->terms.run_max)
+        st = raft_grow(restored); /* one is left, for the term in which it may stand */
+    if (st != ST_OK)
+        return st;
+    r = *restored;
     if (index <= r->terms.last_index) {
         raft__terms_truncate(&r->terms, index);
         (void)raft__configs_truncate(&r->configs, index);
@@ -204,8 +219,11 @@ raft__become_follower(struct raft *r, raft_term term, raft_id leader)
         r->verified = r->acked = 0;
         raft__reset_timer(r);
     }
-    if (new_term || r->leader != leader)
+    if (new_term || r->leader != leader) {
         r->acked = 0;
+        r->flow = (struct raft_flow){ 0 };
+        raft__durable_forget_flow(&r->durable);
+    }
     r->role = RAFT_FOLLOWER;
     r->leader = leader;
     r->votes_owed = false;
@@ -331,7 +349,7 @@ is_well_formed(const struct raft *r, const struct raft_message *m)
     for (uint32_t i = 0; i < m->entry_count; i++) {
         const struct raft_entry *e = &m->entries[i];
 
-        if (e->term < term || e->term > m->term || e->kind >= RAFT_ENTRY_KIND_COUNT)
+        if (e->term == 0 || e->term < term || e->term > m->term || e->kind >= RAFT_ENTRY_KIND_COUNT)
             return false;
         if (e->kind == RAFT_CONFIG && !raft_config_is_valid(e->config))
             return false;
@@ -377,8 +395,13 @@ receive(struct raft *r, const struct raft_message *m)
         return ST_INVALID;
     if (r->disk_failed && !BROKEN(LEAD_WITHOUT_DISK))
         return ST_OK; /* whatever we say would have to be durable */
-    if (m->term > r->hard.term && !enter_term(r, m))
+    if (m->term >= r->hard.term && raft__contradicts(r, m))
+        return ST_CORRUPT;
+    if (m->term > r->hard.term && !enter_term(r, m)) {
+        if (r->role == RAFT_LEADER && raft__member(r, m->from) != NULL)
+            raft__wake(r); /* it has missed that all is said */
         return ST_OK;
+    }
     if (!(m->kind == RAFT_HEARTBEAT && m->quiesce))
         raft__wake(r);
     if (m->term < r->hard.term && !BROKEN(ANSWER_OLD_TERM)) {
@@ -396,7 +419,8 @@ receive(struct raft *r, const struct raft_message *m)
         raft__on_vote_reply(r, m);
         break;
     case RAFT_APPEND:
-        return raft__on_append(r, m);
+        raft__on_append(r, m);
+        break;
     case RAFT_APPEND_REPLY:
         return raft__on_append_reply(r, m);
     case RAFT_HEARTBEAT:
@@ -416,8 +440,8 @@ receive(struct raft *r, const struct raft_message *m)
 
 /* ------------------------------------------------------------------ other events */
 
-static enum status
-propose(struct raft *r, uint64_t bytes)
+enum status
+raft_may_propose(const struct raft *r, uint64_t bytes)
 {
     if (r->role != RAFT_LEADER)
         return ST_NOT_LEADER;
@@ -425,6 +449,16 @@ propose(struct raft *r, uint64_t bytes)
         return ST_BUSY;
     if (r->uncommitted_bytes > 0 && r->uncommitted_bytes + bytes > r->options.uncommitted_bytes_max)
         return ST_BUSY;
+    return ST_OK;
+}
+
+static enum status
+propose(struct raft *r, uint64_t bytes)
+{
+    enum status st = raft_may_propose(r, bytes);
+
+    if (st != ST_OK)
+        return st;
     raft__wake(r);
     append_one(r);
     r->uncommitted_bytes += bytes;
@@ -492,6 +526,7 @@ silent(struct raft *r, raft_id node)
         raft__unreachable(r, node);
         p->silent = true;
         p->active = false;
+        p->heard_ns = 0;
         raft__wake(r);
     }
     if (r->leader == node && r->role == RAFT_FOLLOWER) {
@@ -663,6 +698,12 @@ raft_applicable(const struct raft *r)
     return r->commit < r->durable.persisted ? r->commit : r->durable.persisted;
 }
 
+raft_index
+raft_term_first(const struct raft *r)
+{
+    return r->term_first;
+}
+
 enum status
 raft_term_at(const struct raft *r, raft_index index, raft_term *out)
 {
@@ -708,7 +749,10 @@ raft_progress_of(const struct raft *r, raft_id id, struct raft_progress_view *ou
         if (p->id != id)
             continue;
         *out = (struct raft_progress_view){
-            .state = p->state, .match = p->match, .next = p->next, .active = p->active
+            .state = p->state,
+            .match = p->match,
+            .next = p->next,
+            .active = p->heard_ns != 0 && r->now_ns < p->heard_ns + r->options.election_ns,
         };
         if (id == r->options.self) {
             out->match = r->durable.persisted;

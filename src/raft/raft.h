@@ -70,7 +70,8 @@ enum {
 
 /* ------------------------------------------------------------------ membership */
 
-/* Each list in ascending order, without repetition; no learner is a voter. */
+/* Each list in ascending order, without repetition; no learner is in `voters`.  A learner that is in
+ * `outgoing` votes until the joint membership is left. */
 struct raft_config {
     uint32_t voter_count;
     uint32_t outgoing_count; /* not 0: joint; a majority of `outgoing` is needed as well */
@@ -238,8 +239,9 @@ void raft_destroy(struct raft *r); /* NULL is allowed */
 
 /* The next entry of a durable log; before the first step.  An entry at or before the last one
  * supersedes it and all after it.  ST_CORRUPT: a hole, terms that run backwards, or what is
- * known to be committed superseded.  ST_BUSY: raft_grow(), and again. */
-MUST_USE enum status raft_restore(struct raft *r, raft_index index, const struct raft_entry *entry);
+ * known to be committed superseded.  ST_NO_MEMORY. */
+MUST_USE enum status raft_restore(struct raft **r, raft_index index,
+                                  const struct raft_entry *entry);
 
 /* Twice the room for stretches of one term; between two steps.  A step does not allocate; without
  * room a member takes no entries of one more term, and does not stand, until enough is applied.
@@ -256,6 +258,9 @@ MUST_USE enum status raft_grow(struct raft **r);
  *                promises, or is not of this group */
 MUST_USE enum status raft_step(struct raft *r, const struct raft_event *event,
                                struct raft_effects *effects);
+
+/* Would RAFT_PROPOSE be taken?  For a driver that must put the entry into its log first. */
+MUST_USE enum status raft_may_propose(const struct raft *r, uint64_t bytes);
 
 /* ------------------------------------------------------------------ sending entries (leader) */
 
@@ -295,6 +300,9 @@ raft_index raft_persisted(const struct raft *r); /* of our own log */
 
 /* Committed, and durable here: a tree must never be ahead of its own log. */
 raft_index raft_applicable(const struct raft *r);
+
+/* The first entry of the term that we lead in: once it is applied, all that was committed before is. */
+raft_index raft_term_first(const struct raft *r);
 
 /* The term of the entry; ST_NOT_FOUND: it is not in the log. */
 MUST_USE enum status raft_term_at(const struct raft *r, raft_index index, raft_term *out);

@@ -92,6 +92,7 @@ uint64_t raft__durable_ticket(struct raft_durable *d); /* a new one */
 void raft__durable_add(struct raft_durable *d, uint64_t ticket, raft_index last,
                        struct raft_flow flow);
 void raft__durable_truncate(struct raft_durable *d, raft_index from);
+void raft__durable_forget_flow(struct raft_durable *d);
 void raft__durable_done(struct raft_durable *d, uint64_t ticket);
 static inline bool
 raft__hard_is_durable(const struct raft_durable *d)
@@ -108,12 +109,13 @@ struct raft_progress {
     bool blocked; /* the driver could not send; until the next heartbeat */
     bool nudge;   /* send an append, even an empty one, to see whether the last one arrived */
     bool silent;  /* the driver says that its node is */
-    bool active;  /* heard of since quorum was last checked */
     bool snapshot_begun; /* SNAPSHOT: the driver knows */
     bool granted;        /* CANDIDATE: voted for us */
     bool refused;
-    raft_index match; /* durable there and the same as here */
-    raft_index next;  /* to be sent */
+    bool active;       /* heard of since quorum was last checked */
+    uint64_t heard_ns; /* when it was last heard of; 0: not yet */
+    raft_index match;  /* durable there and the same as here */
+    raft_index next;   /* to be sent */
     raft_index commit_told;
     uint64_t round;   /* the highest one it has answered */
     uint64_t sent_ns; /* when the latest heartbeat that it has answered was sent */
@@ -207,7 +209,8 @@ bool raft__has_promised(const struct raft *r); /* not to vote, for the leader's 
 bool raft__in_lease_of_leader(const struct raft *r, const struct raft_message *m);
 
 /* follow.c */
-MUST_USE enum status raft__on_append(struct raft *r, const struct raft_message *m);
+bool raft__contradicts(const struct raft *r, const struct raft_message *m);
+void raft__on_append(struct raft *r, const struct raft_message *m);
 void raft__on_heartbeat(struct raft *r, const struct raft_message *m);
 void raft__follower_durable(struct raft *r);
 

@@ -25,7 +25,8 @@ raft__snapshot_sent(struct raft *r, raft_id node, raft_index index, bool ok)
 void
 raft__snapshot_offer(struct raft *r, const struct raft_message *m)
 {
-    if (m->term < r->hard.term || r->role == RAFT_LEADER)
+    if (r->disk_failed || m->term < r->hard.term ||
+        (r->role == RAFT_LEADER && m->term == r->hard.term))
         return;
     raft__wake(r);
     raft__become_follower(r, m->term, m->from);

@@ -349,6 +349,8 @@ release_node(struct sim_node *node)
         sim_crash(node->world, node->id);
     sim__disk_destroy(node->disk);
     mem_free(node->ignored_sync);
+    mem_free(node->paths);
+    node->world->nodes[node->id] = NULL;
     mem_free(node);
 }
 

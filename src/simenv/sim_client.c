@@ -1,45 +1,13 @@
 /*
  * Clients that are not nodes: the test at the other end of a connection.
  */
-#include <stdio.h>
-
 #include "base/assert.h"
 
 #include "simenv/sim_internal.h"
 
-enum { CONNECT_SPREAD_NS = 300 * SIM_NS_PER_US };
-
 struct sim_client {
     struct sim_connection *connection;
 };
-
-static void
-connection_arrives(struct sim_event *e)
-{
-    struct sim_connection *c = container_of(e, struct sim_connection, connect);
-
-    list_push_back(&c->stream->loop->arrivals, &c->stream->loop_link);
-    sim__loop_stir(c->stream->loop);
-}
-
-static struct sim_connection *
-new_connection(struct sim *w, struct sim_listener *l)
-{
-    struct sim_connection *c = sim__alloc(sizeof(*c));
-    struct sim_stream *s = sim__stream_create(l, c);
-
-    c->world = w;
-    c->stream = s;
-    sim__pipe_init(&c->to_node, w);
-    sim__pipe_init(&c->to_client, w);
-    c->to_node.reader = s;
-    c->to_client.writer = s;
-    snprintf(s->base.peer, sizeof(s->base.peer), "127.0.0.1:%u", w->next_client_port++);
-    sim__event_init(&c->connect, SIM_EVENT_CONNECT, connection_arrives);
-    sim__schedule(w, &c->connect, sim__soon(w, CONNECT_SPREAD_NS));
-    list_push_back(&w->connections, &c->link);
-    return c;
-}
 
 struct sim_client *
 sim_connect(struct sim *w, uint32_t id, uint16_t port)
@@ -50,7 +18,7 @@ sim_connect(struct sim *w, uint32_t id, uint16_t port)
     if (l == NULL)
         return NULL;
     client = sim__alloc(sizeof(*client));
-    client->connection = new_connection(w, l);
+    client->connection = sim__connection_create(l, 0);
     client->connection->client = client;
     return client;
 }

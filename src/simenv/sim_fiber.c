@@ -29,7 +29,10 @@ _Static_assert(sizeof(struct sim_fiber *) == 2 * sizeof(unsigned), "see fiber_ma
 static void
 wake_up(struct sim_event *e)
 {
-    sim__fiber_resume(container_of(e, struct sim_fiber, wake));
+    struct sim_fiber *f = container_of(e, struct sim_fiber, wake);
+
+    if (!sim__postpone(f->node, e))
+        sim__fiber_resume(f);
 }
 
 static uint8_t *

@@ -8,6 +8,8 @@
  *      sim_loop.c  loops, tasks, timers                sim_jobs.c     lanes
  *      sim_pipe.c  bytes on their way                  sim_gate.c     gates
  *      sim_net.c   listeners and streams               sim_client.c   clients that are no nodes
+ *      sim_link.c  what lies between two nodes         sim_connect.c  attempts to connect
+ *      sim_clock.c the clocks of a machine
  *
  * The disk is a thing of its own, which knows no nodes: sim_disk.h.
  *
@@ -43,6 +45,7 @@ enum sim_event_kind {
     SIM_EVENT_PIECE,
     SIM_EVENT_RESET,
     SIM_EVENT_CONNECT,
+    SIM_EVENT_HANDSHAKE,
 };
 
 /* Something that is due.  Embedded in what it concerns, so that scheduling cannot fail. */
@@ -200,6 +203,7 @@ struct sim_loop {
     struct list dones;    /* struct job */
     struct list due;      /* struct sim_timer */
     struct list arrivals; /* struct sim_stream */
+    struct list answered; /* struct sim_connector */
     struct list streams;  /* struct sim_stream */
     struct list ready;    /* of these, those of this round */
 };
@@ -220,6 +224,29 @@ void sim__timers_drop(struct sim_node *node);
 /* Code of this loop, or start-up code: not a job, not another loop. */
 void sim__assert_on_loop(const struct sim_loop *loop);
 
+/* ------------------------------------------------------------------ sim_link.c */
+
+/* A direction between two nodes that is not as all others are. */
+struct sim_path {
+    struct sim_link link;
+    uint64_t free_at_ns; /* until then it carries what was sent before */
+};
+
+/* 0 stands for what is no node: a client. */
+struct sim_link sim__link_between(const struct sim *w, uint32_t from, uint32_t to);
+
+/* Does something that is on its way now get there? */
+bool sim__link_passes(const struct sim *w, uint32_t from, uint32_t to);
+
+/* When so many bytes that are sent now arrive: draws from the seed. */
+uint64_t sim__link_arrival(struct sim *w, uint32_t from, uint32_t to, size_t bytes);
+
+/* When something is sent again that has waited since then. */
+uint64_t sim__link_retry(struct sim *w, uint64_t since_ns);
+
+/* Something may pass again that did not: a link was set, a machine is on. */
+void sim__links_changed(struct sim *w);
+
 /* ------------------------------------------------------------------ sim_pipe.c */
 
 /* A queue of bytes. */
@@ -232,24 +259,34 @@ struct sim_bytes {
  * is a client, or closed, is NULL. */
 struct sim_pipe {
     struct sim *world;
+    uint32_t from; /* node, or 0: a client */
+    uint32_t to;
     struct sim_stream *reader;
     struct sim_stream *writer;
     struct sim_bytes unsent; /* accepted from a client, waiting for room */
     struct list pieces;      /* in flight, oldest first */
     size_t flight_bytes;
     struct sim_bytes arrived;
-    size_t window; /* bound of what is in flight and what has arrived */
-    bool deaf;     /* nobody will read: what arrives is dropped */
+    size_t unacknowledged; /* taken by the reader, but the writer does not know */
+    size_t window;         /* bound of what is in flight, has arrived, or is unacknowledged */
+    bool deaf;             /* nobody will read: what arrives is dropped */
     size_t room_when_deaf;
     bool ending;    /* the writer has closed */
     bool end_sent;  /* and the news is on its way */
     bool ended;     /* and has arrived */
     bool was_reset; /* the writer has heard that nobody reads */
+    bool lost; /* the reader's machine knows nothing of it: what arrives is answered by a reset */
+    bool abandoned; /* the writer's machine knows nothing of it: no end will come */
+    bool held;      /* the first piece would have arrived, but does not get through */
+    bool reset_held;
+    uint64_t held_since_ns;
+    uint64_t patience_ms; /* the writer's; 0: as the link has it */
     struct sim_event arrival;
     struct sim_event reset;
+    struct sim_event give_up; /* the writer */
 };
 
-void sim__pipe_init(struct sim_pipe *p, struct sim *w);
+void sim__pipe_init(struct sim_pipe *p, struct sim *w, uint32_t from, uint32_t to);
 void sim__pipe_release(struct sim_pipe *p);
 size_t sim__pipe_room(const struct sim_pipe *p);
 struct slice sim__pipe_arrived(const struct sim_pipe *p);
@@ -259,7 +296,10 @@ void sim__pipe_take(struct sim_pipe *p, size_t size);
 void sim__pipe_pump(struct sim_pipe *p); /* there may be room */
 void sim__pipe_close_writer(struct sim_pipe *p);
 void sim__pipe_close_reader(struct sim_pipe *p);
-void sim__pipe_lose_some(struct sim_pipe *p); /* of what is in flight: any suffix */
+void sim__pipe_lose_some(struct sim_pipe *p);      /* of what is in flight: any suffix */
+void sim__pipe_lose_reader(struct sim_pipe *p);    /* its machine has forgotten the connection */
+void sim__pipe_abandon_writer(struct sim_pipe *p); /* likewise */
+void sim__pipe_retry(struct sim_pipe *p);          /* it may pass again */
 
 /* ------------------------------------------------------------------ sim_net.c, sim_client.c */
 
@@ -280,7 +320,10 @@ struct sim_stream {
     struct sim_node *node;
     struct sim_loop *loop;
     struct sim_connection *connection;
+    struct sim_pipe *in;
+    struct sim_pipe *out;
     struct sim_listener *listener; /* until it is accepted */
+    bool severed;                  /* its machine has given the connection up */
     unsigned events;
     stream_fn *fn;
     void *ctx;
@@ -289,11 +332,14 @@ struct sim_stream {
 struct sim_connection {
     struct list link; /* in world->connections */
     struct sim *world;
-    struct sim_pipe to_node;
-    struct sim_pipe to_client;
-    struct sim_stream *stream; /* NULL: closed */
-    struct sim_client *client; /* NULL: closed */
+    struct sim_pipe to_node;   /* to the side that listens */
+    struct sim_pipe to_client; /* to the side that connected */
+    struct sim_stream *stream; /* of the side that listens; NULL: closed */
+    struct sim_stream *caller; /* of the side that connected; NULL: closed, or no node */
+    struct sim_client *client; /* likewise; NULL: closed, or a node */
     struct sim_event connect;
+    bool connect_held;
+    uint64_t held_since_ns;
 };
 
 enum status sim__listen(struct env *env, const char *address, uint16_t port, listener_fn *accepted,
@@ -301,15 +347,32 @@ enum status sim__listen(struct env *env, const char *address, uint16_t port, lis
 struct sim_listener *sim__listener_at(struct sim_node *node, uint16_t port);
 void sim__listeners_drop(struct sim_node *node);
 
-struct sim_stream *sim__stream_create(struct sim_listener *l, struct sim_connection *c);
+/* `from` is the node that connects, or 0.  The stream of the side that listens is on its way. */
+struct sim_connection *sim__connection_create(struct sim_listener *l, uint32_t from);
+void sim__connection_retry(struct sim_connection *c);
+
+/* The other end of it, for the node that connected. */
+struct sim_stream *sim__connection_call(struct sim_connection *c, struct sim_loop *loop);
+
 void sim__stream_stir(struct sim_stream *s);            /* something changed at one of its pipes */
 unsigned sim__stream_ready(const struct sim_stream *s); /* what its callback would be told */
 void sim__stream_accept(struct sim_stream *s);          /* on its loop */
 void sim__stream_drop(struct sim_stream *s);
-void sim__streams_cut(struct sim_node *node); /* the node is gone */
+void sim__stream_sever(struct sim_stream *s); /* the connection has broken, for this side */
+void sim__streams_cut(struct sim_node *node, bool power_cut); /* the node is gone */
 
 /* One end is closed; the last one frees it. */
 void sim__connection_unref(struct sim_connection *c);
+
+/* ------------------------------------------------------------------ sim_connect.c */
+
+struct sim_connector;
+
+enum status sim__connect(struct loop *loop, const struct connect_options *options,
+                         struct connector **out, struct err *err);
+void sim__connector_tell(struct list *loop_link); /* on its loop; takes it out of the list */
+void sim__connectors_drop(struct sim_node *node);
+void sim__connectors_retry(struct sim_node *node);
 
 /* ------------------------------------------------------------------ sim_fault.c */
 
@@ -371,6 +434,20 @@ enum status sim__list(struct env *env, const char *path, env_list_fn *fn, void *
                       struct err *err);
 enum status sim__free_bytes(struct env *env, const char *path, uint64_t *bytes, struct err *err);
 
+/* ------------------------------------------------------------------ sim_clock.c */
+
+uint64_t sim__boot_ns(const struct sim_node *node);
+uint64_t sim__wall_ms(const struct sim_node *node);
+
+/* The machine is started anew, and its boot clock with it. */
+void sim__boot_clock_restart(struct sim_node *node);
+
+/* How much time passes in the world while so much passes on the node's boot clock, or more. */
+uint64_t sim__world_ns(const struct sim_node *node, uint64_t own_ns);
+
+/* The node is paused: the event comes again when it no longer is. */
+bool sim__postpone(struct sim_node *node, struct sim_event *e);
+
 /* ------------------------------------------------------------------ sim_node.c */
 
 struct sim_node {
@@ -384,15 +461,21 @@ struct sim_node {
     struct sim_loop *loops; /* owned */
     uint32_t loop_count;
     struct sim_lane lanes[ENV_LANE_COUNT];
-    struct list fibers;    /* struct sim_fiber */
-    struct list files;     /* struct sim_file */
-    struct list gates;     /* struct sim_gate */
-    struct list timers;    /* struct sim_timer */
-    struct list listeners; /* struct sim_listener */
-    struct list streams;   /* struct sim_stream, not yet accepted ones included */
+    struct list fibers;     /* struct sim_fiber */
+    struct list files;      /* struct sim_file */
+    struct list gates;      /* struct sim_gate */
+    struct list timers;     /* struct sim_timer */
+    struct list listeners;  /* struct sim_listener */
+    struct list streams;    /* struct sim_stream, not yet accepted ones included */
+    struct list connectors; /* struct sim_connector */
+    struct sim_path *paths; /* from here, by the other's id; owned; NULL: all as usual */
     uint16_t next_port;
+    bool off;                 /* the machine: since a power cut, or never booted */
+    uint64_t paused_until_ns; /* no code of the node runs before */
 
-    uint64_t boot_zero_ns; /* where the boot clock stood at world time 0, modulo 2^64 */
+    uint64_t boot_zero_ns;  /* where the boot clock stood at world time 0, modulo 2^64 */
+    uint64_t drift_from_ns; /* world time since which it drifts as it does now */
+    int32_t drift_ppm;
     int64_t wall_offset_ms;
 
     uint64_t op_counts[SIM_OP_KINDS];
@@ -411,9 +494,6 @@ sim__node_of(struct env *env)
 {
     return (struct sim_node *)env;
 }
-
-uint64_t sim__boot_ns(const struct sim_node *node);
-uint64_t sim__wall_ms(const struct sim_node *node);
 
 /* The running fiber, which is the node's, ends its node; never returns to it. */
 _Noreturn void sim__die(struct sim_node *node, bool power_cut);

@@ -46,8 +46,11 @@ static void
 start_job(struct sim_event *e)
 {
     struct sim_lane *lane = container_of(e, struct sim_lane, start);
-    struct sim_fiber *f = sim__fiber_create(lane->node, SIM_FIBER_JOB, worker_main);
+    struct sim_fiber *f;
 
+    if (sim__postpone(lane->node, e))
+        return;
+    f = sim__fiber_create(lane->node, SIM_FIBER_JOB, worker_main);
     ASSERT(lane->busy < lane->width && !list_empty(&lane->queue));
     f->lane = lane;
     f->job = container_of(list_pop_front(&lane->queue), struct job, link);

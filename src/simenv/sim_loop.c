@@ -1,8 +1,8 @@
 /*
  * Loops: one fiber per round, and what a round works through.
  *
- *      round    timers that are due, tasks, finished jobs, new streams,
- *               streams that are ready, then `after`
+ *      round    timers that are due, tasks, finished jobs, new streams, answers to
+ *               attempts to connect, streams that are ready, then `after`
  *
  * What callbacks post is for the next round.  A round begins a moment after the first thing came in,
  * so things gather.  Between two rounds of one loop time passes, always, so
@@ -119,6 +119,13 @@ run_arrivals(struct sim_loop *loop)
     }
 }
 
+static void
+run_answered(struct sim_loop *loop)
+{
+    while (!list_empty(&loop->answered))
+        sim__connector_tell(loop->answered.next);
+}
+
 /* In no particular order, as the kernel reports them. */
 static void
 gather_ready(struct sim_loop *loop)
@@ -177,6 +184,7 @@ round_main(struct sim_fiber *self)
         run_tasks(loop);
         run_dones(loop);
         run_arrivals(loop);
+        run_answered(loop);
         run_streams(loop);
     }
     if (loop->base.after != NULL)
@@ -202,7 +210,10 @@ begin_round(struct sim_loop *loop, void (*call)(void *ctx), void *ctx)
 static void
 round_is_due(struct sim_event *e)
 {
-    begin_round(container_of(e, struct sim_loop, round), NULL, NULL);
+    struct sim_loop *loop = container_of(e, struct sim_loop, round);
+
+    if (!sim__postpone(loop->node, e))
+        begin_round(loop, NULL, NULL);
 }
 
 void
@@ -283,7 +294,7 @@ start_timer(struct timer *base, uint32_t delay_ms)
 {
     struct sim_timer *t = (struct sim_timer *)base;
     struct sim *w = t->loop->node->world;
-    uint64_t delay_ns = (uint64_t)delay_ms * SIM_NS_PER_MS;
+    uint64_t delay_ns = sim__world_ns(t->loop->node, (uint64_t)delay_ms * SIM_NS_PER_MS);
 
     stop_timer(base);
     sim__schedule(w, &t->event, delay_ns + sim__soon(w, TIMER_LATE_NS));
@@ -348,6 +359,7 @@ static const struct loop_ops loop_ops = {
     .now_ns = now_ns,
     .wall_ms = wall_ms,
     .timer_create_on = create_timer,
+    .connect = sim__connect,
 };
 
 void
@@ -361,6 +373,7 @@ sim__loop_init(struct sim_loop *loop, struct sim_node *node, uint32_t index)
     list_init(&loop->dones);
     list_init(&loop->due);
     list_init(&loop->arrivals);
+    list_init(&loop->answered);
     list_init(&loop->streams);
     list_init(&loop->ready);
     sim__event_init(&loop->round, SIM_EVENT_ROUND, round_is_due);
@@ -370,6 +383,7 @@ void
 sim__loop_stop(struct sim_loop *loop)
 {
     ASSERT(list_empty(&loop->streams) && list_empty(&loop->arrivals) && list_empty(&loop->due));
+    ASSERT(list_empty(&loop->answered));
     sim__cancel(loop->node->world, &loop->round);
 }
 

@@ -2,16 +2,24 @@
  * Listeners and streams of a simulated node.
  *
  * A connection is two pipes (sim_pipe.c) and who is at their ends: a stream of
- * the node that listens, and a client of the test.  Pipes know streams only,
- * so a connection between two nodes is one with a stream at either end.
+ * the node that listens, and a stream of another node or a client of the test.
+ *
+ *      stream of the node that listens    <== to_node ===    caller, or client
+ *                                          == to_client =>
+ *
+ * It ends in one of two ways.  A stream that is closed says so to the other
+ * side.  A stream that is severed does not: its machine has lost power, or has
+ * waited too long for an acknowledgement; the other side learns it when what it
+ * sends is answered by a reset, or loses its own patience.
  */
 #include <arpa/inet.h>
+#include <stdio.h>
 
 #include "base/assert.h"
 
 #include "simenv/sim_internal.h"
 
-enum { PARTIAL_WRITE_ONE_IN = 4 };
+enum { PARTIAL_WRITE_ONE_IN = 4, CONNECT_SPREAD_NS = 300 * SIM_NS_PER_US };
 
 static struct sim_stream *
 stream_of(struct stream *s)
@@ -137,7 +145,7 @@ sim__listen(struct env *env, const char *address, uint16_t port, listener_fn *ac
 void
 sim__connection_unref(struct sim_connection *c)
 {
-    if (c->stream != NULL || c->client != NULL)
+    if (c->stream != NULL || c->caller != NULL || c->client != NULL)
         return;
     sim__cancel(c->world, &c->connect);
     sim__pipe_release(&c->to_node);
@@ -146,46 +154,87 @@ sim__connection_unref(struct sim_connection *c)
     mem_free(c);
 }
 
-void
-sim__stream_drop(struct sim_stream *s)
+/* The memory of the stream, and its place in the connection. */
+static void
+forget_stream(struct sim_stream *s)
 {
     struct sim_connection *c = s->connection;
 
     list_remove(&s->link);
     list_remove(&s->loop_link);
-    sim__cancel(c->world, &c->connect);
-    c->stream = NULL;
-    sim__pipe_close_reader(&c->to_node);
-    sim__pipe_close_writer(&c->to_client);
+    if (c->stream == s) {
+        sim__cancel(c->world, &c->connect);
+        c->connect_held = false;
+        c->stream = NULL;
+    } else {
+        c->caller = NULL;
+    }
     mem_free(s);
     sim__connection_unref(c);
 }
 
+/* The machine has forgotten it: nothing is said to the other side. */
+static void
+vanish(struct sim_stream *s)
+{
+    s->in->reader = NULL;
+    s->out->writer = NULL;
+    sim__pipe_lose_reader(s->in);
+    s->out->abandoned = true; /* what has left the machine still arrives */
+    forget_stream(s);
+}
+
+void
+sim__stream_drop(struct sim_stream *s)
+{
+    if (s->severed) {
+        vanish(s);
+        return;
+    }
+    sim__pipe_close_reader(s->in);
+    sim__pipe_close_writer(s->out);
+    forget_stream(s);
+}
+
+void
+sim__stream_sever(struct sim_stream *s)
+{
+    s->severed = true;
+    sim__pipe_lose_reader(s->in);
+    sim__pipe_abandon_writer(s->out);
+    sim__stream_stir(s);
+}
+
 /* Of what was on its way to the other side, a part may have left the machine in time. */
 void
-sim__streams_cut(struct sim_node *node)
+sim__streams_cut(struct sim_node *node, bool power_cut)
 {
+    struct prng *prng = &node->world->prng;
+
     while (!list_empty(&node->streams)) {
         struct sim_stream *s = container_of(node->streams.next, struct sim_stream, link);
+        bool between_nodes = s->out->to != 0;
 
-        sim__pipe_lose_some(&s->connection->to_client);
-        sim__stream_drop(s);
+        sim__pipe_lose_some(s->out);
+        if (power_cut && between_nodes && prng_chance(prng, 1, 2))
+            vanish(s);
+        else
+            sim__stream_drop(s);
     }
 }
 
 unsigned
 sim__stream_ready(const struct sim_stream *s)
 {
-    const struct sim_connection *c = s->connection;
     unsigned events = 0;
 
     if (s->events == 0)
         return 0;
-    if (c->to_node.ended || (c->to_client.was_reset && (s->events & STREAM_WRITABLE) != 0))
+    if (s->in->ended || (s->out->was_reset && (s->events & STREAM_WRITABLE) != 0))
         return STREAM_READABLE | STREAM_WRITABLE;
-    if (sim__pipe_arrived(&c->to_node).size > 0)
+    if (sim__pipe_arrived(s->in).size > 0)
         events |= STREAM_READABLE;
-    if (sim__pipe_room(&c->to_client) > 0)
+    if (sim__pipe_room(s->out) > 0)
         events |= STREAM_WRITABLE;
     return events & s->events;
 }
@@ -222,7 +271,7 @@ static enum status
 read_stream(struct stream *base, void *out, size_t size, size_t *got)
 {
     struct sim_stream *s = stream_of(base);
-    struct sim_pipe *p = &s->connection->to_node;
+    struct sim_pipe *p = s->in;
     struct slice arrived;
 
     sim__assert_on_loop(s->loop);
@@ -251,13 +300,13 @@ static enum status
 write_stream(struct stream *base, const struct slice *parts, size_t part_count, size_t *written)
 {
     struct sim_stream *s = stream_of(base);
-    struct sim_pipe *p = &s->connection->to_client;
+    struct sim_pipe *p = s->out;
     size_t total = 0;
     size_t left;
 
     sim__assert_on_loop(s->loop);
     sim__fiber_give_way(p->world);
-    if (p->was_reset || s->connection->to_node.ended)
+    if (p->was_reset || s->in->ended)
         return ST_CLOSED;
     for (size_t i = 0; i < part_count; i++)
         total += parts[i].size;
@@ -290,18 +339,86 @@ static const struct stream_ops stream_ops = {
     .close = close_stream,
 };
 
-struct sim_stream *
-sim__stream_create(struct sim_listener *l, struct sim_connection *c)
+/* ------------------------------------------------------------------ connections */
+
+static struct sim_stream *
+create_stream(struct sim_connection *c, struct sim_loop *loop, struct sim_pipe *in,
+              struct sim_pipe *out)
 {
-    struct sim_node *node = l->node;
     struct sim_stream *s = sim__alloc(sizeof(*s));
 
     s->base.ops = &stream_ops;
-    s->node = node;
-    s->loop = &node->loops[l->next_loop++ % node->loop_count];
+    s->node = loop->node;
+    s->loop = loop;
     s->connection = c;
-    s->listener = l;
+    s->in = in;
+    s->out = out;
+    in->reader = s;
+    out->writer = s;
     list_init(&s->loop_link);
-    list_push_back(&node->streams, &s->link);
+    list_push_back(&loop->node->streams, &s->link);
     return s;
+}
+
+static void
+connection_arrives(struct sim_event *e)
+{
+    struct sim_connection *c = container_of(e, struct sim_connection, connect);
+
+    if (!sim__link_passes(c->world, c->to_node.from, c->to_node.to)) {
+        c->connect_held = true;
+        c->held_since_ns = c->world->now_ns;
+        return;
+    }
+    list_push_back(&c->stream->loop->arrivals, &c->stream->loop_link);
+    sim__loop_stir(c->stream->loop);
+}
+
+void
+sim__connection_retry(struct sim_connection *c)
+{
+    sim__pipe_retry(&c->to_node);
+    sim__pipe_retry(&c->to_client);
+    if (!c->connect_held)
+        return;
+    c->connect_held = false;
+    sim__schedule(c->world, &c->connect, sim__link_retry(c->world, c->held_since_ns));
+}
+
+static void
+name_peer(struct sim_stream *s, uint32_t from, uint16_t port)
+{
+    if (from == 0 || from == s->node->id)
+        snprintf(s->base.peer, sizeof(s->base.peer), "127.0.0.1:%u", port);
+    else
+        snprintf(s->base.peer, sizeof(s->base.peer), "10.0.0.%u:%u", from, port);
+}
+
+struct sim_connection *
+sim__connection_create(struct sim_listener *l, uint32_t from)
+{
+    struct sim_node *node = l->node;
+    struct sim *w = node->world;
+    struct sim_connection *c = sim__alloc(sizeof(*c));
+    struct sim_loop *loop = &node->loops[l->next_loop++ % node->loop_count];
+
+    c->world = w;
+    sim__pipe_init(&c->to_node, w, from, from == 0 ? 0 : node->id);
+    sim__pipe_init(&c->to_client, w, c->to_node.to, from);
+    c->stream = create_stream(c, loop, &c->to_node, &c->to_client);
+    c->stream->listener = l;
+    name_peer(c->stream, from, w->next_client_port++);
+    sim__event_init(&c->connect, SIM_EVENT_CONNECT, connection_arrives);
+    sim__schedule(w, &c->connect,
+                  from == 0 ? sim__soon(w, CONNECT_SPREAD_NS)
+                            : sim__link_arrival(w, from, node->id, 0));
+    list_push_back(&w->connections, &c->link);
+    return c;
+}
+
+struct sim_stream *
+sim__connection_call(struct sim_connection *c, struct sim_loop *loop)
+{
+    c->caller = create_stream(c, loop, &c->to_client, &c->to_node);
+    return c->caller;
 }

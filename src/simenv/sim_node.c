@@ -22,40 +22,6 @@ enum {
     CLOCK_READ_NS = 200,
 };
 
-#define BOOT_CLOCK_MAX_NS (UINT64_C(3600) * 1000 * SIM_NS_PER_MS)
-#define START_WALL_MS     UINT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
-
-/* ------------------------------------------------------------------ clocks */
-
-/* A machine's boot clock starts anew with the machine, and no two agree. */
-static void
-restart_boot_clock(struct sim_node *node)
-{
-    struct sim *w = node->world;
-
-    node->boot_zero_ns = prng_below(&w->prng, BOOT_CLOCK_MAX_NS) + SIM_NS_PER_MS - w->now_ns;
-}
-
-uint64_t
-sim__boot_ns(const struct sim_node *node)
-{
-    return node->boot_zero_ns + node->world->now_ns;
-}
-
-uint64_t
-sim__wall_ms(const struct sim_node *node)
-{
-    uint64_t passed_ms = (node->world->now_ns - SIM_START_NS) / SIM_NS_PER_MS;
-
-    return START_WALL_MS + passed_ms + (uint64_t)node->wall_offset_ms;
-}
-
-void
-sim_jump_clock(struct sim *w, uint32_t id, int64_t ms)
-{
-    sim__node(w, id)->wall_offset_ms += ms;
-}
-
 /* ------------------------------------------------------------------ plain calls of env */
 
 /* Looking at a clock takes a moment, also for a reactor that nobody overtakes. */
@@ -105,8 +71,11 @@ random_bytes(struct env *env, void *out, size_t size)
 static void
 sleep_ms(struct env *env, uint32_t ms)
 {
-    struct sim *w = sim__node_of(env)->world;
-    uint64_t ns = (uint64_t)ms * SIM_NS_PER_MS + prng_below(&w->prng, SIM_NS_PER_MS);
+    struct sim_node *node = sim__node_of(env);
+    struct sim *w = node->world;
+    uint64_t ns = sim__world_ns(node, (uint64_t)ms * SIM_NS_PER_MS);
+
+    ns += prng_below(&w->prng, SIM_NS_PER_MS);
 
     if (w->current == NULL)
         w->now_ns += ns;
@@ -152,10 +121,12 @@ new_node(struct sim *w, uint32_t id)
     list_init(&node->timers);
     list_init(&node->listeners);
     list_init(&node->streams);
+    list_init(&node->connectors);
+    node->off = true;
     node->next_port = FIRST_PORT;
     node->latency_us = DEFAULT_LATENCY_US;
     node->cold_percent = DEFAULT_COLD_PERCENT;
-    restart_boot_clock(node);
+    sim__boot_clock_restart(node);
     return node;
 }
 
@@ -175,6 +146,7 @@ sim_boot(struct sim *w, uint32_t id, uint32_t loop_count)
 
     ASSERT(!node->running);
     node->running = true;
+    node->off = false;
     memset(&node->heap, 0, sizeof(node->heap));
     memset(node->op_counts, 0, sizeof(node->op_counts));
     sim__lanes_init(node);
@@ -182,6 +154,7 @@ sim_boot(struct sim *w, uint32_t id, uint32_t loop_count)
     node->loops = sim__alloc(loop_count * sizeof(struct sim_loop));
     for (uint32_t i = 0; i < loop_count; i++)
         sim__loop_init(&node->loops[i], node, i);
+    sim__links_changed(w);
     return &node->env;
 }
 
@@ -221,14 +194,16 @@ drop_heap(struct sim_node *node)
 
 /* Everything that belongs to the process, but not the disk. */
 static void
-stop(struct sim_node *node)
+stop(struct sim_node *node, bool power_cut)
 {
     node->running = false;
+    node->paused_until_ns = 0;
     node->life++;
     while (!list_empty(&node->fibers))
         sim__fiber_abandon(container_of(node->fibers.next, struct sim_fiber, link));
     sim__lanes_stop(node);
-    sim__streams_cut(node);
+    sim__connectors_drop(node);
+    sim__streams_cut(node, power_cut);
     sim__listeners_drop(node);
     sim__timers_drop(node);
     sim__gates_drop(node);
@@ -244,8 +219,9 @@ stop(struct sim_node *node)
 static void
 cut_power(struct sim_node *node)
 {
+    node->off = true;
     sim__disk_power_cut(node->disk, &node->world->prng);
-    restart_boot_clock(node);
+    sim__boot_clock_restart(node);
 }
 
 static bool
@@ -262,7 +238,7 @@ sim_crash(struct sim *w, uint32_t id)
     if (is_own_fiber(node))
         sim__die(node, true);
     if (node->running)
-        stop(node);
+        stop(node, true);
     cut_power(node);
 }
 
@@ -274,7 +250,7 @@ sim_kill(struct sim *w, uint32_t id)
     ASSERT(node->running);
     if (is_own_fiber(node))
         sim__die(node, false);
-    stop(node);
+    stop(node, false);
 }
 
 void
@@ -295,7 +271,7 @@ sim__bury_doomed(struct sim *w)
     struct sim_node *node = w->doomed;
 
     w->doomed = NULL;
-    stop(node);
+    stop(node, w->doomed_by_power_cut);
     if (w->doomed_by_power_cut)
         cut_power(node);
 }
@@ -316,9 +292,10 @@ sim_end(struct sim *w, uint32_t id)
     ASSERT(list_empty(&node->gates));
     ASSERT(list_empty(&node->timers));
     ASSERT(list_empty(&node->listeners));
+    ASSERT(list_empty(&node->connectors));
     ASSERT(list_empty(&node->streams));
     ASSERT(node->heap.block_count == 0);
-    stop(node);
+    stop(node, false);
 }
 
 /* ------------------------------------------------------------------ calling into a node */
@@ -341,7 +318,7 @@ sim_call(struct sim *w, uint32_t id, void (*fn)(void *ctx), void *ctx)
     bool finished = false;
     struct sim_fiber *f;
 
-    ASSERT(node->running);
+    ASSERT(node->running && !sim_paused(w, id));
     sim__run_begin(w, w->now_ns + CALL_LIMIT_NS, &finished);
     f = sim__fiber_create(node, SIM_FIBER_CALL, call_main);
     f->call = fn;
@@ -362,7 +339,7 @@ sim_on_loop(struct sim *w, uint32_t id, uint32_t loop_index, void (*fn)(void *ct
 {
     struct sim_node *node = sim__node(w, id);
 
-    ASSERT(node->running && loop_index < node->loop_count);
+    ASSERT(node->running && loop_index < node->loop_count && !sim_paused(w, id));
     sim__run_begin(w, w->now_ns, NULL);
     sim__loop_visit(&node->loops[loop_index], fn, ctx);
     sim__run_end(w); /* if it paused, it is finished now */

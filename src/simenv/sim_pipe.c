@@ -15,6 +15,13 @@
  * When the reader closes, nothing that was sent matters any more: the pipe is
  * deaf, and after a delay the writer hears of it (a reset).  Until then it sees
  * the room that there was, and what it sends is dropped.
+ *
+ * BETWEEN NODES (sim_link.c) three more things happen.  A piece that does not get
+ * through is held, with all that follow it, until something changes.  What the
+ * reader takes stays unacknowledged while nothing passes the other way.  And the
+ * machine at an end may know nothing of the connection any more: `lost`, the
+ * reader's, answers what arrives with a reset; `abandoned`, the writer's, sends
+ * nothing, not even an end.
  */
 #include "base/assert.h"
 #include "base/hash.h"
@@ -23,8 +30,6 @@
 
 enum {
     DEFAULT_WINDOW_BYTES = 64 << 10,
-    DELAY_NS_MIN = 20 * SIM_NS_PER_US,
-    DELAY_SPREAD_NS = 300 * SIM_NS_PER_US,
     CRUMB_ONE_IN = 4, /* how often a piece is tiny */
     CRUMB_BYTES = 8,
     COMPACT_BYTES = 4096,
@@ -91,12 +96,13 @@ drop_pieces(struct sim_pipe *p)
     while (!list_empty(&p->pieces))
         drop_piece(p, first_piece(p));
     sim__cancel(p->world, &p->arrival);
+    p->held = false;
 }
 
 static void
 expect_first(struct sim_pipe *p)
 {
-    if (!list_empty(&p->pieces) && p->arrival.slot == 0)
+    if (!list_empty(&p->pieces) && p->arrival.slot == 0 && !p->held)
         sim__schedule(p->world, &p->arrival, first_piece(p)->at_ns);
 }
 
@@ -109,7 +115,7 @@ launch(struct sim_pipe *p, struct slice bytes, bool is_end)
         memcpy(piece->data, bytes.data, bytes.size);
     piece->size = bytes.size;
     piece->is_end = is_end;
-    piece->at_ns = DELAY_NS_MIN + sim__soon(p->world, DELAY_SPREAD_NS);
+    piece->at_ns = sim__link_arrival(p->world, p->from, p->to, bytes.size);
     p->flight_bytes += bytes.size;
     list_push_back(&p->pieces, &piece->link);
     expect_first(p);
@@ -122,6 +128,56 @@ tell(struct sim_stream *s)
         sim__stream_stir(s);
 }
 
+/* How long the writer waits for an acknowledgement; 0: for ever. */
+static uint64_t
+patience_ms(const struct sim_pipe *p)
+{
+    uint64_t link_ms = sim__link_between(p->world, p->from, p->to).break_ms;
+
+    if (p->patience_ms == 0 || (link_ms != 0 && link_ms < p->patience_ms))
+        return link_ms;
+    return p->patience_ms;
+}
+
+/* The writer's clock runs while something is unacknowledged that should not be. */
+static void
+watch_patience(struct sim_pipe *p)
+{
+    uint64_t ms = patience_ms(p);
+    bool stuck = (p->held || p->unacknowledged > 0) && ms > 0;
+
+    if (!stuck)
+        sim__cancel(p->world, &p->give_up);
+    else if (p->give_up.slot == 0)
+        sim__schedule(p->world, &p->give_up, p->world->now_ns + ms * SIM_NS_PER_MS);
+}
+
+static void
+writer_gives_up(struct sim_event *e)
+{
+    struct sim_pipe *p = container_of(e, struct sim_pipe, give_up);
+
+    if (p->writer != NULL)
+        sim__stream_sever(p->writer);
+    else
+        sim__pipe_abandon_writer(p);
+}
+
+static void
+hold(struct sim_pipe *p)
+{
+    p->held = true;
+    p->held_since_ns = p->world->now_ns;
+    watch_patience(p);
+}
+
+static void
+send_reset(struct sim_pipe *p)
+{
+    if (p->reset.slot == 0 && !p->was_reset && !p->reset_held)
+        sim__schedule(p->world, &p->reset, sim__link_arrival(p->world, p->to, p->from, 0));
+}
+
 static void
 piece_arrives(struct sim_event *e)
 {
@@ -130,9 +186,16 @@ piece_arrives(struct sim_event *e)
 
     sim__trace(p->world, piece->size, piece->is_end, hash64(slice_of(piece->data, piece->size)));
     ASSERT(!p->deaf); /* else nothing would be in flight */
-    if (piece->is_end)
-        p->ended = true;
-    sim__append(&p->arrived.buf, slice_of(piece->data, piece->size));
+    if (!sim__link_passes(p->world, p->from, p->to)) {
+        hold(p);
+        return;
+    }
+    if (p->lost) {
+        send_reset(p);
+    } else {
+        p->ended |= piece->is_end;
+        sim__append(&p->arrived.buf, slice_of(piece->data, piece->size));
+    }
     drop_piece(p, piece);
     expect_first(p);
     tell(p->reader);
@@ -143,22 +206,53 @@ reset_arrives(struct sim_event *e)
 {
     struct sim_pipe *p = container_of(e, struct sim_pipe, reset);
 
+    if (!sim__link_passes(p->world, p->to, p->from)) {
+        p->reset_held = true;
+        p->held_since_ns = p->world->now_ns;
+        return;
+    }
+    if (p->lost && p->writer != NULL)
+        sim__stream_sever(p->writer);
     p->was_reset = true;
     tell(p->writer);
+}
+
+void
+sim__pipe_retry(struct sim_pipe *p)
+{
+    struct sim *w = p->world;
+
+    if (p->held && sim__link_passes(w, p->from, p->to)) {
+        p->held = false;
+        sim__schedule(w, &p->arrival, sim__link_retry(w, p->held_since_ns));
+    }
+    if (p->reset_held && sim__link_passes(w, p->to, p->from)) {
+        p->reset_held = false;
+        sim__schedule(w, &p->reset, sim__link_retry(w, p->held_since_ns));
+    }
+    if (p->unacknowledged > 0 && sim__link_passes(w, p->to, p->from)) {
+        p->unacknowledged = 0;
+        sim__pipe_pump(p);
+        tell(p->writer);
+    }
+    watch_patience(p);
 }
 
 /* ------------------------------------------------------------------ sending */
 
 void
-sim__pipe_init(struct sim_pipe *p, struct sim *w)
+sim__pipe_init(struct sim_pipe *p, struct sim *w, uint32_t from, uint32_t to)
 {
     p->world = w;
+    p->from = from;
+    p->to = to;
     p->window = DEFAULT_WINDOW_BYTES;
     p->unsent.buf = buf_empty(SIZE_MAX);
     p->arrived.buf = buf_empty(SIZE_MAX);
     list_init(&p->pieces);
     sim__event_init(&p->arrival, SIM_EVENT_PIECE, piece_arrives);
     sim__event_init(&p->reset, SIM_EVENT_RESET, reset_arrives);
+    sim__event_init(&p->give_up, SIM_EVENT_TIMER, writer_gives_up);
 }
 
 void
@@ -166,6 +260,7 @@ sim__pipe_release(struct sim_pipe *p)
 {
     drop_pieces(p);
     sim__cancel(p->world, &p->reset);
+    sim__cancel(p->world, &p->give_up);
     bytes_clear(&p->unsent);
     bytes_clear(&p->arrived);
 }
@@ -173,11 +268,21 @@ sim__pipe_release(struct sim_pipe *p)
 size_t
 sim__pipe_room(const struct sim_pipe *p)
 {
-    size_t used = p->flight_bytes + bytes_slice(&p->arrived).size;
+    size_t used = p->flight_bytes + bytes_slice(&p->arrived).size + p->unacknowledged;
 
     if (p->deaf)
         return p->room_when_deaf;
     return used < p->window ? p->window - used : 0;
+}
+
+/* Nobody reads it, and nobody says so: the writer waits for an acknowledgement. */
+static void
+miss_answer(struct sim_pipe *p, size_t size)
+{
+    if (p->was_reset || sim__link_passes(p->world, p->to, p->from))
+        return;
+    p->unacknowledged += size;
+    watch_patience(p);
 }
 
 void
@@ -186,6 +291,8 @@ sim__pipe_put(struct sim_pipe *p, struct slice bytes)
     struct prng *prng = &p->world->prng;
 
     ASSERT(bytes.size <= sim__pipe_room(p) && !p->ending);
+    if (p->deaf)
+        miss_answer(p, bytes.size);
     while (bytes.size > 0 && !p->deaf) {
         bool crumb = prng_chance(prng, 1, CRUMB_ONE_IN);
         size_t most = crumb && bytes.size > CRUMB_BYTES ? CRUMB_BYTES : bytes.size;
@@ -208,7 +315,8 @@ sim__pipe_pump(struct sim_pipe *p)
     sim__pipe_put(p, slice_of(waiting.data, size));
     p->ending = was_ending;
     bytes_take(&p->unsent, size);
-    if (p->ending && !p->end_sent && !p->deaf && bytes_slice(&p->unsent).size == 0) {
+    if (p->ending && !p->end_sent && !p->deaf && !p->abandoned &&
+        bytes_slice(&p->unsent).size == 0) {
         p->end_sent = true;
         launch(p, slice_of(NULL, 0), true);
     }
@@ -234,6 +342,11 @@ void
 sim__pipe_take(struct sim_pipe *p, size_t size)
 {
     bytes_take(&p->arrived, size);
+    if (!p->lost && !sim__link_passes(p->world, p->to, p->from)) {
+        p->unacknowledged += size;
+        watch_patience(p);
+        return;
+    }
     sim__pipe_pump(p);
     tell(p->writer);
 }
@@ -257,7 +370,30 @@ sim__pipe_close_reader(struct sim_pipe *p)
     drop_pieces(p);
     bytes_clear(&p->unsent);
     bytes_clear(&p->arrived);
-    sim__schedule(p->world, &p->reset, DELAY_NS_MIN + sim__soon(p->world, DELAY_SPREAD_NS));
+    p->unacknowledged = 0;
+    watch_patience(p);
+    send_reset(p);
+}
+
+/* What is in flight arrives, and is answered. */
+void
+sim__pipe_lose_reader(struct sim_pipe *p)
+{
+    p->lost = true;
+    p->ended = true;
+    p->unacknowledged = 0;
+    watch_patience(p);
+}
+
+/* What was sent is not sent again. */
+void
+sim__pipe_abandon_writer(struct sim_pipe *p)
+{
+    p->abandoned = true;
+    p->was_reset = true;
+    p->unacknowledged = 0;
+    drop_pieces(p);
+    watch_patience(p);
 }
 
 void
@@ -269,5 +405,5 @@ sim__pipe_lose_some(struct sim_pipe *p)
         drop_piece(p, last);
     }
     if (list_empty(&p->pieces))
-        sim__cancel(p->world, &p->arrival);
+        drop_pieces(p);
 }

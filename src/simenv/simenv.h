@@ -50,7 +50,7 @@
 
 #include "env/env.h"
 
-enum { SIM_SECTOR = 512, SIM_NODES_MAX = 128 };
+enum { SIM_SECTOR = 512, SIM_NODES_MAX = 128, SIM_DRIFT_PPM_MAX = 500000 };
 
 struct sim;
 
@@ -86,8 +86,8 @@ void sim_kill(struct sim *w, uint32_t id);
 void sim_end_loops(struct sim *w, uint32_t id);
 
 /* A clean end: the process has closed everything.  Fails the test (ASSERT) when
- * jobs are pending, files, gates, timers, listeners or streams are open, or heap
- * blocks remain: leaks are bugs.  Unsynced data stays in the page cache. */
+ * jobs are pending, files, gates, timers, listeners, connectors or streams are open, or
+ * heap blocks remain: leaks are bugs.  Unsynced data stays in the page cache. */
 void sim_end(struct sim *w, uint32_t id);
 
 /* Run `fn(ctx)` as job code of the node, and the world beside it, until it
@@ -114,6 +114,17 @@ uint64_t sim_now_ns(const struct sim *w);
 
 /* Move a node's wall clock by this much from now on; its boot clock goes on. */
 void sim_jump_clock(struct sim *w, uint32_t id, int64_t ms);
+
+/* From now on the node's boot clock, and with it its timers and sleeps, runs fast (or, when
+ * negative, slow) by this many millionths; at most SIM_DRIFT_PPM_MAX.  It belongs to the machine:
+ * a reboot does not end it. */
+void sim_drift_clock(struct sim *w, uint32_t id, int32_t ppm);
+
+/* For so long from now none of the node's code runs: no round, no job.  Time goes on, its kernel
+ * takes connections and bytes, and what came meanwhile is found afterwards.  No sim_call() and no
+ * sim_on_loop() until then.  It ends with the process. */
+void sim_pause(struct sim *w, uint32_t id, uint64_t ms);
+bool sim_paused(struct sim *w, uint32_t id);
 
 /* ------------------------------------------------------------------ faults */
 
@@ -193,6 +204,45 @@ struct sim_disk_image;
 struct sim_disk_image *sim_disk_save(struct sim *w, uint32_t id);
 void sim_disk_load(struct sim *w, uint32_t id, const struct sim_disk_image *image);
 void sim_disk_image_free(struct sim_disk_image *image);
+
+/* ------------------------------------------------------------------ the network between nodes */
+
+/* Node `id` has the address 10.0.0.<id>; 127.0.0.1 is for each node itself.  A listener on an
+ * address is reached by that address, one on 0.0.0.0 by both.  A machine that was never booted, or
+ * whose power was cut and that was not booted since, does not answer; one on which nobody listens
+ * refuses.  Other addresses are nowhere: ST_IO.
+ *
+ * When a process is killed, its peers see an end after the usual delays.  When its machine loses
+ * power, they see an end or, by the seed, nothing: the connection is half open.  What they then
+ * write is not acknowledged while the machine is off, and reset when it is on again.
+ *
+ * One direction between two nodes.  Delays are drawn for each piece; pieces of a connection stay
+ * in order.  While it is cut nothing passes: what is sent waits, like what TCP sends again, and
+ * arrives some time after healing, at most SIM_RETRY_MS_MAX.  Acknowledgements of what goes the other
+ * way do not pass either, so that windows fill up and are not emptied.  A connection of which
+ * something is unacknowledged for `break_ms` breaks for its sender (connect_options.silence_ms may say
+ * so earlier); the other side does not hear of it until it sends something itself. */
+enum { SIM_RETRY_MS_MAX = 1000 };
+
+struct sim_link {
+    uint32_t delay_us_min;
+    uint32_t delay_us_max;
+    uint64_t bytes_per_s; /* shared by all connections; 0: no limit */
+    uint64_t break_ms;    /* 0: never */
+    bool refuse;          /* attempts to connect */
+    bool cut;
+};
+
+/* 20 to 320 us, no limit, 15 minutes. */
+struct sim_link sim_link_default(void);
+
+/* For existing connections, too. */
+void sim_net_set(struct sim *w, uint32_t from, uint32_t to, const struct sim_link *link);
+struct sim_link sim_net_get(struct sim *w, uint32_t from, uint32_t to);
+
+/* One direction. */
+void sim_net_cut(struct sim *w, uint32_t from, uint32_t to);
+void sim_net_heal(struct sim *w, uint32_t from, uint32_t to);
 
 /* ------------------------------------------------------------------ the network from outside */
 

@@ -8,14 +8,14 @@
  *        │                      │                                 │ ready    (same
  *        └──────> serve <───────┴─────────────────────────────────┘          origin)
  *                   ├─ a read of committed state ─────────────> done
- *                   ├─ it wrote ──> log, overlay, pending ──> committed ──> done
- *                   └─ it saw the overlay ──> pending (a barrier) ────────> done
+ *                   ├─ it wrote ──> log, overlay, tail ──> committed ─────> done
+ *                   └─ it saw the overlay ──> a barrier ──────────────────> done
  *
  * INVARIANTS
  *
  *   B1  Requests of one origin are evaluated in the order of submission: none
  *       passes another of its origin in `waiting`, `parked` or `behind`.
- *   B2  Log order, pending order and version order are the same.
+ *   B2  Log order and version order are the same.
  *   B3  A result that rests on an uncommitted one is answered only after that
  *       one is committed (the barrier).
  *   B4  No version or expiry uses a time beyond the committed ceiling, and time
@@ -47,18 +47,20 @@ tablet_create(const struct tablet_options *options)
     t->loop = options->loop;
     t->clock = options->clock;
     t->listener = options->listener;
-    t->head.member_count = 1;
-    t->head.members[0] = options->node;
-    t->head.vote = options->node;
-    t->last_index = lsm_flushed(t->lsm).index;
-    t->applied_index = t->last_index;
-    t->head.term = lsm_flushed(t->lsm).term;
+    t->node = options->node;
+    t->fx = options->effects;
+    t->head.config = (struct raft_config){ .voter_count = 1, .voters = { options->node } };
+    t->head.hard.term = lsm_flushed(t->lsm).term;
+    t->applied = lsm_flushed(t->lsm).index;
+    t->applied_term = lsm_flushed(t->lsm).term;
     t->version = lsm_flushed(t->lsm).version;
+    tail_init(&t->tail, t->applied + 1);
+    t->given = t->unsynced = t->applied + 1;
     atomic_init(&t->ceiling_ms, 0);
     atomic_init(&t->ceiling_stuck, false);
     tablet_reader_init(&t->reader, engine_epoch(t->engine), t->loop);
     overlay_init(&t->overlay);
-    list_init(&t->pending);
+    list_init(&t->barriers);
     list_init(&t->waiting);
     list_init(&t->parked);
     list_init(&t->behind);
@@ -76,7 +78,12 @@ tablet_destroy(struct tablet *t)
     if (t == NULL)
         return;
     ASSERT(t->request_count == 0 && !t->flush_posted);
-    tablet__abandon_pending(t); /* ceilings and terms that nobody waits for */
+    tablet__abandon_proposed(t); /* ceilings that nobody waits for */
+    for (raft_index i = t->tail.first; i < t->tail.limit; i++)
+        tablet__return_charge(t, tail_at(&t->tail, i));
+    tail_release(&t->tail);
+    mem_free(t->own_room);
+    raft_destroy(t->raft);
     overlay_release(&t->overlay);
     arena_release(&t->arena);
     tablet_reader_release(&t->reader);
@@ -111,166 +118,6 @@ version_t
 tablet_version(const struct tablet *t)
 {
     return lsm_visible(t->lsm);
-}
-
-uint64_t
-tablet_ceiling_ms(const struct tablet *t)
-{
-    return t->head.ceiling_ms;
-}
-
-/* ------------------------------------------------------------------ replay and start */
-
-static enum status
-replay_head(struct tablet *t, const struct wal_record *record)
-{
-    struct head head;
-    enum status st = head_decode(record->body, &head);
-
-    if (st != ST_OK)
-        return st;
-    if (head.ceiling_ms < t->head.ceiling_ms)
-        head.ceiling_ms = t->head.ceiling_ms; /* a head that was overtaken by a ceiling entry */
-    t->head = head;
-    return ST_OK;
-}
-
-static enum status
-replay_batch(struct tablet *t, const struct body *body, const struct lsm_mark *mark)
-{
-    struct entry *entries = mem_new_array(struct entry, body->entry_count + 1);
-    enum status st;
-
-    if (entries == NULL)
-        return ST_NO_MEMORY;
-    st = body_entries(body, entries);
-    if (st == ST_OK)
-        st = lsm_apply(t->lsm, entries, body->entry_count, mark);
-    mem_free(entries);
-    return st;
-}
-
-static enum status
-replay_entry(struct tablet *t, const struct wal_record *record)
-{
-    struct lsm_mark mark = { .index = record->index, .term = record->term };
-    struct body body;
-    enum status st = body_decode(record->body, &body);
-
-    if (st != ST_OK)
-        return st;
-    if (record->index != t->last_index + 1)
-        return ST_CORRUPT; /* a hole, or a repetition: no crash leaves either */
-    mark.version = body.version;
-    if (body.kind == BODY_BATCH)
-        st = replay_batch(t, &body, &mark);
-    else if (body.kind == BODY_CLEAR)
-        st = lsm_clear(t->lsm, &mark);
-    else
-        lsm_advance(t->lsm, &mark);
-    if (st != ST_OK)
-        return st;
-    if (body.kind == BODY_CEILING && body.ceiling_ms > t->head.ceiling_ms)
-        t->head.ceiling_ms = body.ceiling_ms;
-    t->last_index = record->index;
-    t->applied_index = record->index;
-    if (record->term > t->head.term)
-        t->head.term = record->term;
-    if (body.version > t->version)
-        t->version = body.version;
-    return ST_OK;
-}
-
-enum status
-tablet_replay(struct tablet *t, const struct wal_record *record, wal_position at, struct err *err)
-{
-    enum status st = record->type == WAL_HEAD ? replay_head(t, record) : replay_entry(t, record);
-
-    if (st == ST_OK && record->type == WAL_ENTRY)
-        engine_tree_applied(t->tree, record->index, at);
-    if (st == ST_CORRUPT || st == ST_INVALID) {
-        return err_raise(err, st,
-                         "tablet %016llx: log entry %llu (term %llu) after entry %llu is not one "
-                         "that this program writes",
-                         (unsigned long long)t->id, (unsigned long long)record->index,
-                         (unsigned long long)record->term, (unsigned long long)t->last_index);
-    }
-    if (st != ST_OK)
-        return err_raise(err, st, "tablet %016llx: log entry %llu could not be replayed",
-                         (unsigned long long)t->id, (unsigned long long)record->index);
-    return ST_OK;
-}
-
-/* The log may have just enough room for what recovery put there; start-up code can wait. */
-static enum status
-append_term(struct tablet *t, struct err *err)
-{
-    enum status st = tablet__append_head(t, err);
-
-    if (st == ST_OK)
-        st = tablet__propose_small(t, BODY_TERM, 0, NULL, err);
-    return st;
-}
-
-enum status
-tablet_start(struct tablet *t, struct err *err)
-{
-    uint64_t now_ms = node_clock_ms(t->clock, env_boot_ns(engine_env(t->engine)));
-    enum status st;
-
-    t->head.term++;
-    t->head.ceiling_ms =
-        (now_ms > t->head.ceiling_ms ? now_ms : t->head.ceiling_ms) + CEILING_AHEAD_MS;
-    st = append_term(t, err);
-    while (st == ST_BUSY) {
-        st = engine_make_room(t->engine, err);
-        if (st == ST_OK)
-            st = append_term(t, err);
-    }
-    return st;
-}
-
-enum status
-tablet_started(struct tablet *t, struct err *err)
-{
-    tablet__commit(t);
-    if (!list_empty(&t->pending))
-        return err_raise(err, ST_NO_MEMORY, "tablet %016llx: its first entry could not be applied",
-                         (unsigned long long)t->id);
-    atomic_store(&t->ceiling_ms, t->head.ceiling_ms);
-    return ST_OK;
-}
-
-enum status
-tablet_write_now(struct tablet *t, struct entry *entries, size_t count, struct err *err)
-{
-    struct request r = { .durability = DURABILITY_ALWAYS };
-    struct unit u = {
-        .t = t,
-        .r = &r,
-        .writes = entries,
-        .write_count = (uint32_t)count,
-        .version = version_next(t->version, tablet_now_ms(t, env_boot_ns(engine_env(t->engine)))),
-    };
-    struct pending *p;
-    enum status st;
-
-    for (size_t i = 0; i < count; i++)
-        entries[i].version = u.version;
-    st = tablet__propose_batch(&u, err);
-    while (st == ST_BUSY) {
-        st = engine_make_room(t->engine, err);
-        if (st == ST_OK)
-            st = tablet__propose_batch(&u, err);
-    }
-    if (st != ST_OK)
-        return st;
-    p = container_of(t->pending.prev, struct pending, link);
-    p->request = NULL;
-    st = engine_sync(t->engine, err);
-    if (st == ST_OK)
-        tablet__commit(t);
-    return st;
 }
 
 /* ------------------------------------------------------------------ batches */
@@ -451,7 +298,9 @@ may_write(struct tablet *t, const struct request *r)
         return ST_IO;
     if (engine_space(t->engine) == ENGINE_SPACE_LOW && !frees_space(r))
         return ST_NO_SPACE;
-    stall = t->pending_bytes > t->pending_bytes_max ? ENGINE_STALL_LOG : engine_tree_stall(t->tree);
+    if (!tablet__leads(t))
+        return ST_NOT_LEADER;
+    stall = raft_may_propose(t->raft, 0) == ST_BUSY ? ENGINE_STALL_LOG : engine_tree_stall(t->tree);
     note_stall(t, stall);
     return stall == ENGINE_STALL_NONE ? ST_OK : ST_BUSY;
 }
@@ -472,7 +321,15 @@ under_ceiling(struct tablet *t)
     return now_ms <= ceiling_ms || engine_log_health(t->engine) != ST_OK;
 }
 
-/* The results are ready: to the log, or behind the barrier.  False: no room in the log. */
+/* Can what a read has seen rest on something that is not committed? */
+static bool
+has_uncommitted(const struct tablet *t)
+{
+    return raft_role(t->raft) == RAFT_LEADER && t->applied < raft_last(t->raft);
+}
+
+/* The results are ready: to the log, or behind the barrier.  False: no room in the log.  A request that
+ * is answered is its caller's again, on another thread perhaps. */
 static bool
 conclude(struct unit *u)
 {
@@ -480,6 +337,10 @@ conclude(struct unit *u)
     struct request *r = u->r;
     enum status st;
 
+    if (!u->clear && u->write_count == 0 && !has_uncommitted(t)) {
+        tablet__finish(t, r, ST_OK);
+        return true;
+    }
     if (u->clear)
         st = tablet__propose_small(t, BODY_CLEAR, 0, r, &r->err);
     else if (u->write_count > 0)
@@ -544,18 +405,31 @@ tablet_submit(struct tablet *t, struct request *r)
     r->tablet = t;
     r->cold = NULL;
     r->scratch = (struct buf){ 0 };
+    t->serves = true;
     t->request_count++;
     admit(t, r);
+}
+
+/* P4: what is in the log beyond its last durable position may or may not be there after a restart.
+ * Reads that saw it are not answered from it. */
+static void
+give_up_log(struct tablet *t)
+{
+    if (t->log_failed)
+        return;
+    t->log_failed = tablet__step(t, (struct raft_event){ .kind = RAFT_DISK_FAILED }) == ST_OK;
 }
 
 void
 tablet_moved(struct tablet *t)
 {
-    if (!list_empty(&t->pending) || !list_empty(&t->waiting))
+    if (t->unsynced < t->tail.limit || t->head_ticket > t->ticket || !list_empty(&t->waiting))
         tablet__await_log(t);
-    tablet__commit(t);
+    (void)tablet__give(t, NULL); /* what it still has no room for it gets the next time */
+    tablet__note_durable(t);
+    tablet__apply_committed(t);
     if (engine_log_health(t->engine) != ST_OK)
-        tablet__abandon_pending(t);
+        give_up_log(t);
     engine_tree_tend(t->tree);
     drain_waiting(t);
     end_batch_with_round(t);
@@ -612,16 +486,25 @@ expire_parked(struct tablet *t, uint64_t now_ns)
 
 /* These are in the log: they may yet be applied. */
 static void
-expire_pending(struct tablet *t, uint64_t now_ns)
+expire_proposed(struct tablet *t, uint64_t now_ns)
 {
-    list_each (at, &t->pending) {
-        struct pending *p = container_of(at, struct pending, link);
-        struct request *r = p->request;
+    for (raft_index i = t->applied + 1; i < t->tail.limit; i++) {
+        struct tail_entry *e = tail_at(&t->tail, i);
+        struct request *r = e == NULL ? NULL : e->request;
 
         if (r == NULL || !is_late(r, now_ns))
             continue;
-        p->request = NULL;
-        tablet__finish(t, r, p->kind == 0 ? ST_TIMEOUT : ST_UNKNOWN);
+        e->request = NULL;
+        tablet__finish(t, r, ST_UNKNOWN);
+    }
+    list_each (at, &t->barriers) {
+        struct barrier *b = container_of(at, struct barrier, link);
+        struct request *r = b->request;
+
+        if (r == NULL || !is_late(r, now_ns))
+            continue;
+        b->request = NULL;
+        tablet__finish(t, r, ST_TIMEOUT);
     }
 }
 
@@ -630,12 +513,14 @@ tablet_tick(struct tablet *t)
 {
     uint64_t now_ns = loop_now_ns(t->loop);
 
+    t->serves = true;
+    tablet__tick(t);
     tablet_moved(t);
     if (!list_empty(&t->waiting) || atomic_load(&t->ceiling_stuck)) {
         (void)under_ceiling(t); /* writes that wait do not ask for it, and reads need it */
         end_batch_with_round(t);
     }
-    expire_pending(t, now_ns);
+    expire_proposed(t, now_ns);
     expire_parked(t, now_ns);
     expire_list(t, &t->behind, now_ns);
     expire_list(t, &t->waiting, now_ns);

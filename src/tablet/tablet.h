@@ -9,9 +9,7 @@
  *                          ^                                │
  *                          └────────── overlay <────────────┘ leaves it when applied
  *
- * Until consensus is here, every tablet is a group of one: what is persisted
- * in its own log is committed.  What a tablet sees of consensus is narrow:
- * propose, persisted, committed (propose.c).
+ * What is committed is raft's to say (drive.c); a lone node's tablets are groups of one.
  *
  * THREADS.  Owned by one loop: everything runs there, except tablet_read() and
  * the figures, which any thread may call, and recovery, which is start-up code.
@@ -33,7 +31,9 @@ struct tablet_options {
     struct loop *loop;                /* the owner; NULL for start-up code only (offline tools) */
     struct node_clock *clock;         /* borrowed; outlives the tablet */
     struct engine_listener *listener; /* calls tablet_moved(); borrowed; NULL without loop */
-    uint64_t node;                    /* our id: the one member, and its vote */
+    struct raft_effects
+        *effects;  /* borrowed; for one step at a time, so one for each loop will do */
+    uint64_t node; /* our id: of a new tablet, the one member */
 };
 
 /* NULL when out of memory. */
@@ -53,10 +53,10 @@ MUST_USE enum status tablet_replay(struct tablet *t, const struct wal_record *re
 /* The highest time that this tablet may have used, Unix ms; after the replay. */
 uint64_t tablet_ceiling_ms(const struct tablet *t);
 
-/* Begin a new term: hard state, a ceiling ahead of the clock, and the term's
- * first entry are appended; they are durable after the next engine_sync(), and
- * tablet_started() must then be called before anything is submitted. */
-MUST_USE enum status tablet_start(struct tablet *t, struct err *err);
+/* After the replay, for a group of one, in three steps with an engine_sync() after the first two: stand for
+ * election, begin the term, and apply what the log held.  Nothing may be submitted before. */
+MUST_USE enum status tablet_stand(struct tablet *t, struct err *err);
+MUST_USE enum status tablet_lead(struct tablet *t, struct err *err);
 MUST_USE enum status tablet_started(struct tablet *t, struct err *err);
 
 /* Write entries (stored keys, with their kind byte) synchronously: log, sync, tree.  For what a

@@ -3,10 +3,11 @@
 #define TABLET_INTERNAL_H
 
 #include "base/arena.h"
+#include "base/prng.h"
 
-#include "engine/body.h"
 #include "tablet/overlay.h"
 #include "tablet/tablet.h"
+#include "tablet/tail.h"
 
 enum {
     CEILING_AHEAD_MS = 1000,      /* how far ahead of the clock a ceiling is set */
@@ -16,21 +17,11 @@ enum {
     WAITING_MAX = 1 << 17,        /* requests that wait for room; beyond: ST_BUSY */
 };
 
-/* An entry of the log that is not yet applied; or a barrier: a reply that must
- * wait until all before it are committed (body_kind 0). */
-struct pending {
+/* A reply that must wait until everything proposed before it is committed. */
+struct barrier {
     struct list link;
-    struct request *request; /* NULL: nobody waits, or it was answered early */
-    enum body_kind kind;     /* 0: a barrier */
-    enum durability durability;
-    wal_position end;
-    uint64_t index;
-    version_t version;
-    uint64_t ceiling_ms;
-    size_t bytes;
-    uint32_t count;
-    struct entry *entries; /* point into the encoded body that follows this structure */
-    struct overlay_node *nodes;
+    struct request *request;
+    raft_index index;
 };
 
 struct tablet {
@@ -41,27 +32,42 @@ struct tablet {
     struct node_clock *clock;
     struct engine_listener *listener; /* NULL: start-up code only */
     uint64_t id;
+    uint64_t node;               /* ours */
+    bool serves;                 /* the loops run: the time of their rounds will do */
     struct tablet_reader reader; /* the owner's */
 
-    /* the group of one */
-    struct head head;      /* term, vote, membership; its ceiling is the committed one */
-    uint64_t last_index;   /* of the log */
-    wal_position last_end; /* position just past the last entry */
-    bool gathered;         /* entries were appended, and the log's thread was not told of them */
-    bool sync_gathered;    /* and one of them is to be fsynced */
+    /* consensus (drive.c) */
+    struct raft *raft;       /* NULL: not started */
+    struct prng dice;        /* for the timeouts of elections */
+    struct raft_effects *fx; /* borrowed; of the step under way */
+    bool alone;              /* the one voter: what is durable here is committed */
+    raft_index config_seen;
+    struct tail tail;            /* of the log: what is not applied */
+    struct tail_entry *own_room; /* for the next entry of raft's own */
+    uint64_t applied_bytes;      /* of entries, since raft was last told */
+    raft_index given;            /* entries before this one are in the log's hands */
+    raft_index unsynced;         /* entries before this one were reported to raft as durable */
+    uint64_t ticket;             /* the last one reported */
+    struct head head;            /* membership and ceiling: what is applied; hard state: raft's */
+    bool log_failed;             /* raft knows */
+    bool head_owed;              /* it has changed, and is to go into the log */
+    uint64_t head_ticket;        /* raft's, for the hard state in it; 0: none */
+    wal_position head_end;       /* of its record */
+    bool gathered;      /* records were appended, and the log's thread was not told of them */
+    bool sync_gathered; /* and one of them is to be fsynced */
     bool flush_posted;
     struct task flush_task; /* tells it, at the end of the round */
-    uint64_t applied_index;
-    version_t version;               /* of the last write evaluated */
-    enum durability last_durability; /* of the last pending entry */
+    raft_index applied;
+    raft_term applied_term;
+    uint64_t replayed_ceiling_ms; /* the highest in the log, committed or not */
+    version_t version;            /* of the last entry in the tail, or evaluated */
 
     _Atomic uint64_t ceiling_ms; /* committed; read by tablet_read() anywhere */
     bool ceiling_proposed;
     _Atomic bool ceiling_stuck; /* the log has no room for a higher one: reads stay at this one */
 
     struct overlay overlay;
-    struct list pending; /* struct pending, in log order */
-    size_t pending_bytes;
+    struct list barriers; /* struct barrier, by index */
     size_t pending_bytes_max;
     uint64_t clears_pending; /* clears that are in the log and not applied */
 
@@ -142,9 +148,9 @@ struct slice stored_key(enum key_kind kind, struct slice key, uint8_t *room);
 /* Copy a result's value into the request's scratch (until finish_results, as an offset). */
 MUST_USE enum status results_keep(struct request *r);
 
-/* ------------------------------------------------------------------ log (propose.c) */
+/* ------------------------------------------------------------------ proposing (propose.c) */
 
-/* Put the unit's writes, or a small body, into the log and the pending queue.
+/* Put the unit's writes, or a small body, into the log and the tail.
  * ST_BUSY, ST_NO_SPACE: no room now; nothing happened.  ST_IO, ST_NO_MEMORY. */
 MUST_USE enum status tablet__propose_batch(struct unit *u, struct err *err);
 MUST_USE enum status tablet__propose_small(struct tablet *t, enum body_kind kind,
@@ -152,14 +158,48 @@ MUST_USE enum status tablet__propose_small(struct tablet *t, enum body_kind kind
 /* The request is answered when everything proposed so far is committed. */
 MUST_USE enum status tablet__propose_barrier(struct tablet *t, struct request *r);
 
+/* ------------------------------------------------------------------ consensus (drive.c) */
+
+/* One event for raft, and its effects carried out; what the log has no room for is owed.  As
+ * raft_step(); ST_NO_MEMORY: nothing has happened. */
+MUST_USE enum status tablet__step(struct tablet *t, struct raft_event event);
+
+/* Time has passed. */
+void tablet__tick(struct tablet *t);
+
+/* Another membership is in force. */
+void tablet__config_moved(struct tablet *t);
+
+/* Do we evaluate requests: leader, and everything committed in earlier terms is applied? */
+bool tablet__leads(const struct tablet *t);
+
+/* Append the entry to the log, as the next one of the term that we lead in, and tell raft: then it
+ * is in the tail.  Otherwise the entry stays the caller's.  ST_BUSY, ST_NO_SPACE, ST_IO. */
+MUST_USE enum status tablet__append_proposed(struct tablet *t, struct tail_entry *e,
+                                             struct err *err);
+
+/* Give the log what it has not yet: entries of raft's own, the hard state.  ST_OK: all of it. */
+enum status tablet__give(struct tablet *t, struct err *err);
+
+/* Tell raft what has become durable. */
+void tablet__note_durable(struct tablet *t);
+
+uint64_t tablet__boot_ns(const struct tablet *t);
+
+/* P6: what an entry of the tail is charged to the budget. */
+void tablet__charge(struct tablet *t, const struct tail_entry *e);
+void tablet__return_charge(struct tablet *t, const struct tail_entry *e);
+
+/* ------------------------------------------------------------------ applying (apply.c) */
+
 /* Apply and answer what is committed by now; in order. */
-void tablet__commit(struct tablet *t);
+void tablet__apply_committed(struct tablet *t);
 
-/* The log has failed: nothing that is pending will be committed by this process. */
-void tablet__abandon_pending(struct tablet *t);
+/* One entry into the tree.  ST_NO_MEMORY, ST_BUSY: later. */
+MUST_USE enum status tablet__apply(struct tablet *t, const struct tail_entry *e);
 
-/* Append the hard state. */
-MUST_USE enum status tablet__append_head(struct tablet *t, struct err *err);
+/* Nothing that was proposed and is not committed will be answered by this leader. */
+void tablet__abandon_proposed(struct tablet *t);
 
 /* ------------------------------------------------------------------ cold reads (cold.c) */
 

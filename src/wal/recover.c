@@ -17,6 +17,11 @@
  *                  which the old segment ends at the proven offset and the
  *                  fresh one is open.
  *
+ *                  Where that leaves fewer spares than a start shall find (W11), all
+ *                  of the old segment is copied, not only what is unproven: so the
+ *                  old one is free again, and a start on a full disk gives back
+ *                  what it took.
+ *
  * Until then nothing that the old CHAIN speaks of has been changed: not even
  * the prepared successor that a seal names.  So a crash at any point leaves
  * either the old stream, to be recovered again, or the new one.
@@ -44,7 +49,7 @@ wal__check_options(const struct wal_options *options, struct err *err)
     if (bytes < SEGMENT_BYTES_MIN || bytes > SEGMENT_BYTES_MAX)
         return err_raise(err, ST_INVALID, "log %s: segments of %llu bytes", options->dir,
                          (unsigned long long)bytes);
-    if (options->spare_count == 0 || options->gather_bytes_max == 0)
+    if (options->spare_count <= options->kept_count || options->gather_bytes_max == 0)
         return err_raise(err, ST_INVALID, "log %s: no spare segment, or nothing to gather in",
                          options->dir);
     return ST_OK;
@@ -150,14 +155,21 @@ copy_unproven(struct copy *c, struct walk *k, struct err *err)
 
 /* ------------------------------------------------------------------ a fresh segment */
 
-/* A spare that can hold so many bytes, taken out of `freed`; NULL when there is none. */
+static bool
+is_usable(const struct segment *s, uint64_t barred)
+{
+    return s->sequence != barred && !s->doomed;
+}
+
+/* A spare that can hold `bytes`, and has `bytes_max` at most, taken out of `freed`; NULL when there
+ * is none. */
 static struct segment *
-take_spare(struct wal *w, uint64_t bytes, uint64_t barred)
+take_spare(struct wal *w, uint64_t bytes, uint64_t bytes_max, uint64_t barred)
 {
     list_each (at, &w->freed) {
         struct segment *s = container_of(at, struct segment, link);
 
-        if (s->bytes == bytes && s->sequence != barred && !s->doomed) {
+        if (s->bytes >= bytes && s->bytes <= bytes_max && is_usable(s, barred)) {
             list_remove(&s->link);
             return s;
         }
@@ -165,14 +177,20 @@ take_spare(struct wal *w, uint64_t bytes, uint64_t barred)
     return NULL;
 }
 
+/* One of another size, rather than none. */
 static enum status
 obtain(struct wal *w, uint64_t bytes, uint64_t barred, struct segment **out, struct err *err)
 {
-    struct segment *s = take_spare(w, bytes, barred);
+    struct segment *s = take_spare(w, bytes, bytes, barred);
     enum status st;
 
-    if (s == NULL)
-        return wal__segment_make(&w->place, w->next_sequence++, bytes, out, err);
+    if (s == NULL) {
+        st = wal__segment_make(&w->place, w->next_sequence++, bytes, out, err);
+        if (st == ST_NO_SPACE)
+            s = take_spare(w, bytes, UINT64_MAX, barred);
+        if (s == NULL)
+            return st;
+    }
     st = wal__segment_recycle(&w->place, s, w->next_sequence++, err);
     if (st != ST_OK) {
         wal__segment_destroy(s);
@@ -180,6 +198,30 @@ obtain(struct wal *w, uint64_t bytes, uint64_t barred, struct segment **out, str
     }
     *out = s;
     return ST_OK;
+}
+
+/* Would a start that takes a spare, and gives none back, leave too few for the next one?  A segment
+ * that is nearly full stays: the start needs room for its own records. */
+static bool
+must_give_back(const struct wal *w, const struct walk *k)
+{
+    uint32_t spares = 0;
+
+    list_each (at, &w->freed) {
+        const struct segment *s = container_of(at, struct segment, link);
+
+        spares += s->bytes == w->segment_bytes && is_usable(s, k->barred);
+    }
+    return !list_empty(&k->segments) && spares <= w->kept_count &&
+           k->end <= w->segment_bytes / 4 * 3;
+}
+
+/* Copy the last segment from its beginning, where it repeats the hard states of that moment. */
+static void
+copy_all_of_last(struct wal *w, struct walk *k)
+{
+    k->proven = SEGMENT_HEADER_BYTES;
+    wal__heads_release(&w->heads);
 }
 
 /* Take the proven part of the log over from the walk.  Segments of which nothing is left stay
@@ -234,11 +276,14 @@ fill_fresh(struct wal *w, struct walk *k, struct segment *fresh, struct err *err
 static enum status
 continue_fresh(struct wal *w, struct walk *k, struct err *err)
 {
-    uint64_t need = SEGMENT_HEADER_BYTES + w->heads.bytes + (k->end - k->proven) + TAIL_BYTES;
-    uint64_t bytes = need > w->segment_bytes ? round_up(need) : w->segment_bytes;
     struct segment *fresh = NULL;
+    uint64_t need, bytes;
     enum status st;
 
+    if (w->kept_count > 0 && must_give_back(w, k))
+        copy_all_of_last(w, k);
+    need = SEGMENT_HEADER_BYTES + w->heads.bytes + (k->end - k->proven) + TAIL_BYTES;
+    bytes = need > w->segment_bytes ? round_up(need) : w->segment_bytes;
     st = obtain(w, bytes, k->barred, &fresh, err);
     if (st != ST_OK)
         return st;
@@ -370,6 +415,8 @@ resume_stream(struct wal *w, struct walk *k, struct err *err)
     struct heads none = w->heads;
     enum status st = gather_spares(w, k, err);
 
+    if (st == ST_OK && k->options->before_writing != NULL)
+        k->options->before_writing(k->options->replay_ctx);
     if (st == ST_OK && !k->was_cut) /* wal_cut() has seen to that */
         st = wal__chain_write(&w->place, &k->segments, err);
     if (st != ST_OK)
@@ -421,6 +468,7 @@ create(struct env *env, const struct wal_options *options)
     w->segment_bytes = options->segment_bytes;
     w->gather_bytes_max = options->gather_bytes_max;
     w->spare_count = options->spare_count;
+    w->kept_count = options->kept_count;
     w->next_sequence = 1;
     w->dir = mem_strdup(options->dir);
     w->place = (struct place){ env, w->dir, options->store_id };

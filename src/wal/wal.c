@@ -48,6 +48,10 @@
  *        incarnation lies ahead: none can come back to life.
  *   W9   Whatever `replay` has seen is durable when wal_open() returns.
  *   W10  After every append the current segment has room for a mark and a seal.
+ *   W11  Once wal_serve() was called, no append takes one of the last `kept_count` spares; and where
+ *        there are fewer, and the disk has no room for another, nothing is appended.  So whoever
+ *        dies on a full disk leaves them, and wal_open() finds a fresh segment where none could be
+ *        allocated.
  *
  * THE DISK is assumed to write sectors of 512 bytes whole, in any order.
  *
@@ -111,6 +115,7 @@ rotate(struct wal *w, struct segment *next)
 {
     struct segment *old = w->current;
 
+    ASSERT(!w->serving || w->ready_count > w->kept_count); /* W11 */
     old->seal_at = w->at;
     lay_link(w, RECORD_SEAL, next);
     old->limit = w->at;
@@ -152,6 +157,23 @@ pick_ready(const struct wal *w, uint64_t bytes)
     return best;
 }
 
+static enum status
+wait_for_spare(const struct wal *w, struct err *err)
+{
+    if (w->no_space)
+        return err_raise(err, ST_NO_SPACE, "log %s: no room for another segment", w->dir);
+    return err_raise(err, ST_BUSY, "log %s: the next segment is not ready", w->dir);
+}
+
+/* How many of the prepared segments an append may take. */
+static uint32_t
+spares_to_take(const struct wal *w)
+{
+    uint32_t kept = w->serving ? w->kept_count : 0;
+
+    return w->ready_count > kept ? w->ready_count - kept : 0;
+}
+
 /* The segment to go on in, when a record of `size` bytes does not fit into the current one. */
 static enum status
 find_next(struct wal *w, size_t size, struct segment **out, struct err *err)
@@ -160,14 +182,12 @@ find_next(struct wal *w, size_t size, struct segment **out, struct err *err)
 
     if (w->chain_count >= RETAINED_SEGMENTS_MAX)
         return err_raise(err, ST_BUSY, "log %s: %u segments are retained", w->dir, w->chain_count);
-    *out = pick_ready(w, need);
+    *out = spares_to_take(w) > 0 ? pick_ready(w, need) : NULL;
     if (*out != NULL)
         return ST_OK;
     if (need > w->segment_bytes && need > w->wanted_bytes)
         w->wanted_bytes = need;
-    if (w->no_space)
-        return err_raise(err, ST_NO_SPACE, "log %s: no room for another segment", w->dir);
-    return err_raise(err, ST_BUSY, "log %s: the next segment is not ready", w->dir);
+    return wait_for_spare(w, err);
 }
 
 /* Room for a record of `size` bytes, on disk and in the gather; rotates if need be.  On failure
@@ -183,6 +203,8 @@ make_room(struct wal *w, size_t size, struct err *err)
 
     if (wal_health(w) != ST_OK)
         return wal__failed(w, err);
+    if (w->serving && w->no_space && w->ready_count < w->kept_count)
+        return wait_for_spare(w, err); /* W11 */
     if (w->at + size + TAIL_BYTES > w->current->bytes) {
         st = find_next(w, size, &next, err);
         if (st != ST_OK)
@@ -218,6 +240,14 @@ append(struct wal *w, struct raw_record *r, struct head **head, struct err *err)
         *head = wal__heads_put(&w->heads, *head);
     ASSERT(w->at + TAIL_BYTES <= w->current->bytes); /* W10 */
     return ST_OK;
+}
+
+void
+wal_serve(struct wal *w)
+{
+    lock_take(w->lock);
+    w->serving = true;
+    lock_drop(w->lock);
 }
 
 enum status

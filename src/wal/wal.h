@@ -66,9 +66,11 @@ struct wal_options {
     uint64_t store_id;       /* random, fixed for this stream; seeds every checksum */
     uint64_t segment_bytes;  /* of a segment file; 64 KB .. 1 GB */
     size_t gather_bytes_max; /* appended and not yet written; beyond: ST_BUSY */
-    uint32_t spare_count;    /* prepared segments to keep beyond the current one, >= 1 */
+    uint32_t spare_count;    /* prepared segments to keep beyond the current one, > kept_count */
+    uint32_t kept_count;     /* of these, for starts alone: see wal_serve() */
     bool create;             /* the folder may be missing or empty: a new stream */
     wal_replay_fn *replay;   /* required */
+    void (*before_writing)(void *replay_ctx); /* wal_open() is about to: make room; or NULL */
     void *replay_ctx;
 };
 
@@ -98,6 +100,11 @@ struct wal_recovery {
  * ST_IO, ST_NO_MEMORY: it may be tried again. */
 MUST_USE enum status wal_open(struct wal **out, struct env *env, const struct wal_options *options,
                               struct wal_recovery *report, struct err *err);
+
+/* The start is over: from now on `kept_count` spares are kept for the next one (W11), and where there
+ * are fewer and no room for more, wal_append() gives ST_NO_SPACE.  Before, a start may take all of
+ * them.  Thread-safe. */
+void wal_serve(struct wal *w);
 
 /* Add one record.  `*end` is the position just past it.  Thread-safe; never
  * blocks on the disk.  A WAL_HEAD record is also remembered, and repeated at

@@ -386,6 +386,7 @@ struct wal {
     uint64_t segment_bytes;
     size_t gather_bytes_max;
     uint32_t spare_count;
+    uint32_t kept_count;
 
     struct lock own_lock;
     struct lock *lock; /* guards what follows, down to `failure`; never held across env */
@@ -400,7 +401,8 @@ struct wal {
     struct gather gathers[2];
     unsigned active; /* which of them takes records; the other is being written, or empty */
     struct heads heads;
-    bool marked; /* the last record laid out is a mark */
+    bool marked;  /* the last record laid out is a mark */
+    bool serving; /* wal_serve() */
     wal_position released;
     uint64_t wanted_bytes; /* a segment of this size is missing; 0 = none */
     bool no_space;         /* the last wal_tend() met ST_NO_SPACE */

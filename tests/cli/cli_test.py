@@ -5,6 +5,7 @@ usage: cli_test.py BINARY
 """
 import array
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -32,9 +33,9 @@ def run(*words, text=None, env=None):
 def one_shot(port):
     def cli(*words):
         return run("cli", "-p", str(port), *words)
-    json = '{"name":"Alice","age":30}'
-    expect(cli("PUT", "user:1", json), (0, "OK\n", ""), "PUT")
-    expect(cli("GET", "user:1"), (0, json + "\n", ""), "GET")
+    alice = '{"name":"Alice","age":30}'
+    expect(cli("PUT", "user:1", alice), (0, "OK\n", ""), "PUT")
+    expect(cli("GET", "user:1"), (0, alice + "\n", ""), "GET")
     expect(cli("PUT", "user:2", "two", "words"), (0, "OK\n", ""), "PUT of several words")
     expect(cli("GET", "user:2"), (0, "two words\n", ""), "GET of several words")
     expect(cli("DELETE", "user:1"), (0, "Deleted\n", ""), "DELETE")
@@ -196,7 +197,7 @@ def without_anybody():
     for words in (("help",), ("help", "help"), ("--help",), ("-h",)):
         expect(run(*words)[1].split("\n")[0], "usage: distkv [COMMAND] [ARGUMENT]...",
                "help by %r" % (words,))
-    for name in ("server", "import", "export", "check"):
+    for name in ("server", "import", "export", "check", "check-history"):
         expect(run("help", name)[1].startswith("usage: distkv " + name), True, "help on " + name)
     expect(run("help", "nonsense")[0], 2, "help on nonsense")
 
@@ -208,7 +209,10 @@ def wrong_words():
                         (("server", "--bind", "0.0.0.0"), "password"),
                         (("nonsense",), "nonsense"),
                         (("cli", "-p"), "-p"), (("cli", "--what"), "--what"),
-                        (("import",), "file"), (("check",), "directory")):
+                        (("import",), "file"), (("check",), "directory"),
+                        (("check-history",), "which file"), (("check-history", "a", "b"), "unexpected argument b"),
+                        (("check-history", "--what", "a"), "unexpected argument --what"),
+                        (("check-history", "/nowhere/at/all"), "No such file")):
         code, _, err = run(*words)
         expect((code, part in err), (2, True), "wrong words %r: %r" % (words, err))
     code, _, err = run("server", env={"DISTKV_NONSENSE": "1"})
@@ -223,6 +227,42 @@ def from_a_file(folder):
         f.write("# a node\nport = 0\nsync = interval\nmemtable = 12qb\n")
     code, _, err = run("server", "--config", path)
     expect((code, "node.ini:4" in err, "memtable" in err), (2, True, True), "a bad file: %r" % err)
+
+
+HISTORY = ('{"client":1,"op":"put","key":"k","value":"a","call_ns":0,"return_ns":1,"result":"ok"}\n'
+           '{"client":1,"op":"put","key":"k","value":"b","call_ns":2,"return_ns":3,"result":"ok"}\n')
+HISTORY_GET = '{"client":2,"op":"get","key":"k","value":"%s","call_ns":4,"return_ns":5,"result":"ok"}\n'
+HISTORY_EXPLAINED = """Key "k": no order of its operations explains this one:
+  line 3, client 2: get saw "a", from 4 to 5
+Before its end, this order explains everything:
+  line 1, client 1: put "a", from 0 to 1
+  line 2, client 1: put "b", from 2 to 3
+In plain words, lost acknowledged write: line 3 found "a", though line 2 had left "b" there, \
+acknowledged before it began; and nobody ever found that.
+"""
+
+
+def check_history(folder):
+    """The verdict by exit code, by text, and as JSON; from a file and from a pipe."""
+    path = os.path.join(folder, "history.jsonl")
+    with open(path, "w") as f:
+        f.write(HISTORY + HISTORY_GET % "b")
+    code, out, err = run("check-history", path)
+    expect((code, out.startswith("linearizable: 3 operations, keys: 1, judged in "), "3 operations read" in err),
+           (0, True, True), "a linearizable history: %r %r" % (out, err))
+    code, out, _ = run("check-history", "-", text=HISTORY + HISTORY_GET % "a")
+    expect((code, out.split("\n", 1)[1]), (1, HISTORY_EXPLAINED), "a violation")
+    code, out, _ = run("check-history", "--json", "-", text=HISTORY + HISTORY_GET % "a")
+    told = json.loads(out)
+    expect((code, told.pop("seconds") < 60, told),
+           (1, True, {"verdict": "violation", "operations": 3, "keys": 1, "key": "k", "line": 3,
+                      "anomaly": "lost acknowledged write", "explanation": HISTORY_EXPLAINED}), "a violation as JSON")
+    code, out, err = run("check-history", "-", text=HISTORY + "nonsense\n")
+    expect((code, out, "distkv check-history: standard input:3: " in err), (2, "", True), "no history: %r" % err)
+    code, out, _ = run("check-history", "--json", "-", text="")
+    expect((code, json.loads(out)["verdict"]), (0, "linearizable"), "an empty history")
+    code, out, _ = run("check-history", folder)
+    expect((code, out), (2, ""), "a folder is no history")
 
 
 def in_use(server):
@@ -245,6 +285,7 @@ def main():
         wrong_words()
         without_anybody()
         from_a_file(folder)
+        check_history(folder)
         shutil.rmtree(folder)
     finally:
         server.kill()

@@ -4,7 +4,7 @@
  * And `distkv check` finds what the reads find.
  *
  * The store was closed clean, so a watermark stands behind its last record, and nothing
- * may pass for a torn tail.  LOCK and RESERVE carry no data: damage to them does no harm.
+ * may pass for a torn tail.  LOCK, RESERVE and START carry no data: damage to them does no harm.
  *
  * Every k-th byte is damaged, so that a run stays short.  `make damage` damages every one
  * (TEST_STRIDE=1), shared out to several processes (TEST_SHARD=0/2, TEST_SHARD=1/2).
@@ -365,7 +365,8 @@ judge(struct sample *s)
 static bool
 carries_data(const char *path)
 {
-    return strstr(path, "LOCK") == NULL && strstr(path, "RESERVE") == NULL;
+    return strstr(path, "LOCK") == NULL && strstr(path, "RESERVE") == NULL &&
+           strstr(path, "START") == NULL;
 }
 
 /* Which cases are this process's: every `stride`-th byte, and of these every `shard_count`-th. */

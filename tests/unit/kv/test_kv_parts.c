@@ -138,13 +138,14 @@ TEST(a_batch_survives_the_log_and_damage_to_it_is_seen)
     };
     struct entry out[3];
     uint8_t bytes[128];
-    size_t size = body_batch_size(42, in, 3);
-    struct body body;
+    struct body body = { .version = 42, .lag = 7 };
+    size_t size = body_batch_size(&body, in, 3);
 
     EXPECT(size <= sizeof(bytes));
-    body_encode_batch(bytes, 42, in, 3);
+    body_encode_batch(bytes, &body, in, 3);
     EXPECT_OK(body_decode(slice_of(bytes, size), &body));
     EXPECT_U64(body.version, 42);
+    EXPECT_U64(body.lag, 7);
     EXPECT_U64(body.entry_count, 3);
     EXPECT_OK(body_entries(&body, out));
     EXPECT_SLICE(out[0].value, "1");

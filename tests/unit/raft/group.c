@@ -66,9 +66,13 @@ group_create(uint64_t seed, uint32_t nodes, uint32_t voters, const struct raft_o
 static void
 free_gifts(struct node *n, uint32_t count)
 {
+    if (count == 0)
+        return;
     for (uint32_t i = 0; i < count; i++)
         free(n->gifts[i].cells);
     n->gift_count -= count;
+    if (n->gifts == NULL)
+        return;
     memmove(n->gifts, n->gifts + count, n->gift_count * sizeof(n->gifts[0]));
 }
 
@@ -159,14 +163,8 @@ group_start(struct group *g, struct node *n)
     for (raft_index i = n->log.base.index + 1; i <= n->log.last; i++) {
         const struct cell *c = &n->log.cells[i - 1];
         struct raft_entry e = { .term = c->term, .kind = c->kind, .config = c->config };
-        enum status st;
 
-        st = raft_restore(n->raft, i, &e);
-        if (st == ST_BUSY) {
-            EXPECT_OK(raft_grow(&n->raft));
-            st = raft_restore(n->raft, i, &e);
-        }
-        EXPECT_OK(st);
+        EXPECT_OK(raft_restore(&n->raft, i, &e));
     }
     n->applied = n->log.base.index;
     n->digest = n->log.base.digest;
@@ -270,11 +268,13 @@ group_compact(struct group *g, struct node *n)
 /* ------------------------------------------------------------------ effects */
 
 static struct packet *
-new_packet(struct group *g, const struct raft_message *m)
+new_packet(struct group *g, const struct raft_message *m, bool is_snapshot)
 {
     struct packet *p;
     uint32_t copies = prng_chance(&g->prng, g->repeat_percent, 100) ? 2 : 1;
 
+    if (g->sent != NULL)
+        g->sent(g, m, is_snapshot, g->cut[m->from][m->to]);
     if (g->packet_count + copies > GROUP_PACKETS_MAX || g->cut[m->from][m->to])
         return NULL;
     if (!g->manual && prng_chance(&g->prng, g->loss_percent, 100))
@@ -400,6 +400,8 @@ group_step(struct group *g, struct node *n, struct raft_event e)
     if (e.now_ns == 0)
         e.now_ns = clock_of(g, n);
     st = raft_step(n->raft, &e, &g->fx);
+    if (g->trace != NULL)
+        g->trace(g, n, &e, st);
     if (g->fx.wants_room && !g->no_room)
         EXPECT_OK(raft_grow(&n->raft));
     if (st == ST_CORRUPT)
@@ -408,7 +410,7 @@ group_step(struct group *g, struct node *n, struct raft_event e)
     if (g->fx.ticket != 0)
         carry_out_log(g, n, &e);
     for (uint32_t i = 0; i < g->fx.message_count; i++)
-        (void)new_packet(g, &g->fx.messages[i]);
+        (void)new_packet(g, &g->fx.messages[i], false);
     if (g->fx.install) {
         n->install_due_ns = g->now_ns + prng_below(&g->prng, g->install_ns + 1);
         n->staged = (struct checkpoint){ .index = e.index, .term = e.term, .config = *e.config };
@@ -440,7 +442,7 @@ send_append(struct group *g, struct node *n, struct raft_append *a)
     a->message.flow.bytes += (uint64_t)count * ENTRY_BYTES;
     raft_sent(n->raft, a, last, (uint64_t)count * ENTRY_BYTES);
     a->message.entry_count = count;
-    p = new_packet(g, &a->message);
+    p = new_packet(g, &a->message, false);
     if (p == NULL)
         return;
     p->entries = zeroed(count + 1, sizeof(*p->entries));
@@ -468,7 +470,7 @@ send_snapshot(struct group *g, struct node *n, raft_id to)
 
     EXPECT_OK(raft_term_at(n->raft, n->applied, &offer.log_term));
     n->snapshot_until_ns[to] = g->now_ns + (uint64_t)SNAPSHOT_MS * MS;
-    p = new_packet(g, &offer);
+    p = new_packet(g, &offer, true);
     if (p == NULL)
         return;
     p->snapshot = zeroed(1, sizeof(*p->snapshot));
@@ -516,6 +518,18 @@ receive_snapshot(struct group *g, struct node *n, const struct packet *p)
         n->staged.digest = s->digest;
 }
 
+static void
+check_lease(struct group *g, struct node *n)
+{
+    if (!raft_lease_holds(n->raft, clock_of(g, n)))
+        return;
+    g->lease_reads++;
+    if (raft_commit(n->raft) < g->committed_last)
+        group_violation(g, "node %llu holds a lease at %llu, but %llu is committed",
+                        (unsigned long long)n->id, (unsigned long long)raft_commit(n->raft),
+                        (unsigned long long)g->committed_last);
+}
+
 void
 group_deliver(struct group *g, uint32_t packet)
 {
@@ -527,12 +541,14 @@ group_deliver(struct group *g, uint32_t packet)
         receive_snapshot(g, n, &p);
     else if (n->up)
         (void)group_step(g, n, (struct raft_event){ .kind = RAFT_RECEIVE, .message = &p.message });
+    if (n->up)
+        check_lease(g, n);
     free(p.entries);
     free(p.snapshot);
 }
 
-static void
-finish_install(struct group *g, struct node *n, bool ok)
+void
+group_finish_install(struct group *g, struct node *n, bool ok)
 {
     group_sync(g, n); /* what the log has been given comes first */
     n->install_due_ns = 0;
@@ -546,6 +562,13 @@ finish_install(struct group *g, struct node *n, bool ok)
         g->installs++;
     }
     (void)group_step(g, n, (struct raft_event){ .kind = RAFT_INSTALLED, .ok = ok });
+}
+
+void
+group_install(struct group *g, struct node *n)
+{
+    if (n->install_due_ns != 0)
+        group_finish_install(g, n, true);
 }
 
 /* ------------------------------------------------------------------ time */
@@ -595,23 +618,11 @@ give_up_snapshots(struct group *g, struct node *n)
 }
 
 static void
-check_lease(struct group *g, struct node *n)
-{
-    if (!raft_lease_holds(n->raft, clock_of(g, n)))
-        return;
-    g->lease_reads++;
-    if (raft_commit(n->raft) < g->committed_last)
-        group_violation(g, "node %llu holds a lease at %llu, but %llu is committed",
-                        (unsigned long long)n->id, (unsigned long long)raft_commit(n->raft),
-                        (unsigned long long)g->committed_last);
-}
-
-static void
 run_node(struct group *g, struct node *n)
 {
     sync_due(g, n, g->now_ns);
     if (n->install_due_ns != 0 && g->now_ns >= n->install_due_ns)
-        finish_install(g, n, !prng_chance(&g->prng, 1, 10));
+        group_finish_install(g, n, !prng_chance(&g->prng, 1, 10));
     if (clock_of(g, n) >= n->tick_at_ns) {
         n->tick_at_ns = clock_of(g, n) + (uint64_t)TICK_MS * MS;
         group_tick(g, n, 0);
@@ -675,7 +686,7 @@ group_deliver_all(struct group *g)
                 continue;
             group_sync(g, &g->nodes[i]);
             if (g->nodes[i].install_due_ns != 0)
-                finish_install(g, &g->nodes[i], true);
+                group_finish_install(g, &g->nodes[i], true);
             group_apply(g, &g->nodes[i]);
             group_send_appends(g, &g->nodes[i]);
         }

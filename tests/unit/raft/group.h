@@ -116,6 +116,15 @@ struct kept_config {
     struct raft_config config;
 };
 
+struct group;
+
+/* For traces: a step was made, and is about to be carried out; a message is sent, or is lost at once,
+ * because the way is cut. */
+typedef void group_trace_fn(struct group *g, struct node *n, const struct raft_event *e,
+                            enum status st);
+typedef void group_sent_fn(struct group *g, const struct raft_message *m, bool is_snapshot,
+                           bool is_cut);
+
 struct group {
     struct prng prng;
     uint64_t seed;
@@ -139,6 +148,9 @@ struct group {
     uint64_t next_value;
     struct kept_config *configs;
     struct raft_effects fx; /* of the last step */
+    group_trace_fn *trace;  /* NULL: none */
+    group_sent_fn *sent;
+    void *trace_ctx;
 
     /* what the checks remember */
     struct cell *committed;  /* by index - 1 */
@@ -187,9 +199,11 @@ void group_fail_disk(struct group *g, struct node *n);
 void group_tick(struct group *g, struct node *n, uint32_t ms); /* its clock goes on */
 void group_sync(struct group *g, struct node *n);              /* all gifts are durable */
 void group_apply(struct group *g, struct node *n);
+void group_install(struct group *g, struct node *n); /* a snapshot that has come, if one has */
 void group_send_appends(struct group *g, struct node *n);
 void group_deliver(struct group *g, uint32_t packet); /* and take it out */
 void group_drop(struct group *g, uint32_t packet);
+void group_finish_install(struct group *g, struct node *n, bool ok);
 void group_deliver_all(struct group *g); /* packets, disks and applying, until nothing moves */
 
 /* Cut or heal all ways between these and the others. */

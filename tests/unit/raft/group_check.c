@@ -228,6 +228,9 @@ group_check(struct group *g, struct node *n)
                         (unsigned long long)n->id);
     if (raft_role(n->raft) == RAFT_LEADER)
         check_leader(g, n);
+    if (n->install_due_ns != 0 && raft_role(n->raft) != RAFT_FOLLOWER)
+        group_violation(g, "node %llu is a %s, and its log is being replaced",
+                        (unsigned long long)n->id, raft_role_name(raft_role(n->raft)));
     if (raft_role(n->raft) == RAFT_LEADER && n->disk_failed)
         group_violation(g, "node %llu leads, and its disk has failed", (unsigned long long)n->id);
     if (commit > n->commit_checked) {

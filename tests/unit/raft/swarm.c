@@ -3,13 +3,15 @@
 #include "unit/test.h"
 
 /* Small windows and slow networks make it long to catch up; to elect takes no such excuse. */
-enum { ELECT_MS = 10000, CONVERGE_MS = 120000, BUSY_MS = 5000 };
+enum { ELECT_MS = 10000, CONVERGE_MS = 300000, BUSY_MS = 5000 };
 
 /* Chances in 100,000 for each millisecond. */
 struct plan {
     uint32_t propose;
     uint32_t read;
     uint32_t crash;
+    uint32_t
+        crash_voting; /* while a vote or a term is on its way to the disk, or has just got there */
     uint32_t start;
     uint32_t pause;
     uint32_t cut;
@@ -48,6 +50,7 @@ draw_plan(struct prng *p)
         .propose = 2000 + (uint32_t)prng_below(p, 60000),
         .read = draw(p, 20000),
         .crash = draw(p, 300),
+        .crash_voting = draw(p, 20000),
         .start = 200 + (uint32_t)prng_below(p, 2000),
         .pause = draw(p, 100),
         .cut = draw(p, 300),
@@ -56,7 +59,7 @@ draw_plan(struct prng *p)
         .compact = draw(p, 500),
         .change = draw(p, 500),
         .transfer = draw(p, 300),
-        .campaign = draw(p, 200),
+        .campaign = draw(p, 500),
         .unreachable = draw(p, 200),
         .fail_disk = draw(p, 20),
         .clock = draw(p, 50),
@@ -97,6 +100,13 @@ is_down_for_good(const struct node *n)
     return n->up && n->disk_failed;
 }
 
+static bool
+is_voting(const struct node *n)
+{
+    return raft_role(n->raft) == RAFT_CANDIDATE || raft_leader(n->raft) == 0 ||
+           (n->gift_count > 0 && n->gifts[0].hard_changed);
+}
+
 static void
 crash_or_start(struct life *l)
 {
@@ -104,6 +114,12 @@ crash_or_start(struct life *l)
 
     if (n->up && happens(l, l->plan.crash))
         group_crash(l->g, n);
+    n = any_node(l);
+    if (n->up && is_voting(n) && happens(l, l->plan.crash_voting)) {
+        group_crash(l->g, n);
+        if (prng_chance(&l->g->prng, 1, 2))
+            group_start(l->g, n); /* as if nothing had been */
+    }
     n = any_node(l);
     if (!n->up && happens(l, l->plan.start))
         group_start(l->g, n);
@@ -175,6 +191,20 @@ tell_of_restarts(struct group *g)
     }
 }
 
+/* One stands, or several at once. */
+static void
+campaign(struct life *l)
+{
+    bool several = prng_chance(&l->g->prng, 1, 2);
+
+    for (uint32_t i = 0; i < l->g->node_count; i++) {
+        struct node *n = &l->g->nodes[i];
+
+        if (n->up && prng_chance(&l->g->prng, 1, several ? 2 : l->g->node_count))
+            (void)group_step(l->g, n, (struct raft_event){ .kind = RAFT_CAMPAIGN });
+    }
+}
+
 static void
 disturb(struct life *l)
 {
@@ -189,8 +219,8 @@ disturb(struct life *l)
         change(l);
     if (n->up && happens(l, l->plan.compact))
         group_compact(g, n);
-    if (n->up && happens(l, l->plan.campaign))
-        (void)group_step(g, n, (struct raft_event){ .kind = RAFT_CAMPAIGN });
+    if (happens(l, l->plan.campaign))
+        campaign(l);
     if (n->up && happens(l, l->plan.unreachable))
         (void)group_step(g, n,
                          (struct raft_event){ .kind = RAFT_UNREACHABLE, .node = any_node(l)->id });
@@ -315,8 +345,11 @@ swarm_run(uint64_t seed, uint32_t seconds, struct swarm_marks *marks)
     struct raft_options options;
     struct prng p;
     uint32_t nodes;
+    uint32_t voters;
+    bool is_storm;
 
     prng_init(&p, seed ^ 0x5eed);
+    is_storm = prng_chance(&p, 1, 6);
     raft_options_default(&options);
     nodes = 3 + (uint32_t)prng_below(&p, 5);
     options.lease_percent = prng_chance(&p, 1, 2) ? 90 : 0;
@@ -329,13 +362,24 @@ swarm_run(uint64_t seed, uint32_t seconds, struct swarm_marks *marks)
         options.uncommitted_bytes_max = 1500;
     }
     options.term_run_max = 2 + (uint32_t)prng_below(&p, 20);
-    l.g = group_create(seed, nodes, 1 + (uint32_t)prng_below(&p, nodes), &options);
+    voters = 1 + (uint32_t)prng_below(&p, nodes);
+    if (is_storm) { /* hardly anything but elections, where one vote decides */
+        nodes = voters = 3;
+        options.lease_percent = 0;
+    }
+    l.g = group_create(seed, nodes, voters, &options);
     l.g->delay_ns = 1000000 * (1 + prng_below(&p, prng_chance(&p, 1, 4) ? 100 : 5));
     l.g->disk_ns = 1000000 * (1 + prng_below(&p, prng_chance(&p, 1, 4) ? 100 : 5));
     l.g->install_ns = 1000000 * (1 + prng_below(&p, prng_chance(&p, 1, 2) ? 3000 : 10));
     l.g->loss_percent = draw(&p, 9);
     l.g->repeat_percent = draw(&p, 9);
     l.plan = draw_plan(&p);
+    if (is_storm) {
+        l.plan.campaign = 1000 + (uint32_t)prng_below(&p, 5000);
+        l.plan.crash_voting = 1000 + (uint32_t)prng_below(&p, 20000);
+        l.g->delay_ns = 20000000;
+        l.g->disk_ns = 1000000 * (1 + prng_below(&p, 100));
+    }
 
     for (uint32_t ms = 0; ms < seconds * 1000; ms++) {
         disturb(&l);

@@ -324,7 +324,7 @@ start(struct member *n, uint32_t id)
     for (uint32_t i = 1; i <= n->disk_last; i++) {
         struct raft_entry e = { .term = n->disk[i - 1].term };
 
-        EXPECT_OK(raft_restore(r, i, &e));
+        EXPECT_OK(raft_restore(&r, i, &e));
     }
     n->raft = *r;
     memcpy(n->runs, r->terms.runs, sizeof(n->runs));

@@ -47,6 +47,7 @@ TEST(senseless_options_are_invalid)
     EXPECT_REFUSED(segment_bytes, SEGMENT_BYTES_MIN - 1);
     EXPECT_REFUSED(segment_bytes, (uint64_t)SEGMENT_BYTES_MAX + 1);
     EXPECT_REFUSED(spare_count, 0);
+    EXPECT_REFUSED(kept_count, f->options.spare_count);
     EXPECT_REFUSED(gather_bytes_max, 0);
     EXPECT_REFUSED(dir, "");
     EXPECT_REFUSED(store_id, STORE_ID + 1); /* another stream's folder */

@@ -1,0 +1,171 @@
+/*
+ * Out of the log: what is committed goes into the tree, leaves overlay and tail, and is answered.
+ */
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include "tablet/tablet_internal.h"
+
+enum { APPLY_BATCH = 16 };
+
+/* The log keeps no entry for ever, and the ceiling and the membership have to outlive theirs: the head says
+ * them, too.  A ceiling's may come late; a membership's may not. */
+static enum status
+apply_to_head(struct tablet *t, const struct tail_entry *e)
+{
+    struct head before = t->head;
+    enum status st;
+
+    if (e->body.kind == BODY_CONFIG) {
+        body_config(&e->body, &t->head.config);
+        t->head.config_index = e->index;
+    } else if (e->body.ceiling_ms > t->head.ceiling_ms) {
+        t->head.ceiling_ms = e->body.ceiling_ms;
+        atomic_store(&t->ceiling_ms, e->body.ceiling_ms);
+    }
+    t->head_owed = true;
+    st = t->raft == NULL ? ST_OK : tablet__give(t, NULL);
+    if (e->body.kind != BODY_CONFIG || st == ST_OK)
+        return ST_OK;
+    t->head = before;
+    return ST_BUSY;
+}
+
+enum status
+tablet__apply(struct tablet *t, const struct tail_entry *e)
+{
+    struct lsm_mark mark = { .index = e->index, .term = e->term, .version = e->body.version };
+    enum status st = ST_OK;
+
+    if (e->body.kind == BODY_CONFIG || e->body.ceiling_ms != 0)
+        st = apply_to_head(t, e);
+    if (st != ST_OK)
+        return st;
+    if (e->body.kind == BODY_BATCH)
+        st = lsm_apply(t->lsm, e->writes, e->write_count, &mark);
+    else if (e->body.kind == BODY_CLEAR)
+        st = lsm_clear(t->lsm, &mark);
+    else
+        lsm_advance(t->lsm, &mark);
+    if (st != ST_OK)
+        return st;
+    t->applied = e->index;
+    t->applied_term = e->term;
+    engine_tree_applied(t->tree, e->index, e->end);
+    return ST_OK;
+}
+
+/* Make the next entries ready to be applied; how many. */
+static uint32_t
+prefetch(struct tablet *t, raft_index limit)
+{
+    uint64_t hashes[APPLY_BATCH];
+    uint32_t hash_count = 0;
+    uint32_t count = 0;
+
+    for (raft_index i = t->applied + 1; i <= limit && hash_count < APPLY_BATCH; i++, count++) {
+        const struct tail_entry *e = tail_at(&t->tail, i);
+
+        for (uint32_t w = 0; w < e->write_count && hash_count < APPLY_BATCH; w++)
+            hashes[hash_count++] = e->nodes[w].hash;
+    }
+    lsm_prefetch(t->lsm, hashes, hash_count);
+    return count;
+}
+
+static void
+leave_overlay(struct tablet *t, struct tail_entry *e)
+{
+    for (uint32_t i = 0; i < e->write_count; i++)
+        overlay_remove(&t->overlay, &e->nodes[i]);
+}
+
+static void
+answer_barriers(struct tablet *t)
+{
+    while (!list_empty(&t->barriers)) {
+        struct barrier *b = container_of(t->barriers.next, struct barrier, link);
+        struct request *r = b->request;
+
+        if (b->index > t->applied)
+            return;
+        list_remove(&b->link);
+        mem_free(b);
+        if (r != NULL)
+            tablet__finish(t, r, ST_OK);
+    }
+}
+
+/* The first entry of the tail is applied. */
+static void
+conclude(struct tablet *t)
+{
+    struct tail_entry *e = tail_pop_first(&t->tail);
+    struct request *r = e->request;
+
+    lsm_set_time(t->lsm, version_unix_ms(e->body.version));
+    if (e->body.kind == BODY_CLEAR) {
+        t->clears_pending -= t->clears_pending > 0;
+        if (engine_tree_seal(t->tree) != ST_OK) /* the files go with a later flush */
+            log_event(LOG_DEBUG, "tablet.clear_deferred", log_u64("tablet", t->id));
+    }
+    if (e->body.kind == BODY_CEILING)
+        t->ceiling_proposed = false;
+    leave_overlay(t, e);
+    tablet__return_charge(t, e);
+    mem_free(e);
+    if (r != NULL)
+        tablet__finish(t, r, ST_OK);
+    answer_barriers(t);
+}
+
+void
+tablet__apply_committed(struct tablet *t)
+{
+    raft_index limit = raft_applicable(t->raft);
+    uint32_t ready = 0;
+
+    while (t->applied < limit) {
+        const struct tail_entry *e = tail_at(&t->tail, t->applied + 1);
+
+        if (ready == 0)
+            ready = prefetch(t, limit);
+        if (ready == 0 || tablet__apply(t, e) != ST_OK)
+            break; /* tablet_tick() comes back */
+        t->applied_bytes += e->size;
+        ready--;
+        conclude(t);
+    }
+    if (t->applied_bytes > 0 &&
+        tablet__step(t, (struct raft_event){ .kind = RAFT_APPLIED,
+                                             .index = t->applied,
+                                             .bytes = t->applied_bytes }) == ST_OK)
+        t->applied_bytes = 0;
+}
+
+void
+tablet__abandon_proposed(struct tablet *t)
+{
+    for (raft_index i = t->applied + 1; i < t->tail.limit; i++) {
+        struct tail_entry *e = tail_at(&t->tail, i);
+        struct request *r = e->request;
+
+        leave_overlay(t, e);
+        e->request = NULL;
+        if (r != NULL)
+            tablet__finish(t, r, ST_UNKNOWN);
+    }
+    while (!list_empty(&t->barriers)) {
+        struct barrier *b = container_of(t->barriers.next, struct barrier, link);
+        struct request *r = b->request;
+
+        list_remove(&b->link);
+        mem_free(b);
+        if (r != NULL)
+            tablet__finish(t, r, ST_IO);
+    }
+    ASSERT(t->overlay.count == 0);
+    t->clears_pending = 0;
+    t->ceiling_proposed = false;
+}

@@ -1,0 +1,247 @@
+/*
+ * From a log to a tablet that serves.
+ *
+ * Each entry says what was committed when it was proposed, so most of a log is applied as it is
+ * read; what follows the last such word stays in the tail until the group has a leader again.  An
+ * entry at an index that was there before supersedes it and all after it.
+ */
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include "tablet/tablet_internal.h"
+
+/* ------------------------------------------------------------------ replay */
+
+static raft_term
+last_term(const struct tablet *t)
+{
+    const struct tail_entry *last = tail_at(&t->tail, t->tail.limit - 1);
+
+    return last == NULL ? t->applied_term : last->term;
+}
+
+/* The tail, without what the entry supersedes, ends just before it. */
+static enum status
+make_way_for(struct tablet *t, const struct wal_record *record)
+{
+    if (record->index <= t->applied || record->index > t->tail.limit)
+        return ST_CORRUPT; /* a hole, or a second time what is applied: no crash leaves either */
+    while (t->tail.limit > record->index) {
+        mem_free(tail_pop_last(&t->tail));
+        engine_tree_dropped(t->tree);
+    }
+    return record->term < last_term(t) ? ST_CORRUPT : ST_OK;
+}
+
+static enum status
+apply_replayed(struct tablet *t, raft_index limit)
+{
+    while (t->applied < limit) {
+        enum status st = tablet__apply(t, tail_at(&t->tail, t->applied + 1));
+
+        if (st != ST_OK)
+            return st;
+        mem_free(tail_pop_first(&t->tail));
+    }
+    return ST_OK;
+}
+
+static enum status
+replay_head(struct tablet *t, const struct wal_record *record)
+{
+    struct head head;
+    enum status st = head_decode(record->body, &head);
+
+    if (st != ST_OK)
+        return st;
+    if (head.ceiling_ms < t->head.ceiling_ms)
+        head.ceiling_ms = t->head.ceiling_ms; /* a head that was overtaken by a ceiling's entry */
+    t->head = head;
+    return apply_replayed(t, head.commit < t->tail.limit ? head.commit : t->tail.limit - 1);
+}
+
+static enum status
+replay_entry(struct tablet *t, const struct wal_record *record, wal_position at)
+{
+    struct tail_entry *e;
+    enum status st = tail_entry_decode(record->body, &e);
+
+    if (st != ST_OK)
+        return st;
+    st = e->body.lag == 0 || e->body.lag > record->index ? ST_CORRUPT : make_way_for(t, record);
+    if (st == ST_OK)
+        st = tail_reserve(&t->tail);
+    if (st != ST_OK) {
+        mem_free(e);
+        return st;
+    }
+    e->index = record->index;
+    e->term = record->term;
+    e->end = at;
+    tail_push(&t->tail, e);
+    engine_tree_expect(t->tree);
+    if (e->body.version > t->version)
+        t->version = e->body.version;
+    if (e->body.ceiling_ms > t->replayed_ceiling_ms)
+        t->replayed_ceiling_ms = e->body.ceiling_ms;
+    return apply_replayed(t, record->index - e->body.lag);
+}
+
+enum status
+tablet_replay(struct tablet *t, const struct wal_record *record, wal_position at, struct err *err)
+{
+    enum status st =
+        record->type == WAL_HEAD ? replay_head(t, record) : replay_entry(t, record, at);
+
+    if (st == ST_CORRUPT || st == ST_INVALID) {
+        return err_raise(err, st,
+                         "tablet %016llx: log entry %llu (term %llu) after entry %llu is not one "
+                         "that this program writes",
+                         (unsigned long long)t->id, (unsigned long long)record->index,
+                         (unsigned long long)record->term, (unsigned long long)t->tail.limit - 1);
+    }
+    if (st != ST_OK)
+        return err_raise(err, st, "tablet %016llx: log entry %llu could not be replayed",
+                         (unsigned long long)t->id, (unsigned long long)record->index);
+    return ST_OK;
+}
+
+uint64_t
+tablet_ceiling_ms(const struct tablet *t)
+{
+    return t->replayed_ceiling_ms > t->head.ceiling_ms ? t->replayed_ceiling_ms
+                                                       : t->head.ceiling_ms;
+}
+
+/* ------------------------------------------------------------------ raft */
+
+static enum status
+restore_tail(struct tablet *t)
+{
+    enum status st = ST_OK;
+
+    for (raft_index i = t->tail.first; i < t->tail.limit && st == ST_OK; i++) {
+        struct tail_entry *e = tail_at(&t->tail, i);
+        struct raft_config config;
+        struct raft_entry entry = { .term = e->term, .kind = RAFT_DATA };
+
+        if (e->body.kind == BODY_CONFIG) {
+            body_config(&e->body, &config);
+            entry.kind = RAFT_CONFIG;
+            entry.config = &config;
+        }
+
+        st = raft_restore(&t->raft, i, &entry);
+    }
+    t->given = t->unsynced = t->tail.limit;
+    return st;
+}
+
+static enum status
+create_raft(struct tablet *t)
+{
+    struct raft_options options;
+    uint64_t seed;
+    enum status st;
+
+    env_random(engine_env(t->engine), &seed, sizeof(seed));
+    prng_init(&t->dice, seed);
+    raft_options_default(&options);
+    options.dice = (uint32_t)prng_next(&t->dice);
+    options.self = t->node;
+    options.config = t->head.config;
+    options.base_index = t->applied;
+    options.base_term = t->applied_term;
+    options.hard = t->head.hard;
+    if (options.hard.term < t->applied_term)
+        options.hard = (struct raft_hard){ .term = t->applied_term };
+    options.now_ns = tablet__boot_ns(t);
+    options.uncommitted_bytes_max = t->pending_bytes_max;
+    st = raft_create(&t->raft, &options);
+    if (st == ST_OK)
+        st = restore_tail(t);
+    if (st == ST_OK)
+        tablet__config_moved(t);
+    return st;
+}
+
+/* The log may have just enough room for what recovery put there; start-up code can wait. */
+static enum status
+give_all(struct tablet *t, struct err *err)
+{
+    enum status st = tablet__give(t, err);
+
+    while (st == ST_BUSY) {
+        st = engine_make_room(t->engine, err);
+        if (st == ST_OK)
+            st = tablet__give(t, err);
+    }
+    return st;
+}
+
+enum status
+tablet_stand(struct tablet *t, struct err *err)
+{
+    enum status st = create_raft(t);
+
+    t->head.ceiling_ms = tablet_ceiling_ms(t);
+    if (st == ST_OK)
+        st = tablet__step(t, (struct raft_event){ .kind = RAFT_CAMPAIGN });
+    if (st != ST_OK)
+        return err_raise(err, st, "tablet %016llx: its group cannot be started (%s)",
+                         (unsigned long long)t->id, status_name(st));
+    return give_all(t, err);
+}
+
+enum status
+tablet_lead(struct tablet *t, struct err *err)
+{
+    tablet__note_durable(t);
+    if (raft_role(t->raft) != RAFT_LEADER)
+        return err_raise(err, ST_NOT_LEADER, "tablet %016llx: this node is not its one voter",
+                         (unsigned long long)t->id);
+    return give_all(t, err);
+}
+
+enum status
+tablet_started(struct tablet *t, struct err *err)
+{
+    tablet__note_durable(t);
+    tablet__apply_committed(t);
+    if (!tablet__leads(t))
+        return err_raise(err, ST_NO_MEMORY, "tablet %016llx: its log could not be applied",
+                         (unsigned long long)t->id);
+    return give_all(t, err); /* the head, with the new ceiling */
+}
+
+enum status
+tablet_write_now(struct tablet *t, struct entry *entries, size_t count, struct err *err)
+{
+    struct request r = { .durability = DURABILITY_ALWAYS };
+    struct unit u = {
+        .t = t,
+        .r = &r,
+        .writes = entries,
+        .write_count = (uint32_t)count,
+        .version = version_next(t->version, tablet_now_ms(t, tablet__boot_ns(t))),
+    };
+    enum status st;
+
+    for (size_t i = 0; i < count; i++)
+        entries[i].version = u.version;
+    st = tablet__propose_batch(&u, err);
+    while (st == ST_BUSY) {
+        st = engine_make_room(t->engine, err);
+        if (st == ST_OK)
+            st = tablet__propose_batch(&u, err);
+    }
+    if (st != ST_OK)
+        return st;
+    tail_at(&t->tail, t->tail.limit - 1)->request = NULL;
+    st = engine_sync(t->engine, err);
+    if (st == ST_OK) {
+        tablet__note_durable(t);
+        tablet__apply_committed(t);
+    }
+    return st;
+}
