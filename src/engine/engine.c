@@ -34,8 +34,8 @@ enum {
     MEMTABLE_BYTES_MIN = 64 << 10,
     GATHER_BYTES_MAX = 8 << 20,
     GATHER_SHARE = 32, /* and at most this part of the budget */
-    JOBS_BYTES_MAX = 64 << 20,
-    JOBS_SHARE = 10, /* and at most this part of the budget */
+    JOBS_BYTES_MAX = 96 << 20,
+    JOBS_SHARE = 6, /* and at most this part of the budget */
     SYNC_INTERVAL_MIN_MS = 10,
     KEPT_SEGMENTS = 2, /* one to go on in, one for the start's own records if that is full */
     SPARE_SEGMENTS = 1 + KEPT_SEGMENTS,
