@@ -64,11 +64,13 @@ exhaust:
 	    TEST_WORLDS=$${TEST_WORLDS:-200000000} TEST_SLOTS_LOG2=$${TEST_SLOTS_LOG2:-28} \
 	    build-mutants/tests/unit/raft/test_raft_exhaustive
 
-# Each mistake of base/broken.h is put back, and a random life must see it: some ten minutes.
+# Each mistake of base/broken.h is put back: which directed test sees it, and which random life; some
+# twenty minutes.
 mutants:
 	@scripts/install-deps build test
 	@$(configure) build-mutants -DCMAKE_BUILD_TYPE=Release -DDISTKV_MUTANTS=ON $(quietly)
-	@$(compile) build-mutants -j $(JOBS) --target test_raft_mutants
+	@$(compile) build-mutants -j $(JOBS) --target test_raft_directed_mutants test_raft_mutants
+	@build-mutants/tests/unit/raft/test_raft_directed_mutants
 	@build-mutants/tests/unit/raft/test_raft_mutants $(ARGS)
 
 # Our raft against etcd's, which is built from Debian's sources alone, without the network.
