@@ -17,7 +17,7 @@ apply_to_head(struct tablet *t, const struct tail_entry *e)
     struct head before = t->head;
     enum status st;
 
-    if (e->body.kind == BODY_CONFIG) {
+    if (e->body.kind == BODY_CONFIG && e->index > t->head.config_index) {
         body_config(&e->body, &t->head.config);
         t->head.config_index = e->index;
     } else if (e->body.ceiling_ms > t->head.ceiling_ms) {
@@ -113,8 +113,7 @@ conclude(struct tablet *t)
     if (e->body.kind == BODY_CEILING)
         t->ceiling_proposed = false;
     leave_overlay(t, e);
-    tablet__return_charge(t, e);
-    mem_free(e);
+    tablet__forget(t, e);
     if (r != NULL)
         tablet__finish(t, r, ST_OK);
     answer_barriers(t);

@@ -32,17 +32,19 @@ charge_of(const struct tail_entry *e)
 }
 
 void
-tablet__charge(struct tablet *t, const struct tail_entry *e)
+tablet__keep(struct tablet *t, struct tail_entry *e)
 {
     if (charge_of(e) > 0)
         budget_charge(engine_budget(t->engine), charge_of(e));
+    tail_push(&t->tail, e);
 }
 
 void
-tablet__return_charge(struct tablet *t, const struct tail_entry *e)
+tablet__forget(struct tablet *t, struct tail_entry *e)
 {
     if (charge_of(e) > 0)
         budget_return(engine_budget(t->engine), charge_of(e));
+    mem_free(e);
 }
 
 bool
@@ -171,9 +173,8 @@ tablet__append_proposed(struct tablet *t, struct tail_entry *e, struct err *err)
     st = raft_step(t->raft, &event, t->fx);
     ASSERT(st == ST_OK && t->fx->append_first == e->index && t->fx->message_count == 0);
     e->ticket = t->fx->ticket;
-    tail_push(&t->tail, e);
+    tablet__keep(t, e);
     t->given = t->tail.limit;
-    tablet__charge(t, e);
     t->version = e->body.version;
     return ST_OK;
 }
@@ -218,7 +219,7 @@ take_own(struct tablet *t)
     e->index = t->fx->append_first;
     e->term = t->fx->own.term;
     e->ticket = t->fx->ticket;
-    tail_push(&t->tail, e);
+    tablet__keep(t, e);
     t->version = body.version;
 }
 
@@ -270,14 +271,14 @@ is_durable(const struct tablet *t, const struct tail_entry *e)
     return e->end <= engine_written(t->engine);
 }
 
-/* The last ticket up to which everything is durable. */
+/* The last ticket up to which everything is durable; `*unsynced`: the first entry that is not. */
 static uint64_t
-durable_ticket(struct tablet *t)
+durable_ticket(const struct tablet *t, raft_index *unsynced)
 {
     uint64_t ticket = t->ticket;
 
-    for (;;) {
-        const struct tail_entry *e = t->unsynced < t->given ? tail_at(&t->tail, t->unsynced) : NULL;
+    for (*unsynced = t->unsynced;;) {
+        const struct tail_entry *e = *unsynced < t->given ? tail_at(&t->tail, *unsynced) : NULL;
 
         if (t->head_ticket > ticket && (e == NULL || t->head_ticket <= e->ticket)) {
             if (t->head_owed || t->head_end > engine_durable(t->engine))
@@ -288,16 +289,19 @@ durable_ticket(struct tablet *t)
         if (e == NULL || !is_durable(t, e))
             return ticket;
         ticket = e->ticket;
-        t->unsynced++;
+        ++*unsynced;
     }
 }
 
 void
 tablet__note_durable(struct tablet *t)
 {
-    uint64_t ticket = durable_ticket(t);
+    raft_index unsynced;
+    uint64_t ticket = durable_ticket(t, &unsynced);
 
-    if (ticket > t->ticket &&
-        tablet__step(t, (struct raft_event){ .kind = RAFT_PERSISTED, .ticket = ticket }) == ST_OK)
-        t->ticket = ticket;
+    if (ticket == t->ticket ||
+        tablet__step(t, (struct raft_event){ .kind = RAFT_PERSISTED, .ticket = ticket }) != ST_OK)
+        return; /* out of memory: tablet_tick() comes back, and it is said then */
+    t->ticket = ticket;
+    t->unsynced = unsynced;
 }

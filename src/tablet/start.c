@@ -27,7 +27,7 @@ make_way_for(struct tablet *t, const struct wal_record *record)
     if (record->index <= t->applied || record->index > t->tail.limit)
         return ST_CORRUPT; /* a hole, or a second time what is applied: no crash leaves either */
     while (t->tail.limit > record->index) {
-        mem_free(tail_pop_last(&t->tail));
+        tablet__forget(t, tail_pop_last(&t->tail));
         engine_tree_dropped(t->tree);
     }
     return record->term < last_term(t) ? ST_CORRUPT : ST_OK;
@@ -41,7 +41,7 @@ apply_replayed(struct tablet *t, raft_index limit)
 
         if (st != ST_OK)
             return st;
-        mem_free(tail_pop_first(&t->tail));
+        tablet__forget(t, tail_pop_first(&t->tail));
     }
     return ST_OK;
 }
@@ -78,7 +78,7 @@ replay_entry(struct tablet *t, const struct wal_record *record, wal_position at)
     e->index = record->index;
     e->term = record->term;
     e->end = at;
-    tail_push(&t->tail, e);
+    tablet__keep(t, e);
     engine_tree_expect(t->tree);
     if (e->body.version > t->version)
         t->version = e->body.version;

@@ -79,8 +79,8 @@ tablet_destroy(struct tablet *t)
         return;
     ASSERT(t->request_count == 0 && !t->flush_posted);
     tablet__abandon_proposed(t); /* ceilings that nobody waits for */
-    for (raft_index i = t->tail.first; i < t->tail.limit; i++)
-        tablet__return_charge(t, tail_at(&t->tail, i));
+    while (t->tail.first < t->tail.limit)
+        tablet__forget(t, tail_pop_first(&t->tail));
     tail_release(&t->tail);
     mem_free(t->own_room);
     raft_destroy(t->raft);
@@ -490,7 +490,7 @@ expire_proposed(struct tablet *t, uint64_t now_ns)
 {
     for (raft_index i = t->applied + 1; i < t->tail.limit; i++) {
         struct tail_entry *e = tail_at(&t->tail, i);
-        struct request *r = e == NULL ? NULL : e->request;
+        struct request *r = e->request;
 
         if (r == NULL || !is_late(r, now_ns))
             continue;

@@ -186,9 +186,10 @@ void tablet__note_durable(struct tablet *t);
 
 uint64_t tablet__boot_ns(const struct tablet *t);
 
-/* P6: what an entry of the tail is charged to the budget. */
-void tablet__charge(struct tablet *t, const struct tail_entry *e);
-void tablet__return_charge(struct tablet *t, const struct tail_entry *e);
+/* Into the tail, for which there is room, and charged to the budget (P6); and the end of an entry that
+ * was taken out of it. */
+void tablet__keep(struct tablet *t, struct tail_entry *e);
+void tablet__forget(struct tablet *t, struct tail_entry *e);
 
 /* ------------------------------------------------------------------ applying (apply.c) */
 

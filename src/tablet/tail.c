@@ -15,8 +15,7 @@ tail_init(struct tail *t, raft_index index)
 void
 tail_release(struct tail *t)
 {
-    while (t->first < t->limit)
-        mem_free(tail_pop_first(t));
+    ASSERT(t->first == t->limit);
     mem_free(t->ring);
     tail_init(t, t->limit);
 }

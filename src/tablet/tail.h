@@ -23,14 +23,13 @@ struct tail_entry {
     wal_position end; /* of its record in the log; in a replay, as it was given */
     uint64_t ticket;  /* under which raft knows that it was given to the log */
     size_t size;      /* of the block */
-    bool counted;     /* the engine waits for it: engine_tree_applied() or engine_tree_dropped() */
     struct entry *writes;
     struct overlay_node *nodes; /* write_count of each */
     uint32_t write_count;
 };
 
 struct tail {
-    struct tail_entry **ring; /* owned, as are the entries */
+    struct tail_entry **ring; /* owned */
     uint32_t capacity;        /* a power of two, or 0 */
     raft_index first;         /* index of the oldest; first == limit: empty */
     raft_index limit;         /* one past the newest */
@@ -38,7 +37,7 @@ struct tail {
 
 /* Empty; the next entry has `index`. */
 void tail_init(struct tail *t, raft_index index);
-void tail_release(struct tail *t);
+void tail_release(struct tail *t); /* it is empty */
 
 /* Room for one more, so that tail_push() cannot fail. */
 MUST_USE enum status tail_reserve(struct tail *t);

@@ -1,5 +1,6 @@
 /* The pure parts of tablet/ and kv/: codec, overlay, numbers, clock, glob. */
 #include "base/hash.h"
+#include "base/mem.h"
 #include "base/prng.h"
 
 #include "engine/body.h"
@@ -7,6 +8,7 @@
 #include "tablet/clock.h"
 #include "tablet/number.h"
 #include "tablet/overlay.h"
+#include "tablet/tail.h"
 #include "unit/test.h"
 
 TEST(integers_are_read_in_their_one_canonical_form)
@@ -206,10 +208,79 @@ TEST(the_overlay_equals_a_naive_list)
     overlay_release(&o);
 }
 
+/* Entries come at the end, and leave at both ends, however often the ring has gone round. */
+TEST(the_tail_equals_a_naive_queue)
+{
+    enum { STEPS = 20000, FIRST = 7 };
+    const struct body body = { .kind = BODY_TERM, .lag = 1, .ceiling_ms = 1 };
+    raft_index first = FIRST, limit = FIRST;
+    struct tail t;
+    struct prng p;
+
+    prng_init(&p, test_seed(8));
+    tail_init(&t, FIRST);
+    for (int i = 0; i < STEPS; i++) {
+        uint32_t what =
+            (uint32_t)prng_below(&p, i / 1000 % 2 == 0 ? 3 : 5); /* it grows, and shrinks */
+
+        if (what < 2) {
+            struct tail_entry *e = tail_entry_small();
+
+            EXPECT(e != NULL);
+            tail_entry_set(e, &body, NULL);
+            e->index = limit++;
+            EXPECT_OK(tail_reserve(&t));
+            tail_push(&t, e);
+        } else if (first < limit) {
+            struct tail_entry *e = what % 2 == 0 ? tail_pop_first(&t) : tail_pop_last(&t);
+
+            EXPECT_U64(e->index, what % 2 == 0 ? first++ : --limit);
+            mem_free(e);
+        }
+        EXPECT(t.first == first && t.limit == limit);
+        EXPECT(tail_at(&t, first - 1) == NULL && tail_at(&t, limit) == NULL);
+        for (raft_index at = first; at < limit; at += 1 + (limit - first) / 10)
+            EXPECT_U64(tail_at(&t, at)->index, at);
+    }
+    while (first++ < limit)
+        mem_free(tail_pop_first(&t));
+    tail_release(&t);
+}
+
+TEST(an_entry_is_the_same_from_its_bytes)
+{
+    struct entry in[2] = {
+        { .key = slice_str("ua"), .value = slice_str("1"), .type = ENTRY_VALUE },
+        { .key = slice_str("ub"), .type = ENTRY_TOMBSTONE },
+    };
+    struct raft_config config = { .voter_count = 2, .voters = { 3, 9 } }, got;
+    struct body body = { .kind = BODY_BATCH, .version = 42, .lag = 3 };
+    struct tail_entry *batch = tail_entry_of_batch(&body, body_batch_size(&body, in, 2), in, 2);
+    struct tail_entry *change = tail_entry_small();
+    struct tail_entry *again;
+
+    EXPECT(batch != NULL && change != NULL);
+    EXPECT_OK(tail_entry_decode(batch->bytes, &again));
+    EXPECT_U64(again->write_count, 2);
+    EXPECT_SLICE(again->writes[0].value, "1");
+    EXPECT(again->nodes[1].entry == &again->writes[1] && !again->nodes[1].linked);
+    EXPECT_U64(again->nodes[1].hash, hash64(in[1].key));
+    mem_free(again);
+    body.kind = BODY_CONFIG;
+    tail_entry_set(change, &body, &config);
+    body_config(&change->body, &got);
+    EXPECT(raft_config_equal(&got, &config));
+    for (size_t cut = 0; cut < change->bytes.size; cut++)
+        EXPECT_ST(tail_entry_decode(slice_of(change->bytes.data, cut), &again), ST_CORRUPT);
+    mem_free(batch);
+    mem_free(change);
+}
+
 TEST_MAIN(RUN(integers_are_read_in_their_one_canonical_form),
           RUN(an_integer_survives_being_written_and_read),
           RUN(a_float_is_written_plainly_without_trailing_zeros),
           RUN(the_clock_never_runs_backwards_and_follows_a_jump_slowly),
           RUN(the_clock_begins_at_the_ceiling_when_the_wall_is_behind),
           RUN(glob_matches_as_redis_does), RUN(a_batch_survives_the_log_and_damage_to_it_is_seen),
-          RUN(the_overlay_equals_a_naive_list))
+          RUN(the_overlay_equals_a_naive_list), RUN(the_tail_equals_a_naive_queue),
+          RUN(an_entry_is_the_same_from_its_bytes))

@@ -183,6 +183,49 @@ TEST(a_replay_into_small_memtables_holds_few_of_them)
     kvfix_destroy(&f);
 }
 
+static size_t
+budget_used_now(struct kvfix *f)
+{
+    struct kv_stats stats;
+
+    kv_stats(f->kv, &stats);
+    return stats.engine.budget_used;
+}
+
+/* P6.  The last entries of a log wait for the group's new leader; those that are large are charged
+ * meanwhile, and what is returned afterwards was charged. */
+TEST(large_entries_that_no_word_of_commit_follows_are_charged_and_applied)
+{
+    enum { VALUE_BYTES = 300 << 10 };
+    static uint8_t value[VALUE_BYTES];
+    struct kvfix f;
+    struct op *op;
+    struct call *c;
+    size_t empty;
+
+    kvfix_create(&f, test_seed(1000));
+    f.options.trees.memtable_bytes = MEMTABLE_BYTES_FIRST;
+    f.options.budget_bytes = BUDGET_BYTES_FIRST;
+    f.options.segment_bytes = SEGMENT_BYTES_FIRST;
+    EXPECT_OK(kvfix_open(&f));
+    empty = budget_used_now(&f);
+    c = call_new(&f, 0);
+    op = call_op(c, OP_PUT, "large");
+    op->value = slice_of(value, sizeof(value));
+    call_send(c);
+    EXPECT_OK(call_wait(c));
+    free(c);
+    sim_kill(f.w, FIX_NODE);
+
+    EXPECT_OK(kvfix_open(&f));
+    EXPECT(budget_used_now(&f) >= empty + VALUE_BYTES); /* in the memtable, and nowhere else */
+    EXPECT(budget_used_now(&f) < empty + 2 * (size_t)VALUE_BYTES + (2 << 20));
+    EXPECT(strcmp(fix_get(&f, "large"), "nil") != 0);
+    kvfix_close(&f);
+    kvfix_destroy(&f);
+}
+
 QUIET_TEST_MAIN(RUN(a_replay_that_writes_tables_keeps_the_order_of_the_log),
                 RUN(a_watermark_beyond_records_does_not_prove_them),
-                RUN(a_replay_into_small_memtables_holds_few_of_them))
+                RUN(a_replay_into_small_memtables_holds_few_of_them),
+                RUN(large_entries_that_no_word_of_commit_follows_are_charged_and_applied))
