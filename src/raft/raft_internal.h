@@ -187,6 +187,7 @@ void raft__reset_timer(struct raft *r);
 void raft__push_config(struct raft *r, raft_index index, const struct raft_config *config);
 void raft__members_follow(struct raft *r); /* another membership is in force */
 struct raft_message *raft__send(struct raft *r, enum raft_message_kind kind, raft_id to);
+void raft__append(struct raft *r);
 void raft__append_own(struct raft *r, enum raft_entry_kind kind, const struct raft_config *config);
 void raft__set_commit(struct raft *r, raft_index commit);
 void raft__wake(struct raft *r);

@@ -1,67 +1,18 @@
 /* docs/formats/log.md and the code say the same: the example in the document is made anew. */
+#include "unit/example.h"
 #include "unit/wal/fixture.h"
-
-enum { DUMP_MAX = 1 << 16 };
-
-static char dump[DUMP_MAX];
-
-static void PRINTF_LIKE(1, 2) say(const char *fmt, ...)
-{
-    size_t used = strlen(dump);
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(dump + used, sizeof(dump) - used, fmt, args);
-    va_end(args);
-}
-
-static void
-say_line(const struct buf *bytes, uint64_t offset, uint64_t limit)
-{
-    say("%06llx ", (unsigned long long)offset);
-    for (uint64_t i = 0; i < 16; i++) {
-        if (offset + i < limit)
-            say(" %02x", bytes->data[offset + i]);
-        else
-            say("   ");
-    }
-    say("  ");
-    for (uint64_t i = offset; i < offset + 16 && i < limit; i++)
-        say("%c", bytes->data[i] >= 0x20 && bytes->data[i] < 0x7f ? bytes->data[i] : '.');
-    say("\n");
-}
 
 /* The bytes [begin, limit) of a file. */
 static void
 say_bytes(struct fix *f, const char *name, const char *what, uint64_t begin, uint64_t limit)
 {
     struct buf bytes = buf_empty(SIZE_MAX / 2);
+    char title[100];
 
     read_file(f, name, &bytes);
-    say("%s%s, %s\n", dump[0] == '\0' ? "" : "\n", name, what);
-    for (uint64_t at = begin; at < limit; at += 16)
-        say_line(&bytes, at, at + 16 < limit ? at + 16 : limit);
+    snprintf(title, sizeof(title), "%s, %s", name, what);
+    example_bytes(title, buf_slice(&bytes), begin, limit);
     buf_release(&bytes);
-}
-
-/* The document's only block between lines of three backquotes. */
-static void
-read_example(char *out)
-{
-    FILE *file = fopen(DOCUMENT, "r");
-    char line[2000];
-    bool inside = false;
-    size_t used = 0;
-
-    assert_non_null(file);
-    out[0] = '\0';
-    while (fgets(line, sizeof(line), file) != NULL) {
-        if (strncmp(line, "```", 3) == 0)
-            inside = !inside;
-        else if (inside)
-            used += (size_t)snprintf(out + used, DUMP_MAX - used, "%s", line);
-    }
-    fclose(file);
 }
 
 static const char *const first = "0000000000000001.log";
@@ -100,14 +51,10 @@ make_example(struct fix *f)
 
 TEST(the_example_in_the_document_is_what_the_code_writes)
 {
-    static char example[DUMP_MAX];
     struct fix *f = setup_plain(1, UINT64_C(0x0102030405060708), true);
 
     make_example(f);
-    read_example(example);
-    if (strcmp(example, dump) != 0)
-        fprintf(stderr, "%s should have:\n%s", DOCUMENT, dump);
-    EXPECT(strcmp(example, dump) == 0);
+    EXPECT_EXAMPLE(DOCUMENT);
     teardown(f);
 }
 

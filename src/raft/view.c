@@ -1,0 +1,153 @@
+/* Looking at a member. */
+#include "raft/raft_internal.h"
+
+enum raft_role
+raft_role(const struct raft *r)
+{
+    return r->role;
+}
+
+raft_id
+raft_self(const struct raft *r)
+{
+    return r->options.self;
+}
+
+raft_id
+raft_leader(const struct raft *r)
+{
+    return r->leader;
+}
+
+struct raft_hard
+raft_hard(const struct raft *r)
+{
+    return r->hard;
+}
+
+raft_index
+raft_last(const struct raft *r)
+{
+    return r->terms.last_index;
+}
+
+raft_index
+raft_base(const struct raft *r)
+{
+    return r->terms.base_index;
+}
+
+raft_index
+raft_commit(const struct raft *r)
+{
+    return r->commit;
+}
+
+raft_index
+raft_persisted(const struct raft *r)
+{
+    return r->durable.persisted;
+}
+
+raft_index
+raft_applicable(const struct raft *r)
+{
+    return r->commit < r->durable.persisted ? r->commit : r->durable.persisted;
+}
+
+raft_index
+raft_term_first(const struct raft *r)
+{
+    return r->term_first;
+}
+
+enum status
+raft_term_at(const struct raft *r, raft_index index, raft_term *out)
+{
+    return raft__terms_at(&r->terms, index, out) ? ST_OK : ST_NOT_FOUND;
+}
+
+const struct raft_config *
+raft_config(const struct raft *r)
+{
+    return raft__config(r);
+}
+
+raft_index
+raft_config_index(const struct raft *r)
+{
+    return raft__configs_newest(&r->configs)->index;
+}
+
+uint64_t
+raft_round(const struct raft *r)
+{
+    return r->round;
+}
+
+uint64_t
+raft_confirmed_round(const struct raft *r)
+{
+    return r->confirmed;
+}
+
+bool
+raft_is_quiesced(const struct raft *r)
+{
+    return r->quiesced;
+}
+
+enum status
+raft_progress_of(const struct raft *r, raft_id id, struct raft_progress_view *out)
+{
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct raft_progress *p = &r->members[i];
+
+        if (p->id != id)
+            continue;
+        *out = (struct raft_progress_view){
+            .state = p->state,
+            .match = p->match,
+            .next = p->next,
+            .active = p->heard_ns != 0 && r->now_ns < p->heard_ns + r->options.election_ns,
+        };
+        if (id == r->options.self) {
+            out->match = r->durable.persisted;
+            out->next = r->terms.last_index + 1;
+            out->active = true;
+        }
+        return ST_OK;
+    }
+    return ST_NOT_FOUND;
+}
+
+const char *
+raft_role_name(enum raft_role role)
+{
+    static const char *const names[RAFT_ROLE_COUNT] = {
+        [RAFT_FOLLOWER] = "follower",
+        [RAFT_PRECANDIDATE] = "precandidate",
+        [RAFT_CANDIDATE] = "candidate",
+        [RAFT_LEADER] = "leader",
+    };
+
+    return names[role];
+}
+
+const char *
+raft_message_name(enum raft_message_kind kind)
+{
+    static const char *const names[RAFT_MESSAGE_KIND_COUNT] = {
+        [RAFT_PREVOTE] = "prevote",
+        [RAFT_PREVOTE_REPLY] = "prevote-reply",
+        [RAFT_VOTE] = "vote",
+        [RAFT_VOTE_REPLY] = "vote-reply",
+        [RAFT_APPEND] = "append",
+        [RAFT_APPEND_REPLY] = "append-reply",
+        [RAFT_HEARTBEAT] = "heartbeat",
+        [RAFT_HEARTBEAT_REPLY] = "heartbeat-reply",
+        [RAFT_TIMEOUT_NOW] = "timeout-now",
+    };
+
+    return names[kind];
+}
