@@ -42,6 +42,8 @@ struct engine_options {
     enum engine_kind kind;
     bool create;               /* make a new store when the folder is missing or empty */
     bool must_be_new;          /* ST_EXISTS when there is a store */
+    uint8_t cluster[16];       /* of a new store; zeros: random */
+    uint64_t node;             /* of a new store; 0: random */
     size_t budget_bytes;       /* 512 MB */
     size_t record_cache_bytes; /* of the budget; 0 = one quarter */
     size_t block_cache_bytes;  /* of the budget; 0 = what is left */

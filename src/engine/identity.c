@@ -98,16 +98,27 @@ engine__store_identity(struct engine *e, struct err *err)
     return whole_file_replace(e->env, e->dir, "IDENTITY", slice_of(bytes, sizeof(bytes)), err);
 }
 
+static uint64_t
+random_id(struct engine *e)
+{
+    uint64_t id = 0;
+
+    while (id == 0)
+        env_random(e->env, &id, sizeof(id));
+    return id;
+}
+
 enum status
 engine__create_identity(struct engine *e, struct err *err)
 {
+    static const uint8_t none[sizeof(e->options.cluster)];
     struct engine_identity *id = &e->identity;
 
-    env_random(e->env, id->cluster, sizeof(id->cluster));
-    do {
-        env_random(e->env, &id->node, sizeof(id->node));
-        env_random(e->env, &id->store, sizeof(id->store));
-    } while (id->node == 0 || id->store == 0);
+    memcpy(id->cluster, e->options.cluster, sizeof(id->cluster));
+    if (memcmp(id->cluster, none, sizeof(none)) == 0)
+        env_random(e->env, id->cluster, sizeof(id->cluster));
+    id->node = e->options.node != 0 ? e->options.node : random_id(e);
+    id->store = random_id(e);
     id->created_ms = env_wall_ms(e->env);
     id->kind = e->options.kind;
     return engine__store_identity(e, err);

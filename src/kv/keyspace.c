@@ -163,20 +163,17 @@ store_keyspaces(struct kv *kv, uint32_t first, struct err *err)
     return st;
 }
 
-/* The sixteen of Redis, born together in one log entry. */
+/* Those of Redis, born together in one log entry. */
 enum status
 kv__create_databases(struct kv *kv, struct err *err)
 {
     enum status st = ST_OK;
 
     ASSERT(kv->keyspace_count == 0);
-    for (uint32_t i = 0; i < LIMIT_DATABASES && st == ST_OK; i++) {
-        struct keyspace k = { .id = i };
+    for (uint32_t i = 0; i < kv->databases && st == ST_OK; i++) {
+        struct keyspace k = { .id = i, .tablet_id = kv__founding_tablet(kv, i) };
 
         snprintf(k.name, sizeof(k.name), "%u", i);
-        do {
-            env_random(engine_env(kv->engine), &k.tablet_id, sizeof(k.tablet_id));
-        } while (k.tablet_id < KV_TREE_ID_MIN);
         st = append_keyspace(kv, &k, err);
     }
     return st == ST_OK ? store_keyspaces(kv, 0, err) : st;

@@ -29,34 +29,6 @@ kv__keyspace(struct kv *kv, uint32_t id)
 
 /* ------------------------------------------------------------------ the doors' heartbeats */
 
-typedef void tablet_fn(struct tablet *t);
-
-/* Every tablet that this door's loop owns. */
-static void
-each_own_tablet(struct kv_door *door, tablet_fn *fn)
-{
-    struct kv *kv = door->kv;
-
-    if (kv->meta != NULL && tablet_loop(kv->meta) == door->loop)
-        fn(kv->meta);
-    for (uint32_t i = 0; i < kv->keyspace_count; i++) {
-        struct tablet *t = kv->keyspaces[i].tablet;
-
-        if (t != NULL && tablet_loop(t) == door->loop)
-            fn(t);
-    }
-}
-
-/* A door that has drained rests: what its tablets would still begin, nobody waits for. */
-static void
-log_moved(void *ctx)
-{
-    struct kv_door *door = ctx;
-
-    if (!door->drained)
-        each_own_tablet(door, tablet_moved);
-}
-
 static void
 slew_if_due(struct kv *kv, uint64_t now_ns)
 {
@@ -75,8 +47,7 @@ on_tick(void *ctx)
 
     if (door->drained)
         return; /* it was due already */
-    each_own_tablet(door, tablet_tick);
-    tablet_reader_tick(&door->reader);
+    tablet_reactor_tick(&door->reactor);
     if (loop_index(door->loop) == 0)
         slew_if_due(door->kv, env_boot_ns(engine_env(door->kv->engine)));
     check_drained(door);
@@ -97,7 +68,7 @@ open_doors(struct kv *kv, const struct kv_options *options, struct err *err)
 
         door->kv = kv;
         door->loop = options->loops[i];
-        tablet_reader_init(&door->reader, engine_epoch(kv->engine), door->loop);
+        tablet_reactor_init(&door->reactor, &kv->node, door->loop);
         kv->door_count++;
         if (timer_create_on(door->loop, on_tick, door, &door->tick) != ST_OK)
             return err_raise(err, ST_NO_MEMORY, "out of memory for the reactors' timers");
@@ -105,24 +76,18 @@ open_doors(struct kv *kv, const struct kv_options *options, struct err *err)
     return ST_OK;
 }
 
-enum status
-kv__create_tablet(struct kv *kv, struct engine_tree *tree, struct kv_door *door,
-                  struct tablet **out, struct err *err)
+/* The metadata tablet is each node's own. */
+static enum status
+create_tablet(struct kv *kv, struct engine_tree *tree, struct kv_door *door, struct tablet **out,
+              struct err *err)
 {
-    struct tablet_options options = {
-        .engine = kv->engine,
-        .tree = tree,
-        .loop = door->loop,
-        .clock = &kv->clock,
-        .listener = &door->listener,
-        .effects = &door->effects,
-        .node = engine_identity(kv->engine)->node,
-    };
+    const struct raft_config ourselves = { .voter_count = 1, .voters = { kv->node.id } };
+    uint64_t id = engine_tree_id(tree);
 
-    *out = tablet_create(&options);
+    *out = tablet_create(&door->reactor, tree, id == KV_META_TREE ? &ourselves : &kv->founders);
     if (*out == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory for tablet %016llx",
-                         (unsigned long long)engine_tree_id(tree));
+                         (unsigned long long)id);
     return ST_OK;
 }
 
@@ -138,38 +103,19 @@ make_replaying(void *ctx, struct engine_tree *tree)
 {
     struct making *m = ctx;
     struct kv *kv = m->kv;
-    struct tablet **grown;
-    struct kv_door *door;
+    struct kv_door *door = &kv->doors[kv->node.tablet_count % kv->door_count];
+    struct tablet *made;
 
-    if (m->status != ST_OK)
-        return;
-    grown = mem_resize(kv->replaying, (kv->replaying_count + 1) * sizeof(struct tablet *));
-    if (grown == NULL) {
-        m->status = err_raise(m->err, ST_NO_MEMORY, "out of memory for the tablets");
-        return;
-    }
-    kv->replaying = grown;
-    door = &kv->doors[kv->replaying_count % kv->door_count];
-    m->status = kv__create_tablet(kv, tree, door, &grown[kv->replaying_count], m->err);
     if (m->status == ST_OK)
-        kv->replaying_count++;
-}
-
-static struct tablet *
-find_replaying(struct kv *kv, uint64_t id)
-{
-    for (uint32_t i = 0; i < kv->replaying_count; i++) {
-        if (kv->replaying[i] != NULL && tablet_id(kv->replaying[i]) == id)
-            return kv->replaying[i];
-    }
-    return NULL;
+        m->status = create_tablet(kv, tree, door, &made, m->err);
 }
 
 static enum status
 replay(void *ctx, struct engine_tree *tree, const struct wal_record *record, wal_position at,
        struct err *err)
 {
-    struct tablet *t = find_replaying(ctx, record->tablet);
+    struct kv *kv = ctx;
+    struct tablet *t = tablet_node_find(&kv->node, record->tablet);
 
     if (tree == NULL || t == NULL) {
         return err_raise(err, ST_CORRUPT,
@@ -199,19 +145,16 @@ log_recovery(const struct kv *kv, const struct wal_recovery *report)
 static enum status
 claim_tablet(struct kv *kv, uint64_t id, struct kv_door *door, struct tablet **out, struct err *err)
 {
-    struct engine_tree *tree = engine_find_tree(kv->engine, id);
+    struct engine_tree *tree;
     enum status st = ST_OK;
 
-    for (uint32_t i = 0; i < kv->replaying_count; i++) {
-        if (kv->replaying[i] != NULL && tablet_id(kv->replaying[i]) == id) {
-            *out = kv->replaying[i];
-            kv->replaying[i] = NULL;
-            return ST_OK;
-        }
-    }
+    *out = tablet_node_find(&kv->node, id);
+    if (*out != NULL)
+        return ST_OK;
+    tree = engine_find_tree(kv->engine, id);
     if (tree == NULL)
         st = engine_create_tree(kv->engine, id, &tree, err);
-    return st == ST_OK ? kv__create_tablet(kv, tree, door, out, err) : st;
+    return st == ST_OK ? create_tablet(kv, tree, door, out, err) : st;
 }
 
 /* The node's time begins no earlier than the highest ceiling of its tablets. */
@@ -221,8 +164,8 @@ begin_clock(struct kv *kv)
     struct env *env = engine_env(kv->engine);
     uint64_t floor_ms = 0;
 
-    for (uint32_t i = 0; i < kv->replaying_count; i++) {
-        uint64_t ceiling_ms = tablet_ceiling_ms(kv->replaying[i]);
+    for (uint32_t i = 0; i < kv->node.tablet_count; i++) {
+        uint64_t ceiling_ms = tablet_ceiling_ms(kv->node.tablets[i]);
 
         if (ceiling_ms > floor_ms)
             floor_ms = ceiling_ms;
@@ -302,9 +245,7 @@ start_doors(struct kv *kv)
     for (uint32_t i = 0; i < kv->door_count; i++) {
         struct kv_door *door = &kv->doors[i];
 
-        door->listener =
-            (struct engine_listener){ .moved = log_moved, .ctx = door, .loop = door->loop };
-        engine_listen(kv->engine, &door->listener);
+        tablet_reactor_listen(&door->reactor);
         timer_start(door->tick, TABLET_TICK_MS);
     }
 }
@@ -323,18 +264,17 @@ recover(struct kv *kv, struct wal_recovery *report, struct err *err)
 static void
 destroy(struct kv *kv)
 {
-    for (uint32_t i = 0; i < kv->replaying_count; i++)
-        tablet_destroy(kv->replaying[i]);
-    mem_free(kv->replaying);
-    for (uint32_t i = 0; i < kv->keyspace_count; i++)
-        tablet_destroy(kv->keyspaces[i].tablet);
+    listener_close(kv->peers);
+    while (kv->node.tablet_count > 0)
+        tablet_destroy(kv->node.tablets[0]);
+    tablet_node_release(&kv->node);
     mem_free(kv->keyspaces);
-    tablet_destroy(kv->meta);
     for (uint32_t i = 0; i < kv->door_count; i++) {
         timer_destroy(kv->doors[i].tick);
-        tablet_reader_release(&kv->doors[i].reader);
+        tablet_reactor_release(&kv->doors[i].reactor);
     }
     mem_free(kv->doors);
+    mem_free(kv->peer_of);
     lock_release(&kv->lock);
     mem_free(kv);
 }
@@ -356,8 +296,13 @@ kv_open(struct kv **out, struct engine *engine, const struct kv_options *options
     list_init(&kv->heavy.waiting);
     list_init(&kv->light.waiting);
     snprintf(kv->node_name, sizeof(kv->node_name), "%s", options->node_name);
+    kv->node.engine = engine;
+    kv->node.clock = &kv->clock;
+    kv->node.id = engine_identity(engine)->node;
 
-    st = open_doors(kv, options, err);
+    st = kv__found(kv, options->cluster, err);
+    if (st == ST_OK)
+        st = open_doors(kv, options, err);
     if (st == ST_OK)
         st = recover(kv, &report, err);
     if (st == ST_OK) {
@@ -366,6 +311,8 @@ kv_open(struct kv **out, struct engine *engine, const struct kv_options *options
     }
     if (st == ST_OK)
         st = start_keyspaces(kv, err);
+    if (st == ST_OK)
+        st = kv__connect(kv, options->cluster, err);
     if (st != ST_OK) {
         struct err ignored;
 
@@ -394,18 +341,9 @@ call_drained(struct task *task)
 /* Nothing that came through this door is unfinished, and no job reads for a tablet of its loop.
  * What other doors sent here is counted there. */
 static bool
-is_drained(struct kv_door *door)
+is_drained(const struct kv_door *door)
 {
-    struct kv *kv = door->kv;
-    bool idle = door->under_way == 0 && list_empty(&door->reader.cold);
-
-    if (idle && tablet_loop(kv->meta) == door->loop)
-        idle = tablet_idle(kv->meta);
-    for (uint32_t i = 0; i < kv->keyspace_count && idle; i++) {
-        if (tablet_loop(kv->keyspaces[i].tablet) == door->loop)
-            idle = tablet_idle(kv->keyspaces[i].tablet);
-    }
-    return idle;
+    return door->under_way == 0 && tablet_reactor_idle(&door->reactor);
 }
 
 static void
@@ -416,6 +354,7 @@ check_drained(struct kv_door *door)
     if (!door->draining || door->drained || !is_drained(door))
         return;
     door->drained = true;
+    tablet_reactor_rest(&door->reactor);
     if (atomic_fetch_sub(&kv->drains_left, 1) == 1) {
         kv->drained_task.run = call_drained;
         loop_post(kv->doors[0].loop, &kv->drained_task);
@@ -544,7 +483,7 @@ kv_submit(struct kv_door *door, struct request *r)
     }
     count_ops(door, r);
     if (!r->ordered && r->precondition_count == 0 && !request_writes(r) &&
-        tablet_read(k->tablet, &door->reader, r))
+        tablet_read(k->tablet, &door->reactor.reader, r))
         return;
     if (tablet_loop(k->tablet) == door->loop) {
         tablet_submit(k->tablet, r);

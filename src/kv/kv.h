@@ -14,15 +14,35 @@
 #include "base/status.h"
 
 #include "engine/engine.h"
+#include "peer/peer.h"
 #include "tablet/request.h"
 
 struct kv;
 struct kv_door;
 
+/* The nodes that keep the data together.  The store's identity (engine_options) names the cluster and
+ * this node. */
+struct kv_node {
+    uint64_t id;
+    const char *host; /* numeric */
+    uint16_t port;    /* of its peers */
+};
+
+struct kv_cluster {
+    const struct kv_node *nodes; /* this one among them */
+    uint32_t node_count;
+    const uint64_t *founders; /* in ascending order: with whom new keyspaces are born */
+    uint32_t founder_count;
+    uint32_t keyspace_count; /* of Redis's databases, 1 .. LIMIT_DATABASES; the same on all nodes */
+    uint32_t lease_percent;  /* see raft.h; 0: none */
+    const struct peer_faults *faults; /* for the simulator; NULL: none */
+};
+
 struct kv_options {
     struct loop **loops; /* borrowed array, in order of index */
     uint32_t loop_count;
     const char *node_name;
+    const struct kv_cluster *cluster; /* copied; NULL: alone */
 };
 
 /* Replay the log, open every keyspace of the data directory (creating the 16 Redis

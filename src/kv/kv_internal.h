@@ -13,6 +13,7 @@ enum {
     KV_META_TREE = 1, /* the metadata tablet; random ids are never below KV_TREE_ID_MIN */
     KV_TREE_ID_MIN = 1 << 16,
     KV_TABLETS_PER_KEYSPACE = 1,
+    KV_NODES_MAX = 128,
 };
 
 /* A named collection of keys; for now each has one tablet (DESIGN, "Keyspaces start with one"). */
@@ -20,7 +21,7 @@ struct keyspace {
     uint32_t id;
     char name[LIMIT_NAME_BYTES + 1];
     uint64_t tablet_id;
-    struct tablet *tablet; /* owned */
+    struct tablet *tablet; /* the node's */
 };
 
 struct kv_counters {
@@ -32,9 +33,7 @@ struct kv_counters {
 struct kv_door {
     struct kv *kv;
     struct loop *loop;
-    struct tablet_reader reader;
-    struct engine_listener listener;
-    struct raft_effects effects; /* of the tablets of this loop, one step at a time */
+    struct tablet_reactor reactor; /* the tablets of this loop */
     struct timer *tick;
     uint64_t under_way; /* requests, pieces of scans and administrative jobs, not yet done */
     struct kv_counters counters;
@@ -52,13 +51,16 @@ struct admin_queue {
 struct kv {
     struct engine *engine;
     struct node_clock clock;
+    struct tablet_node node; /* owns the tablets */
+    struct listener *peers;  /* where other nodes call; NULL: alone */
+    struct peer **peer_of;   /* owned array, by loop; for the listener */
     char node_name[LIMIT_NAME_BYTES + 1];
 
-    struct tablet *meta;        /* owned */
+    struct tablet *meta;        /* the node's */
     struct keyspace *keyspaces; /* owned; sorted by id */
     uint32_t keyspace_count;
-    struct tablet **replaying; /* tablets while the log is replayed; owned */
-    uint32_t replaying_count;
+    struct raft_config founders; /* of a new keyspace's tablets */
+    uint32_t databases;          /* how many a new store gets */
 
     struct kv_door *doors; /* owned; one per loop */
     uint32_t door_count;
@@ -80,8 +82,14 @@ struct keyspace *kv__keyspace(struct kv *kv, uint32_t id); /* NULL: there is non
 /* keyspace.c */
 MUST_USE enum status kv__load_keyspaces(struct kv *kv, struct err *err);
 MUST_USE enum status kv__create_databases(struct kv *kv, struct err *err);
-/* The tablet of a tree, created on its loop. */
-MUST_USE enum status kv__create_tablet(struct kv *kv, struct engine_tree *tree,
-                                       struct kv_door *door, struct tablet **out, struct err *err);
+
+/* cluster.c */
+
+/* With whom tablets are born.  ST_INVALID: a senseless cluster. */
+MUST_USE enum status kv__found(struct kv *kv, const struct kv_cluster *cluster, struct err *err);
+/* Listen to the other nodes, and call them; nothing when `cluster` is NULL. */
+MUST_USE enum status kv__connect(struct kv *kv, const struct kv_cluster *cluster, struct err *err);
+/* The tablet of a new keyspace: the same on every node that is born with this cluster. */
+uint64_t kv__founding_tablet(const struct kv *kv, uint32_t keyspace);
 
 #endif

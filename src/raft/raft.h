@@ -243,6 +243,10 @@ void raft_destroy(struct raft *r); /* NULL is allowed */
 MUST_USE enum status raft_restore(struct raft **r, raft_index index,
                                   const struct raft_entry *entry);
 
+/* After the last raft_restore(): entries up to `index` are applied, and so committed.  ST_CORRUPT: the
+ * log is shorter. */
+MUST_USE enum status raft_restore_applied(struct raft *r, raft_index index);
+
 /* Twice the room for stretches of one term; between two steps.  A step does not allocate; without
  * room a member takes no entries of one more term, and does not stand, until enough is applied.
  * ST_NO_MEMORY: nothing has changed. */
@@ -317,8 +321,9 @@ raft_index raft_config_index(const struct raft *r);
 uint64_t raft_round(const struct raft *r);
 uint64_t raft_confirmed_round(const struct raft *r);
 
-/* Do we lead for certain, by the clock?  To be asked after the value was read. */
-bool raft_lease_holds(const struct raft *r, uint64_t now_ns);
+/* Until when do we lead for certain, by the clock?  0: not even now.  The clock is to be read after the
+ * value was. */
+uint64_t raft_lease_until(const struct raft *r);
 
 bool raft_is_quiesced(const struct raft *r);
 
@@ -332,6 +337,10 @@ struct raft_progress_view {
 };
 MUST_USE enum status raft_progress_of(const struct raft *r, raft_id id,
                                       struct raft_progress_view *out);
+
+/* The first entry that some member that keeps up may still want; one past the last when there is none,
+ * or we do not lead. */
+raft_index raft_wanted_from(const struct raft *r);
 
 const char *raft_role_name(enum raft_role role);
 const char *raft_message_name(enum raft_message_kind kind);

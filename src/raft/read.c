@@ -57,16 +57,16 @@ asked_of(const struct raft *r, const struct raft_progress *p)
 
 /* Counted from when a majority was asked: each of them votes for nobody else until an election
  * timeout after it was heard, by its own clock, which runs at most so much faster than ours. */
-bool
-raft_lease_holds(const struct raft *r, uint64_t now_ns)
+uint64_t
+raft_lease_until(const struct raft *r)
 {
     uint64_t lease_ns = r->options.election_ns / 100 * r->options.lease_percent;
     uint64_t asked_ns;
 
     if (r->role != RAFT_LEADER || lease_ns == 0 || !knows_what_is_committed(r))
-        return false;
+        return 0;
     if (r->handed_over && !BROKEN(LEASE_IN_TRANSFER))
-        return false; /* whoever was told to stand asks for votes in spite of leases */
+        return 0; /* whoever was told to stand asks for votes in spite of leases */
     asked_ns = raft__quorum_value(r, asked_of);
-    return asked_ns != 0 && now_ns < asked_ns + lease_ns;
+    return asked_ns != 0 ? asked_ns + lease_ns : 0;
 }

@@ -97,6 +97,27 @@ raft_is_quiesced(const struct raft *r)
     return r->quiesced;
 }
 
+static bool
+is_active(const struct raft *r, const struct raft_progress *p)
+{
+    return p->heard_ns != 0 && r->now_ns < p->heard_ns + r->options.election_ns;
+}
+
+raft_index
+raft_wanted_from(const struct raft *r)
+{
+    raft_index from = r->terms.last_index + 1;
+
+    for (uint32_t i = 0; i < r->member_count && r->role == RAFT_LEADER; i++) {
+        const struct raft_progress *p = &r->members[i];
+
+        if (p->id != r->options.self && p->state == RAFT_REPLICATE && is_active(r, p) &&
+            p->match + 1 < from)
+            from = p->match + 1;
+    }
+    return from;
+}
+
 enum status
 raft_progress_of(const struct raft *r, raft_id id, struct raft_progress_view *out)
 {
@@ -109,7 +130,7 @@ raft_progress_of(const struct raft *r, raft_id id, struct raft_progress_view *ou
             .state = p->state,
             .match = p->match,
             .next = p->next,
-            .active = p->heard_ns != 0 && r->now_ns < p->heard_ns + r->options.election_ns,
+            .active = is_active(r, p),
         };
         if (id == r->options.self) {
             out->match = r->durable.persisted;

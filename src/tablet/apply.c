@@ -20,7 +20,10 @@ apply_to_head(struct tablet *t, const struct tail_entry *e)
     if (e->body.kind == BODY_CONFIG && e->index > t->head.config_index) {
         body_config(&e->body, &t->head.config);
         t->head.config_index = e->index;
-    } else if (e->body.ceiling_ms > t->head.ceiling_ms) {
+    }
+    if (e->body.kind == BODY_TERM)
+        atomic_store(&t->floor_ms, t->head.ceiling_ms);
+    if (e->body.ceiling_ms > t->head.ceiling_ms) {
         t->head.ceiling_ms = e->body.ceiling_ms;
         atomic_store(&t->ceiling_ms, e->body.ceiling_ms);
     }
@@ -81,14 +84,14 @@ leave_overlay(struct tablet *t, struct tail_entry *e)
         overlay_remove(&t->overlay, &e->nodes[i]);
 }
 
-static void
-answer_barriers(struct tablet *t)
+void
+tablet__answer_barriers(struct tablet *t)
 {
     while (!list_empty(&t->barriers)) {
         struct barrier *b = container_of(t->barriers.next, struct barrier, link);
         struct request *r = b->request;
 
-        if (b->index > t->applied)
+        if (b->index > t->applied || b->round > raft_confirmed_round(t->raft))
             return;
         list_remove(&b->link);
         mem_free(b);
@@ -97,11 +100,10 @@ answer_barriers(struct tablet *t)
     }
 }
 
-/* The first entry of the tail is applied. */
+/* The entry is applied.  Alone, nobody wants it any more. */
 static void
-conclude(struct tablet *t)
+conclude(struct tablet *t, struct tail_entry *e)
 {
-    struct tail_entry *e = tail_pop_first(&t->tail);
     struct request *r = e->request;
 
     lsm_set_time(t->lsm, version_unix_ms(e->body.version));
@@ -113,10 +115,13 @@ conclude(struct tablet *t)
     if (e->body.kind == BODY_CEILING)
         t->ceiling_proposed = false;
     leave_overlay(t, e);
-    tablet__forget(t, e);
+    e->request = NULL;
+    t->kept_bytes += e->size;
+    while (t->alone && t->tail.first <= t->applied)
+        tablet__forget_first(t);
     if (r != NULL)
         tablet__finish(t, r, ST_OK);
-    answer_barriers(t);
+    tablet__answer_barriers(t);
 }
 
 void
@@ -126,7 +131,7 @@ tablet__apply_committed(struct tablet *t)
     uint32_t ready = 0;
 
     while (t->applied < limit) {
-        const struct tail_entry *e = tail_at(&t->tail, t->applied + 1);
+        struct tail_entry *e = tail_at(&t->tail, t->applied + 1);
 
         if (ready == 0)
             ready = prefetch(t, limit);
@@ -134,18 +139,22 @@ tablet__apply_committed(struct tablet *t)
             break; /* tablet_tick() comes back */
         t->applied_bytes += e->size;
         ready--;
-        conclude(t);
+        conclude(t, e);
     }
     if (t->applied_bytes > 0 &&
-        tablet__step(t, (struct raft_event){ .kind = RAFT_APPLIED,
-                                             .index = t->applied,
-                                             .bytes = t->applied_bytes }) == ST_OK)
+        tablet__step(t,
+                     (struct raft_event){
+                         .kind = RAFT_APPLIED, .index = t->applied, .bytes = t->applied_bytes },
+                     NULL) == ST_OK)
         t->applied_bytes = 0;
+    tablet__answer_barriers(t);
 }
 
 void
 tablet__abandon_proposed(struct tablet *t)
 {
+    enum status refusal = engine_log_health(t->engine) != ST_OK ? ST_IO : ST_NOT_LEADER;
+
     for (raft_index i = t->applied + 1; i < t->tail.limit; i++) {
         struct tail_entry *e = tail_at(&t->tail, i);
         struct request *r = e->request;
@@ -162,9 +171,11 @@ tablet__abandon_proposed(struct tablet *t)
         list_remove(&b->link);
         mem_free(b);
         if (r != NULL)
-            tablet__finish(t, r, ST_IO);
+            tablet__finish(t, r, refusal);
     }
     ASSERT(t->overlay.count == 0);
+    t->wants_round = false;
+    t->answered = 0;
     t->clears_pending = 0;
     t->ceiling_proposed = false;
 }

@@ -1,8 +1,9 @@
 /*
- * Driving consensus: raft says what is to be done, the log and the tail do it.
+ * Driving consensus: raft says what is to be done, the log, the tail and the network do it.
  *
  *      propose ─> log ─> raft ─> tail            an entry of ours: the log first, for it may have no room
- *      raft ─> tail ─> log                       an entry of raft's: it waits in the tail for room
+ *      raft ─> tail ─> log                       an entry of raft's, or of a leader elsewhere: it waits
+ *                                                in the tail for room
  *      log durable ─> raft ─> commit ─> apply
  *
  * Entries and the hard state go into the log in the order of their tickets; `given` and
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include "tablet/exchange.h"
 #include "tablet/tablet_internal.h"
 
 enum { CHARGED_BYTES_MIN = 64 << 10 };
@@ -47,11 +49,29 @@ tablet__forget(struct tablet *t, struct tail_entry *e)
     mem_free(e);
 }
 
+void
+tablet__forget_first(struct tablet *t)
+{
+    struct tail_entry *e = tail_pop_first(&t->tail);
+
+    ASSERT(e->index <= t->applied && t->kept_bytes >= e->size);
+    t->kept_bytes -= e->size;
+    tablet__forget(t, e);
+}
+
 bool
 tablet__leads(const struct tablet *t)
 {
     return t->raft != NULL && raft_role(t->raft) == RAFT_LEADER &&
            t->applied >= raft_term_first(t->raft);
+}
+
+bool
+tablet__holds_lease(const struct tablet *t)
+{
+    uint64_t until_ns = raft_lease_until(t->raft);
+
+    return until_ns != 0 && env_boot_ns(engine_env(t->engine)) < until_ns;
 }
 
 /* ------------------------------------------------------------------ into the log */
@@ -62,7 +82,8 @@ tablet__config_moved(struct tablet *t)
     const struct raft_config *c = raft_config(t->raft);
 
     t->config_seen = raft_config_index(t->raft);
-    t->alone = c->voter_count == 1 && c->outgoing_count == 0;
+    t->alone =
+        c->voter_count == 1 && c->outgoing_count == 0 && c->voters[0] == t->reactor->node->id;
 }
 
 static enum engine_sync_class
@@ -116,6 +137,8 @@ append_head(struct tablet *t, struct err *err)
 
     t->head.hard = raft_hard(t->raft);
     t->head.commit = raft_commit(t->raft);
+    if (t->head.commit >= t->given)
+        t->head.commit = t->given - 1; /* where the log has not the right entries yet */
     record.term = t->head.hard.term;
     st = head_encode(&t->head, &body);
     record.body = buf_slice(&body);
@@ -155,12 +178,13 @@ enum status
 tablet__append_proposed(struct tablet *t, struct tail_entry *e, struct err *err)
 {
     struct raft_event event = { .kind = RAFT_PROPOSE, .bytes = e->size };
+    struct raft_effects *fx = &t->reactor->effects;
     enum status st = owes_log(t) ? tablet__give(t, err) : ST_OK;
 
     if (st == ST_OK)
         st = raft_may_propose(t->raft, e->size);
     if (st == ST_OK)
-        st = tail_reserve(&t->tail);
+        st = tail_reserve(&t->tail, 1);
     if (st != ST_OK)
         return st;
     e->index = raft_last(t->raft) + 1;
@@ -170,9 +194,9 @@ tablet__append_proposed(struct tablet *t, struct tail_entry *e, struct err *err)
         return st;
 
     event.now_ns = tablet__boot_ns(t);
-    st = raft_step(t->raft, &event, t->fx);
-    ASSERT(st == ST_OK && t->fx->append_first == e->index && t->fx->message_count == 0);
-    e->ticket = t->fx->ticket;
+    st = raft_step(t->raft, &event, fx);
+    ASSERT(st == ST_OK && fx->append_first == e->index && fx->message_count == 0);
+    e->ticket = fx->ticket;
     tablet__keep(t, e);
     t->given = t->tail.limit;
     t->version = e->body.version;
@@ -185,15 +209,15 @@ tablet__append_proposed(struct tablet *t, struct tail_entry *e, struct err *err)
 static struct body
 own_body(struct tablet *t)
 {
-    const struct raft_entry *own = &t->fx->own;
-    uint64_t now_ms = node_clock_ms(t->clock, tablet__boot_ns(t));
+    const struct raft_effects *fx = &t->reactor->effects;
+    uint64_t now_ms = node_clock_ms(t->reactor->node->clock, tablet__boot_ns(t));
     struct body body = {
-        .kind = own->kind == RAFT_CONFIG ? BODY_CONFIG : BODY_TERM,
+        .kind = fx->own.kind == RAFT_CONFIG ? BODY_CONFIG : BODY_TERM,
         .version = version_next(t->version, tablet_now_ms(t, tablet__boot_ns(t))),
-        .lag = t->fx->append_first - raft_commit(t->raft),
+        .lag = fx->append_first - raft_commit(t->raft),
     };
 
-    if (own->kind != RAFT_CONFIG)
+    if (fx->own.kind != RAFT_CONFIG)
         body.ceiling_ms =
             (now_ms > t->head.ceiling_ms ? now_ms : t->head.ceiling_ms) + CEILING_AHEAD_MS;
     return body;
@@ -205,29 +229,78 @@ make_ready(struct tablet *t)
 {
     if (t->own_room == NULL)
         t->own_room = tail_entry_small();
-    return t->own_room == NULL ? ST_NO_MEMORY : tail_reserve(&t->tail);
+    return t->own_room == NULL ? ST_NO_MEMORY : tail_reserve(&t->tail, 1);
 }
 
-static void
+static struct tail_entry *
 take_own(struct tablet *t)
 {
     struct body body = own_body(t);
     struct tail_entry *e = t->own_room;
 
     t->own_room = NULL;
-    tail_entry_set(e, &body, t->fx->own.config);
-    e->index = t->fx->append_first;
-    e->term = t->fx->own.term;
-    e->ticket = t->fx->ticket;
-    tablet__keep(t, e);
-    t->version = body.version;
+    tail_entry_set(e, &body, t->reactor->effects.own.config);
+    e->index = t->reactor->effects.append_first;
+    e->term = t->reactor->effects.own.term;
+    return e;
+}
+
+/* What the log has of these is superseded by what it will get. */
+static void
+cut_tail(struct tablet *t, raft_index from)
+{
+    ASSERT(from > t->applied);
+    while (t->tail.limit > from) {
+        if (t->tail.limit <= t->given)
+            engine_tree_dropped(t->tree);
+        tablet__forget(t, tail_pop_last(&t->tail));
+    }
+    if (t->given > from)
+        t->given = from;
+    if (t->unsynced > from)
+        t->unsynced = from;
+}
+
+static void
+take_entries(struct tablet *t, struct incoming *in)
+{
+    const struct raft_effects *fx = &t->reactor->effects;
+    bool own = raft_role(t->raft) == RAFT_LEADER;
+
+    if (fx->truncate_from != 0)
+        cut_tail(t, fx->truncate_from);
+    for (raft_index i = fx->append_first; i <= fx->append_last; i++) {
+        struct tail_entry *e = own ? take_own(t) : incoming_take(in, i);
+
+        e->ticket = fx->ticket;
+        tablet__keep(t, e);
+        if (e->body.version > t->version)
+            t->version = e->body.version;
+    }
+    if (fx->hard_changed) {
+        t->head_owed = true;
+        t->head_ticket = fx->ticket;
+    }
+}
+
+/* Until when may what is committed be told at once?  Alone: for ever, even when the log has failed
+ * (P4). */
+static void
+publish_reads(struct tablet *t)
+{
+    uint64_t until_ns = UINT64_MAX;
+
+    if (!t->alone)
+        until_ns = tablet__leads(t) && t->answered <= t->applied ? raft_lease_until(t->raft) : 0;
+    if (atomic_load_explicit(&t->reads_until_ns, memory_order_relaxed) != until_ns)
+        atomic_store(&t->reads_until_ns, until_ns);
 }
 
 enum status
-tablet__step(struct tablet *t, struct raft_event event)
+tablet__step(struct tablet *t, struct raft_event event, struct incoming *in)
 {
     enum raft_role before = raft_role(t->raft);
-    struct raft_effects *fx = t->fx;
+    struct raft_effects *fx = &t->reactor->effects;
     enum status st = make_ready(t);
 
     event.now_ns = tablet__boot_ns(t);
@@ -235,21 +308,30 @@ tablet__step(struct tablet *t, struct raft_event event)
         st = raft_step(t->raft, &event, fx);
     if (st != ST_OK)
         return st;
-    if (fx->hard_changed) {
-        t->head_owed = true;
-        t->head_ticket = fx->ticket;
-    }
-    if (fx->append_first <= fx->append_last)
-        take_own(t);
+    take_entries(t, in);
     if (raft_config_index(t->raft) != t->config_seen)
         tablet__config_moved(t);
     if (fx->wants_room && raft_grow(&t->raft) != ST_OK)
         log_event(LOG_DEBUG, "tablet.terms_crowded", log_u64("tablet", t->id));
-    if (before == RAFT_LEADER && raft_role(t->raft) != RAFT_LEADER)
-        tablet__abandon_proposed(t);
     if (tablet__give(t, NULL) != ST_OK)
         log_event(LOG_DEBUG, "tablet.log_deferred", log_u64("tablet", t->id));
+    exchange_send_all(t);
+    publish_reads(t);
+    if (!t->alone)
+        tablet__mark(t);
+    if (before == RAFT_LEADER && raft_role(t->raft) != RAFT_LEADER)
+        tablet__abandon_proposed(t); /* answers: so it comes last */
     return ST_OK;
+}
+
+void
+tablet__hear(struct tablet *t, struct raft_event event)
+{
+    if (t->raft == NULL)
+        return;
+    if (tablet__step(t, event, NULL) != ST_OK)
+        log_event(LOG_DEBUG, "tablet.event_lost", log_u64("tablet", t->id));
+    tablet__apply_committed(t);
 }
 
 void
@@ -257,7 +339,7 @@ tablet__tick(struct tablet *t)
 {
     struct raft_event event = { .kind = RAFT_TICK, .dice = (uint32_t)prng_next(&t->dice) };
 
-    if (!raft_is_quiesced(t->raft) && tablet__step(t, event) != ST_OK)
+    if (!raft_is_quiesced(t->raft) && tablet__step(t, event, NULL) != ST_OK)
         log_event(LOG_DEBUG, "tablet.tick_deferred", log_u64("tablet", t->id));
 }
 
@@ -296,12 +378,18 @@ durable_ticket(const struct tablet *t, raft_index *unsynced)
 void
 tablet__note_durable(struct tablet *t)
 {
+    raft_index unsynced_before = t->unsynced;
+    uint64_t before = t->ticket;
     raft_index unsynced;
     uint64_t ticket = durable_ticket(t, &unsynced);
 
-    if (ticket == t->ticket ||
-        tablet__step(t, (struct raft_event){ .kind = RAFT_PERSISTED, .ticket = ticket }) != ST_OK)
-        return; /* out of memory: tablet_tick() comes back, and it is said then */
+    if (ticket == t->ticket)
+        return;
     t->ticket = ticket;
     t->unsynced = unsynced;
+    if (tablet__step(t, (struct raft_event){ .kind = RAFT_PERSISTED, .ticket = ticket }, NULL) !=
+        ST_OK) {
+        t->ticket = before; /* out of memory: tablet_tick() comes back, and it is said then */
+        t->unsynced = unsynced_before;
+    }
 }

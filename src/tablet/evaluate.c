@@ -188,13 +188,13 @@ look_in_tree(struct unit *u, struct slice stored, bool bytes, struct current *ou
 
     if (t->clears_pending > 0)
         return ST_OK; /* the overlay did not know it, and beneath there is nothing */
-    epoch_enter(t->reader.epoch, &t->reader.slot);
+    epoch_enter(t->reactor->owner.epoch, &t->reactor->owner.slot);
     st = lsm_try_get(t->lsm, stored, VERSION_MAX, &found, &u->r->err);
     if (st == ST_OK)
         st = look_at_found(u, bytes, &found, out);
     else if (st == ST_NOT_FOUND)
         st = ST_OK;
-    epoch_leave(t->reader.epoch, &t->reader.slot);
+    epoch_leave(t->reactor->owner.epoch, &t->reactor->owner.slot);
     if (st != ST_WOULD_BLOCK)
         return st;
 

@@ -26,9 +26,18 @@ tablet_reader_release(struct tablet_reader *reader)
 }
 
 uint64_t
+tablet__clock_ms(const struct tablet *t, uint64_t boot_ns)
+{
+    uint64_t now_ms = node_clock_ms(t->reactor->node->clock, boot_ns);
+    uint64_t floor_ms = atomic_load_explicit(&t->floor_ms, memory_order_relaxed);
+
+    return now_ms > floor_ms ? now_ms : floor_ms;
+}
+
+uint64_t
 tablet_now_ms(const struct tablet *t, uint64_t boot_ns)
 {
-    uint64_t now_ms = node_clock_ms(t->clock, boot_ns);
+    uint64_t now_ms = tablet__clock_ms(t, boot_ns);
     uint64_t ceiling_ms = atomic_load(&t->ceiling_ms);
 
     return now_ms < ceiling_ms ? now_ms : ceiling_ms;
@@ -95,6 +104,18 @@ read_many(struct tablet *t, struct request *r, const struct moment *at)
     return st;
 }
 
+/* Is what was committed here all that is committed?  Asked after the version to read at is known: what
+ * is committed elsewhere later comes later. */
+static bool
+may_tell(const struct tablet *t)
+{
+    uint64_t until_ns = atomic_load(&t->reads_until_ns);
+
+    if (until_ns == UINT64_MAX)
+        return true;
+    return until_ns != 0 && env_boot_ns(engine_env(t->engine)) < until_ns;
+}
+
 /* ------------------------------------------------------------------ by a job */
 
 static enum status
@@ -136,7 +157,7 @@ go_cold(struct tablet *t, struct tablet_reader *reader, struct request *r)
         if (own == NULL)
             return ST_NO_MEMORY;
     }
-    st = cold_start(t, reader, r, own, cold_ready);
+    st = own == NULL || may_tell(t) ? cold_start(t, reader, r, own, cold_ready) : ST_NOT_LEADER;
     if (st != ST_OK)
         lsm_snapshot_release(t->lsm, own);
     return st;
@@ -163,7 +184,8 @@ read_in_place(struct tablet *t, struct tablet_reader *reader, struct request *r,
 
     epoch_enter(reader->epoch, &reader->slot);
     at.version = lsm_visible(t->lsm);
-    st = read_one(t, &r->ops[0], &at, &found, &r->results[0], &r->err);
+    st =
+        may_tell(t) ? read_one(t, &r->ops[0], &at, &found, &r->results[0], &r->err) : ST_NOT_LEADER;
     if (st == ST_OK) {
         if (lsm_generation(t->lsm) == generation)
             (void)answer(r, ST_OK);
@@ -184,9 +206,9 @@ read_copies(struct tablet *t, struct tablet_reader *reader, struct request *r, u
 
     epoch_enter(reader->epoch, &reader->slot);
     at.version = lsm_visible(t->lsm);
-    st = read_many(t, r, &at);
+    st = may_tell(t) ? read_many(t, r, &at) : ST_NOT_LEADER;
     epoch_leave(reader->epoch, &reader->slot);
-    return lsm_generation(t->lsm) == generation ? st : ST_WOULD_BLOCK;
+    return lsm_generation(t->lsm) == generation || st == ST_NOT_LEADER ? st : ST_WOULD_BLOCK;
 }
 
 /* No snapshot holds the version that is read at: a flush or a clear meanwhile may have dropped what
@@ -198,7 +220,7 @@ tablet_read(struct tablet *t, struct tablet_reader *reader, struct request *r)
     uint64_t now_ms = tablet_now_ms(t, boot_ns);
     enum status st;
 
-    if (r->snapshot == NULL && node_clock_ms(t->clock, boot_ns) > now_ms &&
+    if (r->snapshot == NULL && tablet__clock_ms(t, boot_ns) > now_ms &&
         engine_log_health(t->engine) == ST_OK && !atomic_load(&t->ceiling_stuck))
         return false; /* the ceiling must be raised first */
 
@@ -217,7 +239,7 @@ tablet_read(struct tablet *t, struct tablet_reader *reader, struct request *r)
         if (st == ST_OK)
             return true;
     }
-    return answer(r, st);
+    return st != ST_NOT_LEADER && answer(r, st);
 }
 
 void

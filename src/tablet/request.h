@@ -132,9 +132,11 @@ struct request {
      * ST_TOO_BIG    beyond a limit; nothing was applied
      * ST_TIMEOUT    the deadline passed; nothing was applied
      * ST_UNKNOWN    the outcome is unknown
+     * ST_NOT_LEADER another node is to be asked; nothing was applied
      * ST_CLOSED     shutting down; nothing was applied */
     enum status status;
-    struct err err; /* when status is not ST_OK, and more is known */
+    uint64_t leader; /* ST_NOT_LEADER: the node that is to be asked; 0: nobody knows */
+    struct err err;  /* when status is not ST_OK, and more is known */
 
     /* private to kv and tablet */
     struct task task;

@@ -70,7 +70,7 @@ replay_entry(struct tablet *t, const struct wal_record *record, wal_position at)
         return st;
     st = e->body.lag == 0 || e->body.lag > record->index ? ST_CORRUPT : make_way_for(t, record);
     if (st == ST_OK)
-        st = tail_reserve(&t->tail);
+        st = tail_reserve(&t->tail, 1);
     if (st != ST_OK) {
         mem_free(e);
         return st;
@@ -148,7 +148,7 @@ create_raft(struct tablet *t)
     prng_init(&t->dice, seed);
     raft_options_default(&options);
     options.dice = (uint32_t)prng_next(&t->dice);
-    options.self = t->node;
+    options.self = t->reactor->node->id;
     options.config = t->head.config;
     options.base_index = t->applied;
     options.base_term = t->applied_term;
@@ -156,6 +156,7 @@ create_raft(struct tablet *t)
     if (options.hard.term < t->applied_term)
         options.hard = (struct raft_hard){ .term = t->applied_term };
     options.now_ns = tablet__boot_ns(t);
+    options.lease_percent = t->reactor->node->lease_percent;
     options.uncommitted_bytes_max = t->pending_bytes_max;
     st = raft_create(&t->raft, &options);
     if (st == ST_OK)
@@ -185,8 +186,8 @@ tablet_stand(struct tablet *t, struct err *err)
     enum status st = create_raft(t);
 
     t->head.ceiling_ms = tablet_ceiling_ms(t);
-    if (st == ST_OK)
-        st = tablet__step(t, (struct raft_event){ .kind = RAFT_CAMPAIGN });
+    if (st == ST_OK && t->alone)
+        st = tablet__step(t, (struct raft_event){ .kind = RAFT_CAMPAIGN }, NULL);
     if (st != ST_OK)
         return err_raise(err, st, "tablet %016llx: its group cannot be started (%s)",
                          (unsigned long long)t->id, status_name(st));
@@ -197,7 +198,7 @@ enum status
 tablet_lead(struct tablet *t, struct err *err)
 {
     tablet__note_durable(t);
-    if (raft_role(t->raft) != RAFT_LEADER)
+    if (t->alone && raft_role(t->raft) != RAFT_LEADER)
         return err_raise(err, ST_NOT_LEADER, "tablet %016llx: this node is not its one voter",
                          (unsigned long long)t->id);
     return give_all(t, err);
@@ -208,7 +209,7 @@ tablet_started(struct tablet *t, struct err *err)
 {
     tablet__note_durable(t);
     tablet__apply_committed(t);
-    if (!tablet__leads(t))
+    if (t->alone && !tablet__leads(t))
         return err_raise(err, ST_NO_MEMORY, "tablet %016llx: its log could not be applied",
                          (unsigned long long)t->id);
     return give_all(t, err); /* the head, with the new ceiling */

@@ -31,45 +31,49 @@
 
 enum { EVALUATION_ARENA_BYTES = 64 << 10 };
 
-static void flush_gathered(struct task *task);
-
 struct tablet *
-tablet_create(const struct tablet_options *options)
+tablet_create(struct tablet_reactor *reactor, struct engine_tree *tree,
+              const struct raft_config *founders)
 {
     struct tablet *t = mem_new(struct tablet);
 
     if (t == NULL)
         return NULL;
-    t->engine = options->engine;
-    t->tree = options->tree;
-    t->lsm = engine_tree_lsm(options->tree);
-    t->id = engine_tree_id(options->tree);
-    t->loop = options->loop;
-    t->clock = options->clock;
-    t->listener = options->listener;
-    t->node = options->node;
-    t->fx = options->effects;
-    t->head.config = (struct raft_config){ .voter_count = 1, .voters = { options->node } };
+    t->reactor = reactor;
+    t->engine = reactor->node->engine;
+    t->tree = tree;
+    t->lsm = engine_tree_lsm(tree);
+    t->id = engine_tree_id(tree);
+    t->loop = reactor->loop;
+    t->head.config = *founders;
     t->head.hard.term = lsm_flushed(t->lsm).term;
     t->applied = lsm_flushed(t->lsm).index;
     t->applied_term = lsm_flushed(t->lsm).term;
     t->version = lsm_flushed(t->lsm).version;
     tail_init(&t->tail, t->applied + 1);
     t->given = t->unsynced = t->applied + 1;
+    atomic_init(&t->floor_ms, 0);
     atomic_init(&t->ceiling_ms, 0);
     atomic_init(&t->ceiling_stuck, false);
-    tablet_reader_init(&t->reader, engine_epoch(t->engine), t->loop);
+    atomic_init(&t->reads_until_ns, 0);
     overlay_init(&t->overlay);
+    list_init(&t->on_reactor);
+    list_init(&t->on_marked);
+    list_init(&t->on_awaiting);
     list_init(&t->barriers);
     list_init(&t->waiting);
     list_init(&t->parked);
     list_init(&t->behind);
     arena_init(&t->arena, EVALUATION_ARENA_BYTES);
-    t->flush_task.run = flush_gathered;
     /* Small uncommitted results are not charged to the budget; so they are few where it is small. */
     t->pending_bytes_max =
         budget_part(engine_budget(t->engine)->limit, PENDING_SHARE, PENDING_BYTES_MAX);
-    return t;
+    if (tablet__enlist(t) == ST_OK)
+        return t;
+    arena_release(&t->arena);
+    overlay_release(&t->overlay);
+    mem_free(t);
+    return NULL;
 }
 
 void
@@ -77,7 +81,8 @@ tablet_destroy(struct tablet *t)
 {
     if (t == NULL)
         return;
-    ASSERT(t->request_count == 0 && !t->flush_posted);
+    ASSERT(t->request_count == 0);
+    tablet__delist(t);
     tablet__abandon_proposed(t); /* ceilings that nobody waits for */
     while (t->tail.first < t->tail.limit)
         tablet__forget(t, tail_pop_first(&t->tail));
@@ -86,7 +91,6 @@ tablet_destroy(struct tablet *t)
     raft_destroy(t->raft);
     overlay_release(&t->overlay);
     arena_release(&t->arena);
-    tablet_reader_release(&t->reader);
     mem_free(t);
 }
 
@@ -111,37 +115,13 @@ tablet_lsm(const struct tablet *t)
 bool
 tablet_idle(const struct tablet *t)
 {
-    return t->request_count == 0 && list_empty(&t->reader.cold) && !t->flush_posted;
+    return t->request_count == 0;
 }
 
 version_t
 tablet_version(const struct tablet *t)
 {
     return lsm_visible(t->lsm);
-}
-
-/* ------------------------------------------------------------------ batches */
-
-static void
-flush_gathered(struct task *task)
-{
-    struct tablet *t = container_of(task, struct tablet, flush_task);
-    bool sync = t->sync_gathered;
-
-    t->flush_posted = false;
-    t->gathered = t->sync_gathered = false;
-    engine_flush(t->engine, sync);
-}
-
-/* What one round of the loop appends is one batch: woken for the first entry of many, the log's
- * thread would fsync that one alone. */
-static void
-end_batch_with_round(struct tablet *t)
-{
-    if (!t->gathered || t->flush_posted)
-        return;
-    t->flush_posted = true;
-    loop_post(t->loop, &t->flush_task);
 }
 
 /* ------------------------------------------------------------------ serving */
@@ -154,6 +134,8 @@ tablet__finish(struct tablet *t, struct request *r, enum status st)
     ASSERT(t->request_count > 0);
     t->request_count--;
     r->status = st;
+    if (st == ST_NOT_LEADER)
+        r->leader = t->raft == NULL ? 0 : raft_leader(t->raft);
     request_done_at_home(r, t->loop);
 }
 
@@ -252,7 +234,7 @@ parked_ready(struct request *r)
 static bool
 park(struct tablet *t, struct request *r)
 {
-    if (cold_start(t, &t->reader, r, NULL, parked_ready) != ST_OK) {
+    if (cold_start(t, &t->reactor->owner, r, NULL, parked_ready) != ST_OK) {
         tablet__finish(t, r, ST_NO_MEMORY);
         return true;
     }
@@ -288,6 +270,15 @@ note_stall(struct tablet *t, enum engine_stall stall)
     }
 }
 
+/* Is this the place for it?  ST_BUSY: it may be soon.  Alone, reads go on without a log (P4). */
+static enum status
+may_evaluate(const struct tablet *t, bool writes)
+{
+    if (tablet__leads(t) || (t->alone && !writes))
+        return ST_OK;
+    return raft_role(t->raft) == RAFT_LEADER ? ST_BUSY : ST_NOT_LEADER;
+}
+
 /* May the request write now?  ST_OK; ST_BUSY: it must wait; else: it is refused. */
 static enum status
 may_write(struct tablet *t, const struct request *r)
@@ -298,8 +289,6 @@ may_write(struct tablet *t, const struct request *r)
         return ST_IO;
     if (engine_space(t->engine) == ENGINE_SPACE_LOW && !frees_space(r))
         return ST_NO_SPACE;
-    if (!tablet__leads(t))
-        return ST_NOT_LEADER;
     stall = raft_may_propose(t->raft, 0) == ST_BUSY ? ENGINE_STALL_LOG : engine_tree_stall(t->tree);
     note_stall(t, stall);
     return stall == ENGINE_STALL_NONE ? ST_OK : ST_BUSY;
@@ -309,11 +298,11 @@ may_write(struct tablet *t, const struct request *r)
 static bool
 under_ceiling(struct tablet *t)
 {
-    uint64_t now_ms = node_clock_ms(t->clock, loop_now_ns(t->loop));
+    uint64_t now_ms = tablet__clock_ms(t, loop_now_ns(t->loop));
     uint64_t ceiling_ms = atomic_load(&t->ceiling_ms);
 
-    if (now_ms + CEILING_RENEW_MS > ceiling_ms && !t->ceiling_proposed &&
-        engine_log_health(t->engine) == ST_OK) {
+    if (now_ms + CEILING_RENEW_MS > ceiling_ms && raft_role(t->raft) == RAFT_LEADER &&
+        !t->ceiling_proposed && engine_log_health(t->engine) == ST_OK) {
         t->ceiling_proposed =
             tablet__propose_small(t, BODY_CEILING, now_ms + CEILING_AHEAD_MS, NULL, NULL) == ST_OK;
         atomic_store(&t->ceiling_stuck, !t->ceiling_proposed);
@@ -321,11 +310,27 @@ under_ceiling(struct tablet *t)
     return now_ms <= ceiling_ms || engine_log_health(t->engine) != ST_OK;
 }
 
-/* Can what a read has seen rest on something that is not committed? */
+/* Can what a read has seen rest on something that is not committed, or have been overtaken elsewhere? */
 static bool
-has_uncommitted(const struct tablet *t)
+is_certain(const struct tablet *t)
 {
-    return raft_role(t->raft) == RAFT_LEADER && t->applied < raft_last(t->raft);
+    if (raft_role(t->raft) == RAFT_LEADER && t->applied < raft_last(t->raft))
+        return false;
+    return t->alone || tablet__holds_lease(t);
+}
+
+/* With more than one voter the weaker classes are answered when the leader has the entry in its log's
+ * hands; what is read later waits for it. */
+static void
+answer_early(struct tablet *t, struct request *r)
+{
+    struct tail_entry *e = tail_at(&t->tail, t->tail.limit - 1);
+
+    if (t->alone || e->request != r || e->durability == DURABILITY_ALWAYS)
+        return;
+    e->request = NULL;
+    t->answered = e->index;
+    tablet__finish(t, r, ST_OK);
 }
 
 /* The results are ready: to the log, or behind the barrier.  False: no room in the log.  A request that
@@ -337,7 +342,7 @@ conclude(struct unit *u)
     struct request *r = u->r;
     enum status st;
 
-    if (!u->clear && u->write_count == 0 && !has_uncommitted(t)) {
+    if (!u->clear && u->write_count == 0 && is_certain(t)) {
         tablet__finish(t, r, ST_OK);
         return true;
     }
@@ -351,10 +356,13 @@ conclude(struct unit *u)
         note_stall(t, ENGINE_STALL_LOG);
         return false;
     }
-    if (st != ST_OK)
+    if (st != ST_OK) {
         tablet__finish(t, r, st);
-    else
-        cold_release(r);
+        return true;
+    }
+    cold_release(r);
+    if (u->clear || u->write_count > 0)
+        answer_early(t, r);
     return true;
 }
 
@@ -364,16 +372,15 @@ try_to_serve(struct tablet *t, struct request *r)
 {
     struct unit u = { .t = t, .r = r };
     bool writes = request_writes(r);
-    enum status st;
+    enum status st = writes ? may_write(t, r) : ST_OK;
 
-    if (writes) {
-        st = may_write(t, r);
-        if (st == ST_BUSY)
-            return false;
-        if (st != ST_OK) {
-            tablet__finish(t, r, st);
-            return true;
-        }
+    if (st == ST_OK)
+        st = may_evaluate(t, writes);
+    if (st == ST_BUSY)
+        return false;
+    if (st != ST_OK) {
+        tablet__finish(t, r, st);
+        return true;
     }
     if (!under_ceiling(t) && (writes || t->ceiling_proposed))
         return false; /* but without room in the log reads go on, at the ceiling */
@@ -395,7 +402,8 @@ serve(struct tablet *t, struct request *r)
 {
     bool served = try_to_serve(t, r);
 
-    end_batch_with_round(t);
+    if (t->gathered)
+        tablet__mark(t);
     return served;
 }
 
@@ -417,11 +425,11 @@ give_up_log(struct tablet *t)
 {
     if (t->log_failed)
         return;
-    t->log_failed = tablet__step(t, (struct raft_event){ .kind = RAFT_DISK_FAILED }) == ST_OK;
+    t->log_failed = tablet__step(t, (struct raft_event){ .kind = RAFT_DISK_FAILED }, NULL) == ST_OK;
 }
 
 void
-tablet_moved(struct tablet *t)
+tablet__moved(struct tablet *t)
 {
     if (t->unsynced < t->tail.limit || t->head_ticket > t->ticket || !list_empty(&t->waiting))
         tablet__await_log(t);
@@ -432,7 +440,26 @@ tablet_moved(struct tablet *t)
         give_up_log(t);
     engine_tree_tend(t->tree);
     drain_waiting(t);
-    end_batch_with_round(t);
+    if (t->gathered)
+        tablet__mark(t);
+}
+
+/* A round of confirmation at a time: what comes while one is under way shares the next. */
+static void
+begin_round(struct tablet *t)
+{
+    if (!t->wants_round || raft_role(t->raft) != RAFT_LEADER ||
+        raft_confirmed_round(t->raft) < raft_round(t->raft))
+        return;
+    t->wants_round = tablet__step(t, (struct raft_event){ .kind = RAFT_READ }, NULL) != ST_OK;
+}
+
+void
+tablet__end_round(struct tablet *t)
+{
+    drain_waiting(t);
+    begin_round(t);
+    tablet__replicate(t);
 }
 
 /* ------------------------------------------------------------------ deadlines (P8) */
@@ -513,12 +540,15 @@ tablet_tick(struct tablet *t)
 {
     uint64_t now_ns = loop_now_ns(t->loop);
 
+    if (t->raft == NULL)
+        return; /* no keyspace names it */
     t->serves = true;
     tablet__tick(t);
-    tablet_moved(t);
+    tablet__moved(t);
     if (!list_empty(&t->waiting) || atomic_load(&t->ceiling_stuck)) {
         (void)under_ceiling(t); /* writes that wait do not ask for it, and reads need it */
-        end_batch_with_round(t);
+        if (t->gathered)
+            tablet__mark(t);
     }
     expire_proposed(t, now_ns);
     expire_parked(t, now_ns);

@@ -15,35 +15,41 @@ enum {
     PENDING_BYTES_MAX = 32 << 20, /* uncommitted results; beyond, requests wait */
     PENDING_SHARE = 16,           /* and beyond this part of the budget */
     WAITING_MAX = 1 << 17,        /* requests that wait for room; beyond: ST_BUSY */
+    TAIL_KEPT_BYTES = 8 << 20,    /* of applied entries that followers may yet want */
+    TAIL_KEPT_SHARE = 64,         /* and at most this part of the budget */
+    TAIL_IDLE_PART = 16,          /* of these, when nobody wants them just now */
+    UNGIVEN_MAX = 1024,           /* entries of a leader's that the log had no room for */
 };
 
-/* A reply that must wait until everything proposed before it is committed. */
+/* A reply that must wait until everything proposed before it is committed, and until it is certain
+ * that we led when it was evaluated. */
 struct barrier {
     struct list link;
     struct request *request;
     raft_index index;
+    uint64_t round; /* of confirmation; 0: none is needed */
 };
 
 struct tablet {
+    struct tablet_reactor *reactor; /* that owns it */
     struct engine *engine;
     struct engine_tree *tree;
     struct lsm *lsm;
     struct loop *loop;
-    struct node_clock *clock;
-    struct engine_listener *listener; /* NULL: start-up code only */
     uint64_t id;
-    uint64_t node;               /* ours */
-    bool serves;                 /* the loops run: the time of their rounds will do */
-    struct tablet_reader reader; /* the owner's */
+    struct list on_reactor;
+    struct list on_marked;
+    struct list on_awaiting;
+    bool serves; /* the loops run: the time of their rounds will do */
 
     /* consensus (drive.c) */
-    struct raft *raft;       /* NULL: not started */
-    struct prng dice;        /* for the timeouts of elections */
-    struct raft_effects *fx; /* borrowed; of the step under way */
-    bool alone;              /* the one voter: what is durable here is committed */
+    struct raft *raft; /* NULL: not started */
+    struct prng dice;  /* for the timeouts of elections */
+    bool alone;        /* the one voter: what is durable here is committed */
     raft_index config_seen;
-    struct tail tail;            /* of the log: what is not applied */
+    struct tail tail;            /* the end of the log: what is not applied, or may yet be sent */
     struct tail_entry *own_room; /* for the next entry of raft's own */
+    size_t kept_bytes;           /* of entries in it that are applied */
     uint64_t applied_bytes;      /* of entries, since raft was last told */
     raft_index given;            /* entries before this one are in the log's hands */
     raft_index unsynced;         /* entries before this one were reported to raft as durable */
@@ -55,19 +61,24 @@ struct tablet {
     wal_position head_end;       /* of its record */
     bool gathered;      /* records were appended, and the log's thread was not told of them */
     bool sync_gathered; /* and one of them is to be fsynced */
-    bool flush_posted;
-    struct task flush_task; /* tells it, at the end of the round */
     raft_index applied;
     raft_term applied_term;
     uint64_t replayed_ceiling_ms; /* the highest in the log, committed or not */
     version_t version;            /* of the last entry in the tail, or evaluated */
 
+    _Atomic uint64_t floor_ms;   /* the ceiling of the terms before: time is not earlier */
     _Atomic uint64_t ceiling_ms; /* committed; read by tablet_read() anywhere */
     bool ceiling_proposed;
     _Atomic bool ceiling_stuck; /* the log has no room for a higher one: reads stay at this one */
 
+    /* Until when what is committed here may be told without asking the others; read by tablet_read()
+     * anywhere. */
+    _Atomic uint64_t reads_until_ns;
+
     struct overlay overlay;
-    struct list barriers; /* struct barrier, by index */
+    struct list barriers; /* struct barrier, by index and round */
+    bool wants_round;     /* a barrier waits for one that has not begun */
+    raft_index answered;  /* the highest write of a weaker class whose caller was told */
     size_t pending_bytes_max;
     uint64_t clears_pending; /* clears that are in the log and not applied */
 
@@ -82,13 +93,26 @@ struct tablet {
     struct arena arena; /* values made by the evaluation under way */
 };
 
-/* tablet_moved() is to be called when the log moves next. */
+/* ------------------------------------------------------------------ the reactor's part (reactor.c) */
+
+/* Into the reactor's and the node's lists, and out of them.  ST_NO_MEMORY. */
+MUST_USE enum status tablet__enlist(struct tablet *t);
+void tablet__delist(struct tablet *t);
+
+/* tablet__end_round() is to be called at the end of this round. */
+void tablet__mark(struct tablet *t);
+
+/* tablet__moved() is to be called when the log moves next. */
 static inline void
 tablet__await_log(struct tablet *t)
 {
-    if (t->listener != NULL)
-        engine_await_log(t->listener);
+    if (list_empty(&t->on_awaiting))
+        list_push_back(&t->reactor->awaiting, &t->on_awaiting);
+    engine_await_log(&t->reactor->listener);
 }
+
+/* The log has moved, or a stall has ended: commit, apply, answer, and go on with what waited. */
+void tablet__moved(struct tablet *t);
 
 /* ------------------------------------------------------------------ answers */
 
@@ -160,9 +184,13 @@ MUST_USE enum status tablet__propose_barrier(struct tablet *t, struct request *r
 
 /* ------------------------------------------------------------------ consensus (drive.c) */
 
-/* One event for raft, and its effects carried out; what the log has no room for is owed.  As
- * raft_step(); ST_NO_MEMORY: nothing has happened. */
-MUST_USE enum status tablet__step(struct tablet *t, struct raft_event event);
+/* One event for raft, and its effects carried out; what the log has no room for is owed.  `in`: the
+ * entries that came with it, or NULL.  As raft_step(); ST_NO_MEMORY: nothing has happened.  Requests may be answered before it returns. */
+struct incoming;
+MUST_USE enum status tablet__step(struct tablet *t, struct raft_event event, struct incoming *in);
+
+/* The same for an event whose loss raft endures, and what follows from it. */
+void tablet__hear(struct tablet *t, struct raft_event event);
 
 /* Time has passed. */
 void tablet__tick(struct tablet *t);
@@ -172,6 +200,9 @@ void tablet__config_moved(struct tablet *t);
 
 /* Do we evaluate requests: leader, and everything committed in earlier terms is applied? */
 bool tablet__leads(const struct tablet *t);
+
+/* Are we still the leader for certain, now?  To be asked after the value was read. */
+bool tablet__holds_lease(const struct tablet *t);
 
 /* Append the entry to the log, as the next one of the term that we lead in, and tell raft: then it
  * is in the tail.  Otherwise the entry stays the caller's.  ST_BUSY, ST_NO_SPACE, ST_IO. */
@@ -186,15 +217,39 @@ void tablet__note_durable(struct tablet *t);
 
 uint64_t tablet__boot_ns(const struct tablet *t);
 
+/* The tablet's time, which no ceiling holds back: never before what a leader before us may have used. */
+uint64_t tablet__clock_ms(const struct tablet *t, uint64_t boot_ns);
+
 /* Into the tail, for which there is room, and charged to the budget (P6); and the end of an entry that
  * was taken out of it. */
 void tablet__keep(struct tablet *t, struct tail_entry *e);
 void tablet__forget(struct tablet *t, struct tail_entry *e);
 
+/* The first of the tail, which is applied. */
+void tablet__forget_first(struct tablet *t);
+
+/* ------------------------------------------------------------------ the others (receive.c, replicate.c) */
+
+/* A message of another replica, as exchange.h has it. */
+void tablet__receive(struct tablet *t, uint64_t from, struct slice bytes);
+
+/* The entry at the index, of those that came; it is the caller's from now on. */
+struct tail_entry *incoming_take(struct incoming *in, raft_index index);
+
+/* Send the followers what they lack, as far as their windows are open, and let go of what nobody will
+ * want. */
+void tablet__replicate(struct tablet *t);
+
+/* What happened in this round goes out. */
+void tablet__end_round(struct tablet *t);
+
 /* ------------------------------------------------------------------ applying (apply.c) */
 
 /* Apply and answer what is committed by now; in order. */
 void tablet__apply_committed(struct tablet *t);
+
+/* Answer the reads that nothing is in the way of any more. */
+void tablet__answer_barriers(struct tablet *t);
 
 /* One entry into the tree.  ST_NO_MEMORY, ST_BUSY: later. */
 MUST_USE enum status tablet__apply(struct tablet *t, const struct tail_entry *e);

@@ -27,13 +27,16 @@ slot_of(const struct tail *t, raft_index index)
 }
 
 enum status
-tail_reserve(struct tail *t)
+tail_reserve(struct tail *t, uint32_t count)
 {
-    uint32_t capacity = t->capacity == 0 ? TAIL_CAPACITY_MIN : 2 * t->capacity;
-    struct tail grown = { .capacity = capacity };
+    uint32_t capacity = t->capacity == 0 ? TAIL_CAPACITY_MIN : t->capacity;
+    struct tail grown = { 0 };
 
-    if (t->limit - t->first < t->capacity)
+    if (t->limit - t->first + count <= t->capacity)
         return ST_OK;
+    while (capacity < t->limit - t->first + count)
+        capacity *= 2;
+    grown.capacity = capacity;
     grown.ring = mem_new_array(struct tail_entry *, capacity);
     if (grown.ring == NULL)
         return ST_NO_MEMORY;

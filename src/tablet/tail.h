@@ -39,8 +39,8 @@ struct tail {
 void tail_init(struct tail *t, raft_index index);
 void tail_release(struct tail *t); /* it is empty */
 
-/* Room for one more, so that tail_push() cannot fail. */
-MUST_USE enum status tail_reserve(struct tail *t);
+/* Room for so many more, so that tail_push() cannot fail. */
+MUST_USE enum status tail_reserve(struct tail *t, uint32_t count);
 
 /* Takes the entry, whose index is t->limit. */
 void tail_push(struct tail *t, struct tail_entry *e);

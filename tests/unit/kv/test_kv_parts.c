@@ -229,7 +229,7 @@ TEST(the_tail_equals_a_naive_queue)
             EXPECT(e != NULL);
             tail_entry_set(e, &body, NULL);
             e->index = limit++;
-            EXPECT_OK(tail_reserve(&t));
+            EXPECT_OK(tail_reserve(&t, 1));
             tail_push(&t, e);
         } else if (first < limit) {
             struct tail_entry *e = what % 2 == 0 ? tail_pop_first(&t) : tail_pop_last(&t);

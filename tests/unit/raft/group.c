@@ -521,7 +521,7 @@ receive_snapshot(struct group *g, struct node *n, const struct packet *p)
 static void
 check_lease(struct group *g, struct node *n)
 {
-    if (!raft_lease_holds(n->raft, clock_of(g, n)))
+    if (!lease_holds(n->raft, clock_of(g, n)))
         return;
     g->lease_reads++;
     if (raft_commit(n->raft) < g->committed_last)

@@ -219,4 +219,10 @@ _Noreturn void group_violation(struct group *g, const char *fmt, ...) PRINTF_LIK
 
 uint64_t group_digest_with(uint64_t digest, const struct cell *cell);
 
+static inline bool
+lease_holds(const struct raft *r, uint64_t now_ns)
+{
+    return now_ns < raft_lease_until(r);
+}
+
 #endif

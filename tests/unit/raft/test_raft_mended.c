@@ -62,13 +62,13 @@ TEST(no_lease_is_held_beside_another_leader)
     talk(g, 1, 2);
     talk(g, 1, 3);
     now_ns = g->now_ns + (uint64_t)group_node(g, 1)->clock_offset_ns;
-    EXPECT(raft_lease_holds(member(g, 1), now_ns));
+    EXPECT(lease_holds(member(g, 1), now_ns));
     talk(g, 2, 5); /* the refused pre-vote */
     talk(g, 4, 2); /* the vote of 2 */
     group_send_appends(g, group_node(g, 4));
     talk(g, 4, 2);
     talk(g, 4, 5);
-    EXPECT(!raft_lease_holds(member(g, 1), now_ns) ||
+    EXPECT(!lease_holds(member(g, 1), now_ns) ||
            raft_commit(member(g, 1)) == g->committed_last);
     group_destroy(g);
 }

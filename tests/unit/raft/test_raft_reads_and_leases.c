@@ -188,9 +188,9 @@ TEST(a_lease_lasts_its_part_of_the_election_timeout_to_the_nanosecond)
 
     renew(&o, 2, 0);
     asked_ns = o.now_ns;
-    EXPECT(raft_lease_holds(o.raft, asked_ns));
-    EXPECT(raft_lease_holds(o.raft, asked_ns + LEASE_NS - 1));
-    EXPECT(!raft_lease_holds(o.raft, asked_ns + LEASE_NS));
+    EXPECT(lease_holds(o.raft, asked_ns));
+    EXPECT(lease_holds(o.raft, asked_ns + LEASE_NS - 1));
+    EXPECT(!lease_holds(o.raft, asked_ns + LEASE_NS));
     end(&o);
 }
 
@@ -200,11 +200,11 @@ TEST(fact_after_a_pause_longer_than_the_lease_nothing_is_read_by_it)
     struct one o = leader_with_leases(3);
 
     renew(&o, 2, 0);
-    EXPECT(raft_lease_holds(o.raft, o.now_ns));
-    EXPECT(!raft_lease_holds(o.raft, o.now_ns + 27 * UINT64_C(1000000000)));
+    EXPECT(lease_holds(o.raft, o.now_ns));
+    EXPECT(!lease_holds(o.raft, o.now_ns + 27 * UINT64_C(1000000000)));
     pass_ms(&o, 27000);
     answer_heartbeat(&o, 3); /* the answer says when it was asked: */
-    EXPECT(raft_lease_holds(o.raft, o.now_ns));
+    EXPECT(lease_holds(o.raft, o.now_ns));
     end(&o);
 }
 
@@ -215,8 +215,8 @@ TEST(fact_a_lease_counts_from_when_it_was_asked_not_from_when_it_was_answered)
 
     renew(&o, 2, 200);
     asked_ns = o.now_ns - 200 * (uint64_t)MS;
-    EXPECT(raft_lease_holds(o.raft, asked_ns + LEASE_NS - 1));
-    EXPECT(!raft_lease_holds(o.raft, asked_ns + LEASE_NS));
+    EXPECT(lease_holds(o.raft, asked_ns + LEASE_NS - 1));
+    EXPECT(!lease_holds(o.raft, asked_ns + LEASE_NS));
     end(&o);
 }
 
@@ -225,12 +225,12 @@ TEST(a_lease_needs_a_majority)
     struct one o = leader_with_leases(5);
 
     renew(&o, 2, 0);
-    EXPECT(!raft_lease_holds(o.raft, o.now_ns));
+    EXPECT(!lease_holds(o.raft, o.now_ns));
     renew(&o, 3, 0);
-    EXPECT(raft_lease_holds(o.raft, o.now_ns));
+    EXPECT(lease_holds(o.raft, o.now_ns));
     /* It lasts from when the older of the two was asked. */
-    EXPECT(raft_lease_holds(o.raft, o.now_ns - HEARTBEAT_MS * (uint64_t)MS + LEASE_NS - 1));
-    EXPECT(!raft_lease_holds(o.raft, o.now_ns - HEARTBEAT_MS * (uint64_t)MS + LEASE_NS));
+    EXPECT(lease_holds(o.raft, o.now_ns - HEARTBEAT_MS * (uint64_t)MS + LEASE_NS - 1));
+    EXPECT(!lease_holds(o.raft, o.now_ns - HEARTBEAT_MS * (uint64_t)MS + LEASE_NS));
     end(&o);
 }
 
@@ -240,7 +240,7 @@ TEST(without_leases_there_is_none)
 
     lead_with_all(&o);
     renew(&o, 2, 0);
-    EXPECT(!raft_lease_holds(o.raft, o.now_ns));
+    EXPECT(!lease_holds(o.raft, o.now_ns));
     end(&o);
 }
 
@@ -254,7 +254,7 @@ TEST(no_lease_before_an_entry_of_the_leaders_term_is_committed)
     lead(&o);
     persist(&o);
     renew(&o, 2, 0);
-    EXPECT(!raft_lease_holds(o.raft, o.now_ns));
+    EXPECT(!lease_holds(o.raft, o.now_ns));
     end(&o);
 }
 
@@ -265,11 +265,11 @@ TEST(no_lease_once_somebody_was_told_to_stand)
     renew(&o, 2, 0);
     EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_TRANSFER, .node = 2 }));
     EXPECT(said(&o, RAFT_TIMEOUT_NOW, 2) != NULL);
-    EXPECT(!raft_lease_holds(o.raft, o.now_ns));
+    EXPECT(!lease_holds(o.raft, o.now_ns));
     for (int i = 0; i < 20; i++) /* it may be late: for the rest of the term */
         renew(&o, 3, 0);
     EXPECT_U64(raft_role(o.raft), RAFT_LEADER);
-    EXPECT(!raft_lease_holds(o.raft, o.now_ns));
+    EXPECT(!lease_holds(o.raft, o.now_ns));
     end(&o);
 }
 
@@ -323,7 +323,7 @@ TEST(a_new_term_has_a_lease_again_after_a_transfer_in_an_earlier_one)
     EXPECT_OK(hear(&o, heartbeat(2, raft_hard(o.raft).term + 1)));
     lead_with_all(&o);
     renew(&o, 2, 0);
-    EXPECT(raft_lease_holds(o.raft, o.now_ns));
+    EXPECT(lease_holds(o.raft, o.now_ns));
     end(&o);
 }
 
@@ -339,10 +339,10 @@ TEST(a_lease_is_neither_prolonged_by_what_was_never_asked_nor_shortened_by_what_
     asked_ns = o.now_ns;
     reply.sent_ns = asked_ns + 1000 * (uint64_t)MS; /* of a clock before a restart, say */
     EXPECT_OK(hear(&o, reply));
-    EXPECT(!raft_lease_holds(o.raft, asked_ns + LEASE_NS));
+    EXPECT(!lease_holds(o.raft, asked_ns + LEASE_NS));
     reply.sent_ns = asked_ns - 40 * (uint64_t)MS; /* it was overtaken */
     EXPECT_OK(hear(&o, reply));
-    EXPECT(raft_lease_holds(o.raft, asked_ns + LEASE_NS - 1));
+    EXPECT(lease_holds(o.raft, asked_ns + LEASE_NS - 1));
     end(&o);
 }
 
@@ -351,9 +351,9 @@ TEST(a_leader_that_was_deposed_has_no_lease_left)
     struct one o = leader_with_leases(3);
 
     renew(&o, 2, 0);
-    EXPECT(raft_lease_holds(o.raft, o.now_ns));
+    EXPECT(lease_holds(o.raft, o.now_ns));
     EXPECT_OK(hear(&o, heartbeat(3, raft_hard(o.raft).term + 1)));
-    EXPECT(!raft_lease_holds(o.raft, o.now_ns));
+    EXPECT(!lease_holds(o.raft, o.now_ns));
     end(&o);
 }
 

@@ -1,0 +1,198 @@
+#include "tablet/exchange.h"
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include "raft/codec.h"
+#include "tablet/tablet_internal.h"
+
+enum message_type { MESSAGE_BEAT = 1, MESSAGE_RAFT = 2 };
+
+enum { SILENT_CONNECTION_MS = 2000 };
+
+/* ------------------------------------------------------------------ arriving */
+
+/* A message on its way to the loop of its tablet, and the copy of its payload behind it. */
+struct arrival {
+    struct task task;
+    struct tablet *tablet;
+    uint64_t from;
+    size_t size;
+};
+
+static size_t
+arrival_bytes(size_t payload)
+{
+    return sizeof(struct arrival) + payload;
+}
+
+static void
+arrive(struct task *task)
+{
+    struct arrival *a = container_of(task, struct arrival, task);
+    struct tablet_reactor *r = a->tablet->reactor;
+
+    tablet__receive(a->tablet, a->from, slice_of(a + 1, a->size));
+    budget_return(engine_budget(r->node->engine), arrival_bytes(a->size));
+    mem_free(a);
+    atomic_fetch_sub(&r->arriving, 1);
+}
+
+static void
+carry_over(struct tablet *t, uint64_t from, struct slice payload)
+{
+    struct budget *budget = engine_budget(t->engine);
+    struct arrival *a;
+
+    if (!budget_try_charge(budget, arrival_bytes(payload.size)))
+        return;
+    a = mem_alloc(arrival_bytes(payload.size));
+    if (a == NULL) {
+        budget_return(budget, arrival_bytes(payload.size));
+        return;
+    }
+    *a = (struct arrival){ .task.run = arrive, .tablet = t, .from = from, .size = payload.size };
+    memcpy(a + 1, payload.data, payload.size);
+    atomic_fetch_add(&t->reactor->arriving, 1);
+    loop_post(t->reactor->loop, &a->task);
+}
+
+static struct tablet_neighbour *
+neighbour(struct tablet_node *n, uint64_t node)
+{
+    for (uint32_t i = 0; i < n->neighbour_count; i++) {
+        if (n->neighbours[i].node == node)
+            return &n->neighbours[i];
+    }
+    return NULL;
+}
+
+static void
+receive(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, struct slice payload)
+{
+    struct tablet_reactor *r = ctx;
+    struct tablet_neighbour *n = neighbour(r->node, from->node);
+    struct tablet *t;
+
+    if (n == NULL || r->resting)
+        return;
+    atomic_store(&n->heard_ns, loop_now_ns(r->loop));
+    atomic_store(&n->incarnation, from->incarnation);
+    if (type != MESSAGE_RAFT)
+        return; /* of a later version, or a beat */
+    t = tablet_node_find(r->node, id);
+    if (t == NULL)
+        return; /* the sender's view of the placement is another one */
+    if (t->reactor == r)
+        tablet__receive(t, from->node, payload);
+    else
+        carry_over(t, from->node, payload);
+}
+
+/* What was queued or under way is lost. */
+static void
+connection_changed(void *ctx, peer_node node, uint64_t incarnation)
+{
+    struct tablet_reactor *r = ctx;
+    struct raft_event event = { .kind = RAFT_UNREACHABLE, .node = node };
+
+    if (incarnation != 0 || r->resting)
+        return;
+    list_each (at, &r->tablets)
+        tablet__hear(container_of(at, struct tablet, on_reactor), event);
+}
+
+/* ------------------------------------------------------------------ calling */
+
+static void
+know(struct tablet_node *n, uint64_t node, uint64_t now_ns)
+{
+    struct tablet_neighbour *known = &n->neighbours[n->neighbour_count];
+
+    if (neighbour(n, node) != NULL)
+        return; /* another reactor was here first */
+    ASSERT(n->neighbour_count < TABLET_NODES_MAX);
+    known->node = node;
+    atomic_init(&known->heard_ns, now_ns);
+    atomic_init(&known->incarnation, 0);
+    n->neighbour_count++;
+}
+
+enum status
+exchange_connect(struct tablet_reactor *r, uint64_t incarnation,
+                 const struct exchange_address *addresses, uint32_t count, struct err *err)
+{
+    struct engine *engine = r->node->engine;
+    struct peer_options options;
+    enum status st;
+
+    peer_options_default(&options);
+    options.loop = r->loop;
+    options.budget = engine_budget(engine);
+    options.self.node = r->node->id;
+    options.self.incarnation = incarnation;
+    memcpy(options.self.cluster, engine_identity(engine)->cluster, PEER_CLUSTER_BYTES);
+    options.silence_ms = SILENT_CONNECTION_MS;
+    options.receive = receive;
+    options.state = connection_changed;
+    options.ctx = r;
+    options.faults = r->node->faults;
+    st = peer_create(&r->peer, &options, err);
+    for (uint32_t i = 0; i < count && st == ST_OK; i++) {
+        if (addresses[i].node == r->node->id)
+            continue;
+        know(r->node, addresses[i].node, env_boot_ns(engine_env(engine)));
+        st =
+            peer_set_address(r->peer, addresses[i].node, addresses[i].host, addresses[i].port, err);
+    }
+    return st;
+}
+
+/* ------------------------------------------------------------------ sending */
+
+void
+exchange_beat(struct tablet_reactor *r)
+{
+    struct peer_message beat = { .type = MESSAGE_BEAT, .urgent = true };
+
+    for (uint32_t i = 0; i < r->node->neighbour_count; i++) {
+        if (peer_send(r->peer, r->node->neighbours[i].node, &beat) != ST_OK)
+            continue; /* without a connection there is nobody to hear it */
+    }
+    if (r->peer != NULL)
+        peer_flush(r->peer);
+}
+
+void
+exchange_send_all(struct tablet *t)
+{
+    const struct raft_effects *fx = &t->reactor->effects;
+
+    for (uint32_t i = 0; i < fx->message_count; i++) {
+        if (exchange_send(t, &fx->messages[i]) != ST_OK)
+            continue; /* as if the network had lost it */
+    }
+}
+
+enum status
+exchange_send(struct tablet *t, const struct raft_message *m)
+{
+    struct tablet_reactor *r = t->reactor;
+    struct peer_message message = {
+        .type = MESSAGE_RAFT, .id = t->id, .urgent = m->kind != RAFT_APPEND, .part_count = 1
+    };
+    size_t size = raft_message_bytes(m);
+    struct slice part;
+    enum status st;
+
+    if (r->peer == NULL)
+        return ST_CLOSED;
+    st = buf_reserve(&r->message, size);
+    if (st != ST_OK)
+        return st;
+    raft_message_encode(m, r->message.data);
+    part = slice_of(r->message.data, size);
+    message.parts = &part;
+    return peer_send(r->peer, m->to, &message);
+}

@@ -1,0 +1,257 @@
+/*
+ * The round of a reactor, and its heartbeat.
+ *
+ *      submit, message, log moved ──> tablets ──mark──> end of the round:
+ *                                                         records ──> the log's thread, in one call
+ *                                                         entries ──> followers
+ *                                                         frames  ──> the network
+ *
+ * The log is told first: it writes while the entries are on their way (thesis, 10.2.1).
+ */
+#include "tablet/reactor.h"
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include "tablet/exchange.h"
+#include "tablet/tablet_internal.h"
+
+static void log_moved(void *ctx);
+static void end_round(struct task *task);
+
+/* ------------------------------------------------------------------ a node */
+
+static uint32_t
+place_of(const struct tablet_node *n, uint64_t id)
+{
+    uint32_t low = 0;
+    uint32_t high = n->tablet_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (n->tablets[middle]->id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct tablet *
+tablet_node_find(const struct tablet_node *n, uint64_t tablet)
+{
+    uint32_t at = place_of(n, tablet);
+
+    return at < n->tablet_count && n->tablets[at]->id == tablet ? n->tablets[at] : NULL;
+}
+
+enum status
+tablet__enlist(struct tablet *t)
+{
+    struct tablet_node *n = t->reactor->node;
+    uint32_t at = place_of(n, t->id);
+    struct tablet **grown;
+
+    ASSERT(tablet_node_find(n, t->id) == NULL);
+    grown = mem_resize(n->tablets, (n->tablet_count + 1) * sizeof(*grown));
+    if (grown == NULL)
+        return ST_NO_MEMORY;
+    n->tablets = grown;
+    memmove(&grown[at + 1], &grown[at], (n->tablet_count - at) * sizeof(*grown));
+    grown[at] = t;
+    n->tablet_count++;
+    list_push_back(&t->reactor->tablets, &t->on_reactor);
+    return ST_OK;
+}
+
+void
+tablet__delist(struct tablet *t)
+{
+    struct tablet_node *n = t->reactor->node;
+    uint32_t at = place_of(n, t->id);
+
+    ASSERT(n->tablets[at] == t);
+    n->tablet_count--;
+    memmove(&n->tablets[at], &n->tablets[at + 1], (n->tablet_count - at) * sizeof(*n->tablets));
+    list_remove(&t->on_reactor);
+}
+
+void
+tablet_node_release(struct tablet_node *n)
+{
+    ASSERT(n->tablet_count == 0);
+    mem_free(n->tablets);
+    n->tablets = NULL;
+}
+
+/* ------------------------------------------------------------------ life */
+
+void
+tablet_reactor_init(struct tablet_reactor *r, struct tablet_node *node, struct loop *loop)
+{
+    *r = (struct tablet_reactor){ .node = node, .loop = loop };
+    tablet_reader_init(&r->reader, engine_epoch(node->engine), loop);
+    tablet_reader_init(&r->owner, engine_epoch(node->engine), loop);
+    r->listener = (struct engine_listener){ .moved = log_moved, .ctx = r, .loop = loop };
+    r->message = buf_empty(PEER_MESSAGE_BYTES_MAX);
+    r->round.run = end_round;
+    list_init(&r->tablets);
+    list_init(&r->marked);
+    list_init(&r->awaiting);
+}
+
+void
+tablet_reactor_release(struct tablet_reactor *r)
+{
+    ASSERT(list_empty(&r->tablets));
+    peer_destroy(r->peer);
+    buf_release(&r->message);
+    tablet_reader_release(&r->reader);
+    tablet_reader_release(&r->owner);
+}
+
+void
+tablet_reactor_listen(struct tablet_reactor *r)
+{
+    engine_listen(r->node->engine, &r->listener);
+}
+
+bool
+tablet_reactor_idle(const struct tablet_reactor *r)
+{
+    if (!list_empty(&r->reader.cold) || !list_empty(&r->owner.cold) || r->round_posted ||
+        atomic_load(&r->arriving) > 0)
+        return false;
+    list_each (at, &r->tablets) {
+        if (!tablet_idle(container_of(at, struct tablet, on_reactor)))
+            return false;
+    }
+    return true;
+}
+
+void
+tablet_reactor_rest(struct tablet_reactor *r)
+{
+    ASSERT(tablet_reactor_idle(r));
+    r->resting = true;
+}
+
+/* ------------------------------------------------------------------ rounds */
+
+void
+tablet__mark(struct tablet *t)
+{
+    struct tablet_reactor *r = t->reactor;
+
+    if (r->resting)
+        return;
+    if (list_empty(&t->on_marked))
+        list_push_back(&r->marked, &t->on_marked);
+    if (!r->round_posted) {
+        r->round_posted = true;
+        loop_post(r->loop, &r->round);
+    }
+}
+
+static void
+flush_log(struct tablet_reactor *r)
+{
+    bool gathered = false;
+    bool sync = false;
+
+    list_each (at, &r->marked) {
+        struct tablet *t = container_of(at, struct tablet, on_marked);
+
+        gathered |= t->gathered;
+        sync |= t->sync_gathered;
+        t->gathered = t->sync_gathered = false;
+    }
+    if (gathered)
+        engine_flush(r->node->engine, sync);
+}
+
+static void
+end_round(struct task *task)
+{
+    struct tablet_reactor *r = container_of(task, struct tablet_reactor, round);
+    struct list marked;
+    struct list *at;
+
+    r->round_posted = false;
+    flush_log(r);
+    list_init(&marked);
+    list_splice_back(&marked, &r->marked);
+    while ((at = list_pop_front(&marked)) != NULL)
+        tablet__end_round(container_of(at, struct tablet, on_marked));
+    if (r->peer != NULL)
+        peer_flush(r->peer);
+}
+
+/* Whoever did not await the log is looked after at the next tick. */
+static void
+log_moved(void *ctx)
+{
+    struct tablet_reactor *r = ctx;
+    struct list awaiting;
+    struct list *at;
+
+    list_init(&awaiting);
+    list_splice_back(&awaiting, &r->awaiting);
+    while ((at = list_pop_front(&awaiting)) != NULL) {
+        if (!r->resting)
+            tablet__moved(container_of(at, struct tablet, on_awaiting));
+    }
+}
+
+/* ------------------------------------------------------------------ the other nodes */
+
+static bool
+is_silent(const struct tablet_reactor *r, uint32_t i)
+{
+    return (r->silent[i / 64] >> (i % 64) & 1) != 0;
+}
+
+static void
+tell_silent(struct tablet_reactor *r, uint64_t node)
+{
+    struct raft_event event = { .kind = RAFT_SILENT, .node = node };
+
+    list_each (at, &r->tablets)
+        tablet__hear(container_of(at, struct tablet, on_reactor), event);
+}
+
+/* Silent, or started anew: then it may have forgotten what it was told, and by whom. */
+static void
+watch(struct tablet_reactor *r, uint32_t i, uint64_t now_ns)
+{
+    struct tablet_neighbour *n = &r->node->neighbours[i];
+    uint64_t incarnation = atomic_load(&n->incarnation);
+    uint64_t heard_ns = atomic_load(&n->heard_ns);
+    bool silent = heard_ns + TABLET_SILENCE_NS < now_ns;
+    bool tell = silent && !is_silent(r, i);
+
+    if (incarnation != r->incarnations[i]) {
+        tell |= r->incarnations[i] != 0;
+        r->incarnations[i] = incarnation;
+    }
+    r->silent[i / 64] &= ~(UINT64_C(1) << (i % 64));
+    r->silent[i / 64] |= (uint64_t)silent << (i % 64);
+    if (tell)
+        tell_silent(r, n->node);
+}
+
+void
+tablet_reactor_tick(struct tablet_reactor *r)
+{
+    uint64_t now_ns = loop_now_ns(r->loop);
+
+    if (loop_index(r->loop) == 0)
+        exchange_beat(r);
+    for (uint32_t i = 0; i < r->node->neighbour_count; i++)
+        watch(r, i, now_ns);
+    list_each (at, &r->tablets)
+        tablet_tick(container_of(at, struct tablet, on_reactor));
+    tablet_reader_tick(&r->reader);
+}

@@ -1,0 +1,116 @@
+/*
+ * tablet/reactor.h — what the tablets of a node share, and what those of one reactor share.
+ *
+ *      struct tablet_node       one process: engine, clock, other nodes
+ *        struct tablet_reactor  one loop: its tablets, and the connections on which they speak
+ *          struct tablet        one replica
+ *
+ * A tablet that has something to send, or records that the log's thread was not told of, is
+ * marked; at the end of the round all of that goes out at once: one call to the log,
+ * one write for each other node.
+ *
+ * HEARTBEATS are per pair of nodes, and never sleep, while idle groups do.  Reactor 0 sends one to each
+ * other node every TABLET_TICK_MS; whatever a node sends counts as one, on whichever loop it arrives.
+ * An election timeout of silence is said to each tablet (RAFT_SILENT).
+ *
+ * Depends on: base, env, peer, engine.
+ */
+#ifndef TABLET_REACTOR_H
+#define TABLET_REACTOR_H
+
+#include "engine/engine.h"
+#include "peer/peer.h"
+#include "raft/raft.h"
+#include "tablet/clock.h"
+#include "tablet/request.h"
+
+struct tablet;
+
+enum {
+    TABLET_TICK_MS = 50,
+    TABLET_NODES_MAX = 128, /* other nodes that a node may share groups with */
+};
+
+/* An election timeout. */
+#define TABLET_SILENCE_NS (300 * UINT64_C(1000000))
+
+/* What a reactor reads with: its slot of the epoch, and its reads that wait for a disk. */
+struct tablet_reader {
+    struct epoch *epoch;
+    struct epoch_slot slot;
+    struct loop *loop;
+    struct list cold;
+};
+
+void tablet_reader_init(struct tablet_reader *reader, struct epoch *epoch, struct loop *loop);
+void tablet_reader_release(struct tablet_reader *reader); /* no read is under way */
+
+/* Every TABLET_TICK_MS: deadlines of the reads that wait for a disk. */
+void tablet_reader_tick(struct tablet_reader *reader);
+
+/* ------------------------------------------------------------------ a node */
+
+/* Another node, as all loops of this one hear of it. */
+struct tablet_neighbour {
+    uint64_t node;
+    _Atomic uint64_t heard_ns;    /* env_boot_ns() when anything of it arrived last */
+    _Atomic uint64_t incarnation; /* of what arrived last; 0: nothing yet */
+};
+
+/* The fields are the caller's to fill in, before the first reactor is begun; they do not change while
+ * the loops run. */
+struct tablet_node {
+    struct engine *engine;
+    struct node_clock *clock;
+    uint64_t id;                      /* ours */
+    uint32_t lease_percent;           /* raft_options.lease_percent */
+    const struct peer_faults *faults; /* for the simulator; NULL: none */
+
+    struct tablet **tablets; /* owned; by id; grows before the loops run */
+    uint32_t tablet_count;
+    struct tablet_neighbour neighbours[TABLET_NODES_MAX];
+    uint32_t neighbour_count;
+};
+
+void tablet_node_release(struct tablet_node *n); /* its tablets are destroyed */
+
+struct tablet *tablet_node_find(const struct tablet_node *n, uint64_t tablet); /* NULL: none */
+
+/* ------------------------------------------------------------------ a reactor */
+
+struct tablet_reactor {
+    struct tablet_node *node;
+    struct loop *loop;
+    struct tablet_reader reader; /* of tablet_read() */
+    struct tablet_reader owner;  /* of what its tablets evaluate */
+    struct engine_listener listener;
+    struct raft_effects effects; /* of its tablets, one step at a time */
+    struct peer *peer;           /* NULL: alone */
+    struct buf message;          /* that is being encoded */
+    struct list tablets;
+    struct list marked;   /* those with something to send or to flush */
+    struct list awaiting; /* those with something in the log that is not yet durable */
+    struct task round;
+    bool round_posted;
+    bool resting;
+    uint64_t silent[TABLET_NODES_MAX / 64]; /* neighbours of which our tablets know that they are */
+    uint64_t incarnations[TABLET_NODES_MAX]; /* of the neighbours, as our tablets know them */
+    _Atomic uint32_t arriving; /* messages that are on their way to this loop from another */
+};
+
+void tablet_reactor_init(struct tablet_reactor *r, struct tablet_node *node, struct loop *loop);
+void tablet_reactor_release(struct tablet_reactor *r);
+
+/* The engine's listener is called from now on. */
+void tablet_reactor_listen(struct tablet_reactor *r);
+
+/* Every TABLET_TICK_MS, on its loop: the time of its tablets and readers, and heartbeats. */
+void tablet_reactor_tick(struct tablet_reactor *r);
+
+/* tablet_idle() for all its tablets, no read is under way, and nothing is on its way to it. */
+bool tablet_reactor_idle(const struct tablet_reactor *r);
+
+/* No tablet of this loop is told anything any more: the process is about to end. */
+void tablet_reactor_rest(struct tablet_reactor *r);
+
+#endif

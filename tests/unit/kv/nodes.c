@@ -1,0 +1,247 @@
+#include "unit/kv/nodes.h"
+
+#include "unit/test.h"
+
+enum { PEER_PORT = 7000, DEADLINE_MS = 2000, PATIENCE_MS = 60000, LOOPS = 2 };
+
+struct booting {
+    struct nodes *n;
+    uint32_t node;
+    enum status status;
+    struct err err;
+};
+
+static void
+small_options(struct engine_options *o)
+{
+    engine_options_default(o);
+    o->dir = "data";
+    o->budget_bytes = 64 << 20;
+    o->segment_bytes = 128 << 10;
+    o->log_bytes_max = 1 << 20;
+    o->min_free_bytes = 1 << 20;
+    o->trees.memtable_bytes = 64 << 10;
+    o->trees.table_bytes = 64 << 10;
+    o->trees.level_base_bytes = 256 << 10;
+}
+
+static void
+boot_body(void *ctx)
+{
+    struct booting *b = ctx;
+    struct nodes *n = b->n;
+    struct kv_cluster cluster = {
+        .nodes = n->at,
+        .node_count = n->count,
+        .founders = n->founders,
+        .founder_count = n->count,
+        .keyspace_count = 1,
+    };
+    struct engine_options engine_options;
+    struct loop *loops[LOOPS];
+    struct kv_options options = {
+        .loops = loops, .loop_count = LOOPS, .node_name = "t", .cluster = &cluster
+    };
+    struct engine *engine = NULL;
+
+    small_options(&engine_options);
+    for (uint32_t i = 0; i < LOOPS; i++)
+        loops[i] = sim_loop(n->w, b->node, i);
+    engine_options.loops = loops;
+    engine_options.loop_count = LOOPS;
+    engine_options.create = true;
+    engine_options.node = b->node;
+    memset(engine_options.cluster, 7, sizeof(engine_options.cluster));
+    b->status = engine_open(&engine, loop_env(loops[0]), &engine_options, &b->err);
+    if (b->status == ST_OK)
+        b->status = kv_open(&n->kv[b->node], engine, &options, &b->err);
+}
+
+static void
+boot(struct nodes *n, uint32_t node)
+{
+    struct booting b = { .n = n, .node = node };
+
+    (void)sim_boot(n->w, node, LOOPS);
+    EXPECT(sim_call(n->w, node, boot_body, &b));
+    if (b.status != ST_OK)
+        fail_msg("node %u does not start: %s", node, b.err.text);
+}
+
+void
+nodes_create(struct nodes *n, uint64_t seed, uint32_t count)
+{
+    static const char *const hosts[NODES_MAX] = { "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4",
+                                                  "10.0.0.5" };
+
+    *n = (struct nodes){ .count = count, .loop_count = LOOPS };
+    n->w = sim_create(seed);
+    assert_non_null(n->w);
+    for (uint32_t i = 0; i < count; i++) {
+        n->at[i] = (struct kv_node){ .id = i + 1, .host = hosts[i], .port = PEER_PORT };
+        n->founders[i] = i + 1;
+    }
+    nodes_boot_all(n);
+}
+
+void
+nodes_destroy(struct nodes *n)
+{
+    sim_destroy(n->w);
+}
+
+void
+nodes_crash(struct nodes *n, uint32_t node)
+{
+    sim_crash(n->w, node);
+    n->kv[node] = NULL;
+}
+
+void
+nodes_boot_all(struct nodes *n)
+{
+    for (uint32_t i = 1; i <= n->count; i++) {
+        if (!sim_running(n->w, i))
+            boot(n, i);
+    }
+}
+
+void
+nodes_cut(struct nodes *n, uint32_t node, bool cut)
+{
+    void (*change)(struct sim * w, uint32_t from, uint32_t to) = cut ? sim_net_cut : sim_net_heal;
+
+    for (uint32_t i = 1; i <= n->count; i++) {
+        if (i == node)
+            continue;
+        change(n->w, node, i);
+        change(n->w, i, node);
+    }
+}
+
+/* ------------------------------------------------------------------ requests */
+
+struct ask {
+    struct nodes *n;
+    uint32_t node;
+    struct request request;
+    struct op op;
+    struct op_result result;
+    bool done;
+};
+
+static void
+on_done(struct request *r)
+{
+    struct ask *a = container_of(r, struct ask, request);
+    struct slice value = a->result.value;
+
+    a->done = true;
+    if (r->status == ST_NOT_LEADER)
+        a->n->hint = r->leader;
+    if (r->status != ST_OK || a->op.kind != OP_GET)
+        return;
+    if (a->result.code == OP_NIL)
+        value = slice_str("nil");
+    EXPECT(value.size < NODES_VALUE_MAX);
+    memcpy(a->n->value, value.data, value.size);
+    a->n->value[value.size] = '\0';
+}
+
+static void
+submit(void *ctx)
+{
+    struct ask *a = ctx;
+    struct kv *kv = a->n->kv[a->node];
+
+    a->request.deadline_ns =
+        loop_now_ns(sim_loop(a->n->w, a->node, 0)) + DEADLINE_MS * UINT64_C(1000000);
+    kv_submit(kv_door_of(kv, 0), &a->request);
+}
+
+static struct ask *
+ask_node(struct nodes *n, uint32_t node, const struct op *op)
+{
+    struct ask *a = calloc(1, sizeof(*a));
+
+    assert_non_null(a);
+    a->n = n;
+    a->node = node;
+    a->op = *op;
+    a->request = (struct request){ .ops = &a->op,
+                                   .op_count = 1,
+                                   .results = &a->result,
+                                   .result_bytes_max = 1 << 20,
+                                   .done = on_done,
+                                   .origin = 1 };
+    sim_on_loop(n->w, node, 0, submit, a);
+    return a;
+}
+
+static enum status
+await(struct ask *a)
+{
+    enum status st;
+
+    EXPECT(sim_run_until(a->n->w, &a->done, PATIENCE_MS));
+    st = a->request.status;
+    free(a);
+    return st;
+}
+
+static struct op
+put(const char *key, const char *value)
+{
+    return (struct op){ .kind = OP_PUT, .key = slice_str(key), .value = slice_str(value) };
+}
+
+enum status
+nodes_put(struct nodes *n, uint32_t node, const char *key, const char *value)
+{
+    struct op op = put(key, value);
+
+    return await(ask_node(n, node, &op));
+}
+
+void
+nodes_send_put(struct nodes *n, uint32_t node, const char *key, const char *value)
+{
+    struct op op = put(key, value);
+
+    (void)ask_node(n, node, &op); /* the process is short */
+}
+
+enum status
+nodes_try_get(struct nodes *n, uint32_t node, const char *key)
+{
+    struct op op = { .kind = OP_GET, .key = slice_str(key) };
+
+    return await(ask_node(n, node, &op));
+}
+
+const char *
+nodes_get(struct nodes *n, uint32_t node, const char *key)
+{
+    EXPECT_OK(nodes_try_get(n, node, key));
+    return n->value;
+}
+
+uint32_t
+nodes_leader_but(struct nodes *n, uint32_t not_this)
+{
+    for (uint32_t passed_ms = 0; passed_ms < PATIENCE_MS; passed_ms += 100) {
+        for (uint32_t i = 1; i <= n->count; i++) {
+            if (i != not_this && sim_running(n->w, i) && nodes_try_get(n, i, "any") == ST_OK)
+                return i;
+        }
+        sim_run_ms(n->w, 100);
+    }
+    fail_msg("nobody leads");
+    return 0;
+}
+
+uint32_t
+nodes_leader(struct nodes *n)
+{
+    return nodes_leader_but(n, 0);
+}

@@ -1,0 +1,45 @@
+/*
+ * unit/kv/nodes.h — a cluster of whole nodes in a simulated world.
+ *
+ * Nodes are numbered from 1.  Whatever cannot be is a failure of the test.
+ */
+#ifndef UNIT_KV_NODES_H
+#define UNIT_KV_NODES_H
+
+#include "kv/kv.h"
+#include "simenv/simenv.h"
+
+enum { NODES_MAX = 5, NODES_VALUE_MAX = 64 };
+
+struct nodes {
+    struct sim *w;
+    uint32_t count;
+    uint32_t loop_count;
+    struct kv *kv[NODES_MAX + 1];
+    struct kv_node at[NODES_MAX];
+    uint64_t founders[NODES_MAX];
+    uint64_t hint; /* who leads, as the last refusal said */
+    char value[NODES_VALUE_MAX];
+};
+
+/* So many nodes, all of them running. */
+void nodes_create(struct nodes *n, uint64_t seed, uint32_t count);
+void nodes_destroy(struct nodes *n);
+
+void nodes_crash(struct nodes *n, uint32_t node);
+void nodes_boot_all(struct nodes *n); /* those that do not run */
+
+/* The node takes part in no conversation any more, or again. */
+void nodes_cut(struct nodes *n, uint32_t node, bool cut);
+
+/* Waits until some node leads; but for that one. */
+uint32_t nodes_leader(struct nodes *n);
+uint32_t nodes_leader_but(struct nodes *n, uint32_t not_this);
+
+enum status nodes_put(struct nodes *n, uint32_t node, const char *key, const char *value);
+/* Nobody waits for the answer. */
+void nodes_send_put(struct nodes *n, uint32_t node, const char *key, const char *value);
+enum status nodes_try_get(struct nodes *n, uint32_t node, const char *key); /* into n->value */
+const char *nodes_get(struct nodes *n, uint32_t node, const char *key); /* "nil": there is none */
+
+#endif
