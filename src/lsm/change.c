@@ -21,6 +21,7 @@
  *                           power cut leaves may name them (T7)
  */
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 #include "lsm/lsm_internal.h"
@@ -73,18 +74,25 @@ no_end(const struct lsm *t, enum status st, struct err *err)
     return st;
 }
 
+uint64_t
+lsm__next_number(struct lsm *t)
+{
+    return atomic_fetch_add_explicit(t->shared->next_number, 1, memory_order_relaxed);
+}
+
 enum status
 lsm__table_begin(struct lsm *t, const struct table_options *options, struct table_builder **out,
                  struct err *err)
 {
-    uint64_t number = atomic_fetch_add_explicit(t->shared->next_number, 1, memory_order_relaxed);
+    struct table_id id = { .number = lsm__next_number(t) };
     struct table_options charged = *options;
     char path[LIMIT_PATH_BYTES];
     enum status st;
 
     charged.budget = t->shared->budget;
-    table_file_path(t->dir, number, path);
-    st = table_builder_create(t->shared->env, path, number, &charged, out, err);
+    id.seed = hash_u64(hash_u64(t->shared->store_id) ^ id.number);
+    table_file_path(t->dir, id.number, path);
+    st = table_builder_create(t->shared->env, path, &id, &charged, out, err);
     return no_end(t, st, err);
 }
 

@@ -40,6 +40,8 @@ struct readers;
 /* What the trees of a data directory share.  Outlives them all. */
 struct lsm_shared {
     struct env *env;
+    uint64_t
+        store_id; /* random: no two data directories have the same; before a table is written */
     struct epoch *epoch;
     struct cache *blocks;
     struct record_cache *records; /* NULL: none */

@@ -250,7 +250,10 @@ MUST_USE enum status lsm__change_commit(struct change *c, struct lsm *t, struct 
 /* ST_CLOSED: lsm_stop_jobs() was called.  ST_CONFLICT: a clear has made the job's work void. */
 MUST_USE enum status lsm__job_check(const struct lsm *t, uint64_t generation, struct err *err);
 
-/* The builder of a new table, under a number of its own. */
+/* For a new table's name.  Job code. */
+uint64_t lsm__next_number(struct lsm *t);
+
+/* The builder of a new table, under a number and a seed of its own. */
 MUST_USE enum status lsm__table_begin(struct lsm *t, const struct table_options *options,
                                       struct table_builder **out, struct err *err);
 
