@@ -205,6 +205,11 @@ static struct view *
 publish_change(struct lsm *t, const struct change *c, struct view *fresh, struct version *after,
                double score)
 {
+    if (c->replaces) {
+        lsm__view_set_version(fresh, after, score);
+        atomic_store_explicit(&t->clear_pending, false, memory_order_relaxed);
+        return lsm__start_over(t, fresh, &c->edit.mark);
+    }
     lsm__view_copy(fresh, atomic_load_explicit(&t->view, memory_order_relaxed));
     lsm__view_set_version(fresh, after, score);
     if (c->flushed != NULL)
@@ -232,10 +237,12 @@ take_effect(struct lsm *t, const struct change *c, struct view *fresh, struct ve
     if (atomic_load_explicit(&t->generation, memory_order_relaxed) == c->generation)
         old = publish_change(t, c, fresh, after, score);
     lock_drop(&t->lock);
-    if (old != NULL)
-        lsm__view_retire(t, old);
-    else
+    if (old == NULL)
         lsm__view_unref(fresh); /* T8 */
+    else if (c->replaces)
+        lsm__left_all(t, old);
+    else
+        lsm__view_retire(t, old);
     version_unref(before);
 }
 
