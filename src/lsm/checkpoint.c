@@ -157,11 +157,12 @@ lsm_checkpoint_read(struct lsm_checkpoint *c, const struct lsm_piece *piece, voi
                          c->tree->dir, piece->table);
     info = lsm_checkpoint_table(c, piece->table, &level);
     if (piece->size == 0 || piece->offset > info->file_bytes ||
-        piece->size > info->file_bytes - piece->offset)
+        piece->size > info->file_bytes - piece->offset) {
         return err_raise(err, ST_INVALID,
                          "tree %s: table %" PRIu32 " of the checkpoint has no %" PRIu32
                          " bytes at %" PRIu64,
                          c->tree->dir, piece->table, piece->size, piece->offset);
+    }
     st = open_file(c, piece->table, info, err);
     if (st == ST_OK)
         st = file_read(c->file, piece->offset, out, piece->size, &got, err);

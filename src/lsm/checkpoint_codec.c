@@ -92,11 +92,12 @@ check_header(struct slice bytes, struct err *err)
     if (get_u64le(p) != MAGIC || get_u64le(p + covered) != hash64(slice_of(p, covered)))
         return err_raise(err, ST_CORRUPT, "the checkpoint is damaged");
     if (get_u32le(p + 8) != CHECKPOINT_FORMAT || get_u32le(p + 12) < MANIFEST_FORMAT_SEEDS ||
-        get_u32le(p + 12) > MANIFEST_FORMAT)
+        get_u32le(p + 12) > MANIFEST_FORMAT) {
         return err_raise(err, ST_INVALID,
                          "a checkpoint of format %" PRIu32 ", with edits of format %" PRIu32
                          ", which this program cannot read",
                          get_u32le(p + 8), get_u32le(p + 12));
+    }
     return ST_OK;
 }
 

@@ -198,11 +198,12 @@ lsm_import_write(struct lsm_import *i, uint32_t table, uint64_t offset, struct s
 {
     enum status st = ST_OK;
 
-    if (!is_next(i, table, offset, bytes.size))
+    if (!is_next(i, table, offset, bytes.size)) {
         return err_raise(err, ST_INVALID,
                          "tree %s: %zu bytes at %" PRIu64 " of table %" PRIu32
                          " are not what comes next",
                          i->tree->dir, bytes.size, offset, table);
+    }
     if (i->file == NULL)
         st = begin_table(i, err);
     if (st == ST_OK)
