@@ -78,7 +78,8 @@ build(struct bench *b, enum table_compression kind)
     struct err err;
     uint64_t begin = now_ns();
 
-    expect(table_builder_create(b->env, path, 1, &options, &builder, &err), &err);
+    expect(table_builder_create(b->env, path, &(struct table_id){ 1, 1 }, &options, &builder, &err),
+           &err);
     for (uint64_t i = 0; i < b->entry_count; i++) {
         uint8_t value[VALUE_BYTES] = { 0 };
         uint8_t key[KEY_BYTES];

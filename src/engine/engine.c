@@ -223,6 +223,7 @@ open_store(struct engine *e, struct err *err)
         st = is_there(e, "log-0/CHAIN", &has_log, err);
     if (st != ST_OK)
         return st;
+    e->shared.store_id = e->identity.store;
     return has_log ? open_trees(e, err) : finish_creation(e, err);
 }
 

@@ -196,19 +196,32 @@ lsm_switch(struct lsm *t)
     return ST_OK;
 }
 
-/* Snapshots keep what they saw.  The lock is held. */
-static void
-keep_for_snapshots(struct lsm *t, struct view *old)
+/* T2, T8, T9.  The number that lsm_generation() gives moves before anything can be seen of what is
+ * new, and after nothing can be seen of what is old; between the two it is not given out. */
+struct view *
+lsm__start_over(struct lsm *t, struct view *fresh, const struct lsm_mark *mark)
 {
-    list_each (at, &t->snapshots) {
-        struct lsm_snapshot *s = container_of(at, struct lsm_snapshot, link);
+    struct view *old;
 
-        if (s->view != NULL)
-            continue; /* since an earlier clear */
-        atomic_fetch_add_explicit(&old->refs, 1, memory_order_relaxed);
-        s->view = old;
-        atomic_fetch_add_explicit(&t->kept_count, 1, memory_order_relaxed);
-    }
+    fresh->floor = atomic_load_explicit(&t->visible, memory_order_relaxed);
+    fresh->records_floor = fresh->floor;
+    lsm__keep_for_snapshots(t, atomic_load_explicit(&t->view, memory_order_relaxed));
+    atomic_fetch_add_explicit(&t->generation, 1, memory_order_relaxed);
+    atomic_store(&t->turning, true);
+    atomic_fetch_add(&t->records_tag, 1);
+    reach(t, mark, 0);
+    old = lsm__view_publish(t, fresh);
+    atomic_fetch_add(&t->records_tag, 1);
+    atomic_store(&t->turning, false);
+    return old;
+}
+
+void
+lsm__left_all(struct lsm *t, struct view *old)
+{
+    leave_active(t);
+    t->torn = 0; /* its part went with the rest */
+    lsm__view_retire(t, old);
 }
 
 enum status
@@ -229,18 +242,11 @@ lsm_clear(struct lsm *t, const struct lsm_mark *mark)
     version_unref(empty);
 
     lock_take(&t->lock);
-    keep_for_snapshots(t, atomic_load_explicit(&t->view, memory_order_relaxed));
-    reach(t, mark, 0);
-    v->floor = t->mark.version;
+    old = lsm__start_over(t, v, mark);
     t->clear_mark = t->mark;
     atomic_store_explicit(&t->clear_pending, true, memory_order_relaxed);
-    atomic_fetch_add_explicit(&t->generation, 1, memory_order_relaxed); /* T8 */
-    atomic_fetch_add(&t->records_tag, 1);                               /* T9 */
-    old = lsm__view_publish(t, v);
     lock_drop(&t->lock);
-    leave_active(t);
-    t->torn = 0; /* its part went with the rest */
-    lsm__view_retire(t, old);
+    lsm__left_all(t, old);
     return ST_OK;
 }
 

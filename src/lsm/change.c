@@ -21,6 +21,7 @@
  *                           power cut leaves may name them (T7)
  */
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 #include "lsm/lsm_internal.h"
@@ -73,18 +74,25 @@ no_end(const struct lsm *t, enum status st, struct err *err)
     return st;
 }
 
+uint64_t
+lsm__next_number(struct lsm *t)
+{
+    return atomic_fetch_add_explicit(t->shared->next_number, 1, memory_order_relaxed);
+}
+
 enum status
 lsm__table_begin(struct lsm *t, const struct table_options *options, struct table_builder **out,
                  struct err *err)
 {
-    uint64_t number = atomic_fetch_add_explicit(t->shared->next_number, 1, memory_order_relaxed);
+    struct table_id id = { .number = lsm__next_number(t) };
     struct table_options charged = *options;
     char path[LIMIT_PATH_BYTES];
     enum status st;
 
     charged.budget = t->shared->budget;
-    table_file_path(t->dir, number, path);
-    st = table_builder_create(t->shared->env, path, number, &charged, out, err);
+    id.seed = hash_u64(hash_u64(t->shared->store_id) ^ id.number);
+    table_file_path(t->dir, id.number, path);
+    st = table_builder_create(t->shared->env, path, &id, &charged, out, err);
     return no_end(t, st, err);
 }
 
@@ -197,6 +205,11 @@ static struct view *
 publish_change(struct lsm *t, const struct change *c, struct view *fresh, struct version *after,
                double score)
 {
+    if (c->replaces) {
+        lsm__view_set_version(fresh, after, score);
+        atomic_store_explicit(&t->clear_pending, false, memory_order_relaxed);
+        return lsm__start_over(t, fresh, &c->edit.mark);
+    }
     lsm__view_copy(fresh, atomic_load_explicit(&t->view, memory_order_relaxed));
     lsm__view_set_version(fresh, after, score);
     if (c->flushed != NULL)
@@ -224,10 +237,12 @@ take_effect(struct lsm *t, const struct change *c, struct view *fresh, struct ve
     if (atomic_load_explicit(&t->generation, memory_order_relaxed) == c->generation)
         old = publish_change(t, c, fresh, after, score);
     lock_drop(&t->lock);
-    if (old != NULL)
-        lsm__view_retire(t, old);
-    else
+    if (old == NULL)
         lsm__view_unref(fresh); /* T8 */
+    else if (c->replaces)
+        lsm__left_all(t, old);
+    else
+        lsm__view_retire(t, old);
     version_unref(before);
 }
 

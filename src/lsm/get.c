@@ -80,7 +80,7 @@ search_records(const struct search *s, struct lsm_found *found)
         return false;
     if (!record_cache_get(records, s->tree->id, s->key, s->hash, room, &e))
         return false;
-    if (e.version > s->version || e.version <= s->view->floor)
+    if (e.version > s->version || e.version <= s->view->records_floor)
         return false; /* newer than the snapshot, or from before a clear (T9) */
     return own_value(found, &e);
 }

@@ -27,7 +27,8 @@
  *   T2  `visible` is stored after all entries of its unit were inserted.  A reader loads the
  *       view first and `visible` second, and reads at no higher version: it sees a unit whole
  *       or not at all, and whatever the view's tables have dropped was shadowed for it, too.
- *       Several keys are read at one moment by taking both under the lock.
+ *       Several keys are read at one moment by taking both under the lock, or by asking for
+ *       lsm_generation() before and after.
  *   T3  A sealed layer holds exactly the entries up to its mark that older layers and tables
  *       do not hold.  What it holds beyond is the torn part of a unit whose apply failed; the
  *       unit was repeated into a later layer, and a flush leaves the torn part behind.
@@ -36,7 +37,7 @@
  *       the table's name, or the edit is not recorded: see check_names() in change.c.
  *   T5  Manifest writes happen inside the gate, one at a time, each followed by the
  *       publication of the version that it has made durable.  Unless a clear is pending, the
- *       view has the version that the manifest has.
+ *       view has the version that the manifest has; a checkpoint is that version, with its mark.
  *   T6  A version of a key is dropped only if the next newer one is visible to everybody who
  *       could read it: no snapshot lies between the two.  A tombstone is dropped only if,
  *       besides, no older version lies below, and no snapshot is older than the tombstone.  An
@@ -46,17 +47,18 @@
  *       has become durable, or the tree is opened again.
  *   T8  A clear publishes an empty view at once and moves `generation` on.  A job publishes
  *       only what it made of a view of the present generation.  The files go with the
- *       next flush, before any later layer.
- *   T9  The record cache holds versions above the view's `floor` only if they are the newest in the
- *       view's tables: `records_tag` moves before a flush drops what it writes, and before a clear.
- *       What is at or below the floor is not looked at.
+ *       next flush, before any later layer.  An import moves it on inside the gate, when the
+ *       manifest has the import's edit: what a job began before cannot be recorded after it.
+ *   T9  The record cache holds versions above the view's `records_floor` only if they are the newest
+ *       in the view's tables: `records_tag` moves before a flush drops what it writes, and before and
+ *       after a clear or an import is published.  What is at or below the floor is not looked at.
  *   T10 A job that meets damage gives up and changes nothing: what it could not read stays
  *       in the version, and goes on being reported (P3).
  *
  * LOCKS
  *
  *   `lock`   for a few instructions: swapping views, the list of snapshots, marks
- *   `gate`   across one manifest write; only flush and compaction enter it
+ *   `gate`   across one manifest write; only jobs enter it
  *
  * NOT HERE, ON PURPOSE
  *
@@ -230,6 +232,7 @@ lsm_close(struct lsm *t)
     ASSERT(!atomic_load(&t->flushing) && !atomic_load(&t->compacting));
     ASSERT(atomic_load(&t->iter_count) == 0);
     ASSERT(list_empty(&t->snapshots));
+    ASSERT(atomic_load_explicit(&t->transfer_count, memory_order_acquire) == 0);
 
     await_readers(t);
     lsm__layer_unref(t->active);
@@ -273,7 +276,14 @@ lsm_flushed(const struct lsm *t)
 uint64_t
 lsm_generation(const struct lsm *t)
 {
-    return atomic_load(&t->records_tag);
+    uint64_t tag = atomic_load(&t->records_tag);
+
+    if (!atomic_load(&t->turning)) /* after the tag: see lsm__start_over() */
+        return tag;
+    lock_take(&t->self->lock);
+    tag = atomic_load(&t->records_tag);
+    lock_drop(&t->self->lock);
+    return tag;
 }
 
 version_t

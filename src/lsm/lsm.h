@@ -12,11 +12,12 @@
  *
  *      the owner   (one thread at a time: the tablet's reactor, or whoever holds
  *                  the embedded store's write turn): lsm_apply, lsm_switch, lsm_clear,
- *                  lsm_set_time
+ *                  lsm_set_time; a job stands for it in lsm_import_install()
  *      job code    lsm_open, lsm_close, lsm_flush, lsm_compact*, lsm_get, iterators
  *      anybody     lsm_try_get, lsm_snapshot_*, lsm_stats, lsm_*_due
  *
  * Reads never lock: the current view is found through an epoch (base/epoch.h).
+ * From one node's tree to another's: lsm/checkpoint.h, lsm/import.h.
  * The invariants T1.. are at the head of lsm.c.
  * Depends on: base, env, mem, sst.
  */
@@ -40,6 +41,8 @@ struct readers;
 /* What the trees of a data directory share.  Outlives them all. */
 struct lsm_shared {
     struct env *env;
+    uint64_t
+        store_id; /* random: no two data directories have the same; before a table is written */
     struct epoch *epoch;
     struct cache *blocks;
     struct record_cache *records; /* NULL: none */
@@ -80,7 +83,7 @@ MUST_USE enum status lsm_open(struct lsm **out, const struct lsm_shared *shared,
                               const char *dir, const struct lsm_options *options, bool create,
                               struct err *err);
 
-/* No job, iterator or snapshot is left.  Unflushed entries are the log's business. */
+/* No job, iterator, snapshot, checkpoint or import is left.  Unflushed entries are the log's business. */
 void lsm_close(struct lsm *t);
 
 uint64_t lsm_id(const struct lsm *t);
@@ -151,8 +154,8 @@ MUST_USE enum status lsm_get(struct lsm *t, struct slice key, version_t snapshot
 
 void lsm_found_release(struct lsm_found *found);
 
-/* Grows when versions are dropped that lsm_visible() once covered: with every flush and every
- * lsm_clear().  Reads at a version that no snapshot holds are right only if it is the same before
+/* Grows when versions are dropped that lsm_visible() once covered: with every flush, every
+ * lsm_clear() and every import.  Reads at a version that no snapshot holds are right only if it is the same before
  * the version was asked for and after the last of them. */
 uint64_t lsm_generation(const struct lsm *t);
 

@@ -13,6 +13,8 @@
  *      change.c    manifest write and publication, behind the gate
  *      flush.c     memtable to table
  *      compact.c   tables to tables
+ *      checkpoint.c, checkpoint_codec.c    the tables of one moment, for another node
+ *      import.c    such tables from another node, in place of all that was
  *      sweep.c     files that nobody refers to
  *      rest.c      what an idle tree closes
  */
@@ -67,8 +69,10 @@ struct view {
     struct layer *sealed[SEALED_LIMIT]; /* newest first */
     uint32_t sealed_count;
     struct version *version;
-    version_t floor; /* visible when the tree was last cleared: nothing older is in here */
-    double score;    /* of the version: lsm_compact_score() */
+    version_t floor; /* visible when the tree was last cleared or replaced: a snapshot up to it may
+                      * have a view of its own */
+    version_t records_floor; /* up to it, the record cache may have what is not in here (T9) */
+    double score;            /* of the version: lsm_compact_score() */
 };
 
 /* One reference.  NULL when out of memory.  Without `with_memtable` it only carries a mark. */
@@ -102,7 +106,7 @@ struct view *lsm__view_take(struct lsm *t, uint64_t *generation);
 struct lsm_snapshot {
     struct list link; /* in t->snapshots, oldest first */
     version_t version;
-    struct view *view; /* NULL; or a reference to the view that a clear has replaced */
+    struct view *view; /* NULL; or a reference to the view that a clear or an import has replaced */
 };
 
 /* What a read at `snapshot` reads, as of one moment. */
@@ -117,6 +121,9 @@ void lsm__moment_take(struct lsm *t, version_t snapshot, struct moment *out);
 
 /* The same for a snapshot itself; NULL: what is visible now. */
 void lsm__moment_of(struct lsm *t, const struct lsm_snapshot *s, struct moment *out);
+
+/* Snapshots keep what they saw: they get the view `old`, unless they have one.  The lock is held. */
+void lsm__keep_for_snapshots(struct lsm *t, struct view *old);
 
 /* The view that a clear has left to the snapshot of this version; NULL when there is none.
  * Lives as long as the snapshot. */
@@ -228,6 +235,8 @@ struct change {
     struct version_edit edit;
     uint64_t generation;   /* of the tree when the job took its view */
     uint64_t names_lost;   /* of the tree before the first output was created */
+    bool replaces;         /* an import: memtables go, too; the edit clears and has a mark.  The
+                            * caller stands for the owner */
     struct layer *flushed; /* leaves the view with this change; NULL: none */
 };
 
@@ -247,10 +256,26 @@ MUST_USE enum status lsm__change_add(struct change *c, struct lsm *t, uint32_t l
  * for; the change is released in any case. */
 MUST_USE enum status lsm__change_commit(struct change *c, struct lsm *t, struct err *err);
 
+/* The owner's part of a clear or an import: publish `fresh`, which has nothing of what was, as of
+ * `mark`.  The lock is held; returns the old view.  Then, without the lock, lsm__left_all(). */
+struct view *lsm__start_over(struct lsm *t, struct view *fresh, const struct lsm_mark *mark);
+void lsm__left_all(struct lsm *t, struct view *old);
+
+/* The edit that makes a whole version, with a mark, as an encoded checkpoint (lsm/checkpoint.h), and
+ * back.  Encoding appends: ST_TOO_BIG, ST_NO_MEMORY.  Decoding: as lsm_import_begin(); the files have
+ * the sender's numbers, `*file_bytes` is what they have together; `*out` is the caller's. */
+MUST_USE enum status lsm__checkpoint_encode(const struct version_edit *whole, struct buf *out);
+MUST_USE enum status lsm__checkpoint_decode(struct slice bytes, struct file_sweep *sweep,
+                                            struct version_edit *out, uint64_t *file_bytes,
+                                            struct err *err);
+
 /* ST_CLOSED: lsm_stop_jobs() was called.  ST_CONFLICT: a clear has made the job's work void. */
 MUST_USE enum status lsm__job_check(const struct lsm *t, uint64_t generation, struct err *err);
 
-/* The builder of a new table, under a number of its own. */
+/* For a new table's name.  Job code. */
+uint64_t lsm__next_number(struct lsm *t);
+
+/* The builder of a new table, under a number and a seed of its own. */
 MUST_USE enum status lsm__table_begin(struct lsm *t, const struct table_options *options,
                                       struct table_builder **out, struct err *err);
 
@@ -299,7 +324,8 @@ struct lsm {
     struct gate *gate; /* around manifest writes and publications of versions (T5) */
     struct lsm_options options;
     _Atomic uint64_t records_tag; /* lsm/record_cache.h */
-    _Atomic uint64_t generation;  /* grows with every clear (T8) */
+    _Atomic bool turning;         /* a clear or an import is being published; under the lock (T2) */
+    _Atomic uint64_t generation;  /* grows with every clear and every import (T8) */
     _Atomic uint64_t committed_ms;
     _Atomic bool stopped;
     _Atomic uint32_t kept_count; /* snapshots with a view of their own */
@@ -338,6 +364,7 @@ struct lsm {
     _Atomic uint32_t l0_count;
     _Atomic uint32_t view_count; /* views that exist */
     _Atomic uint32_t iter_count;
+    _Atomic uint32_t transfer_count; /* checkpoints and imports */
     _Atomic bool flushing;
     _Atomic bool compacting;
     _Atomic uint32_t compact_permille;

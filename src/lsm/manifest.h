@@ -19,6 +19,14 @@
 
 struct manifest;
 
+/* Of a record, and of the edit in it.  Values are for ever. */
+enum manifest_format {
+    MANIFEST_FORMAT_OLDEST = 1,
+    MANIFEST_FORMAT_SEEDS = 2, /* an added table has a seed; before, it was its number */
+    MANIFEST_FORMAT =
+        MANIFEST_FORMAT_SEEDS, /* written by this code, and the newest that it reads */
+};
+
 /* Read the current manifest of `dir` and rebuild version and mark; a torn last
  * record of a crash is dropped, and said.  What is returned is durable.  Unknown files (tables
  * that no version names, older manifests, *.tmp) are deleted, after the manifest is
@@ -62,11 +70,11 @@ MUST_USE enum status manifest_read(struct env *env, const char *dir, struct file
                                    struct version **version, struct lsm_mark *mark,
                                    struct err *err);
 
-/* Pure codec, for the above and for fuzzing.  Encoding appends: ST_TOO_BIG, ST_NO_MEMORY.
- * Decoding gives ST_CORRUPT for anything but one whole edit in its only form, or
- * ST_NO_MEMORY; `*out` is then untouched, else owned by the caller. */
+/* Pure codec, for the above, for checkpoints, and for fuzzing.  Encoding appends, in the newest
+ * format: ST_TOO_BIG, ST_NO_MEMORY.  Decoding gives ST_CORRUPT for anything but one whole edit in its
+ * only form, or ST_NO_MEMORY; `*out` is then untouched, else owned by the caller. */
 MUST_USE enum status version_edit_encode(const struct version_edit *e, struct buf *out);
-MUST_USE enum status version_edit_decode(struct slice bytes, struct file_sweep *sweep,
-                                         struct version_edit *out);
+MUST_USE enum status version_edit_decode(struct slice bytes, enum manifest_format format,
+                                         struct file_sweep *sweep, struct version_edit *out);
 
 #endif

@@ -3,15 +3,17 @@
  *
  *      edit     :=  flags:u8  [mark]  count:varint added*  count:varint removed*
  *      mark     :=  index:varint  term:varint  version:varint            when flags has MARK
- *      added    :=  level:u8  number:varint  file_bytes:varint  checksum:u64
+ *      added    :=  level:u8  number:varint  [seed:u64]  file_bytes:varint  checksum:u64
  *                   entries:varint  tombstones:varint  expiring:varint  raw_bytes:varint
  *                   version_min:varint  version_max:varint
  *                   smallest:string  largest:string
  *      removed  :=  level:u8  number:varint
  *      string   :=  size:varint  byte[size]
  *
+ * The seed is there since format 2.  Before it, a table's seed was its number.
+ *
  * There is one encoding of each edit: varints are in their shortest form, and nothing may
- * follow.  What a decoder accepts, the encoder gives back byte for byte.
+ * follow.  What a decoder accepts of the newest format, the encoder gives back byte for byte.
  */
 #include "base/assert.h"
 #include "base/coding.h"
@@ -24,9 +26,9 @@ enum {
     EDIT_MARK = 2,
     EDIT_FLAGS = EDIT_CLEAR | EDIT_MARK,
 
-    /* Of the numbers of an added table: eight varints, a level and a checksum. */
-    ADDED_NUMBERS_MAX = 8 * VARINT_BYTES_MAX + 1 + 8,
-    ADDED_BYTES_MIN = 19,
+    /* Of the numbers of an added table: eight varints, a level, a seed and a checksum. */
+    ADDED_NUMBERS_MAX = 8 * VARINT_BYTES_MAX + 1 + 2 * 8,
+    ADDED_BYTES_MIN = 19, /* of the oldest format */
     REMOVED_BYTES_MIN = 2,
 };
 
@@ -57,7 +59,8 @@ encode_added(const struct edit_added *added, struct buf *out)
     at = out->data + out->size;
     *at++ = (uint8_t)added->level;
     at = put_varint(at, info->number);
-    at = put_varint(at, info->file_bytes);
+    put_u64le(at, info->seed);
+    at = put_varint(at + sizeof(uint64_t), info->file_bytes);
     put_u64le(at, info->checksum);
     at = put_varint(at + sizeof(uint64_t), info->entry_count);
     at = put_varint(at, info->tombstone_count);
@@ -122,12 +125,13 @@ own_key(struct slice key, struct buf *out)
 
 /* Copies the keys only when all of it is there.  `*info` is released by the caller, always. */
 static enum status
-decode_info(struct reader *r, struct table_info *info)
+decode_info(struct reader *r, enum manifest_format format, struct table_info *info)
 {
     struct slice smallest, largest;
     enum status st;
 
     info->number = read_varint(r);
+    info->seed = format >= MANIFEST_FORMAT_SEEDS ? read_u64(r) : info->number;
     info->file_bytes = read_varint(r);
     info->checksum = read_u64(r);
     info->entry_count = read_varint(r);
@@ -150,12 +154,13 @@ decode_info(struct reader *r, struct table_info *info)
 }
 
 static enum status
-decode_added(struct reader *r, struct file_sweep *sweep, struct version_edit *e)
+decode_added(struct reader *r, enum manifest_format format, struct file_sweep *sweep,
+             struct version_edit *e)
 {
     struct table_info info = { 0 };
     uint32_t level = read_u8(r);
     struct table_file *file = NULL;
-    enum status st = level < LIMIT_LEVELS ? decode_info(r, &info) : ST_CORRUPT;
+    enum status st = level < LIMIT_LEVELS ? decode_info(r, format, &info) : ST_CORRUPT;
 
     if (st == ST_OK) {
         file = table_file_create(&info, sweep);
@@ -179,13 +184,14 @@ read_count(struct reader *r, size_t item_bytes_min)
 }
 
 static enum status
-decode_tables(struct reader *r, struct file_sweep *sweep, struct version_edit *e)
+decode_tables(struct reader *r, enum manifest_format format, struct file_sweep *sweep,
+              struct version_edit *e)
 {
     uint64_t count = read_count(r, ADDED_BYTES_MIN);
     enum status st = ST_OK;
 
     for (uint64_t i = 0; st == ST_OK && i < count; i++)
-        st = decode_added(r, sweep, e);
+        st = decode_added(r, format, sweep, e);
     if (st != ST_OK)
         return st;
 
@@ -200,13 +206,15 @@ decode_tables(struct reader *r, struct file_sweep *sweep, struct version_edit *e
 }
 
 enum status
-version_edit_decode(struct slice bytes, struct file_sweep *sweep, struct version_edit *out)
+version_edit_decode(struct slice bytes, enum manifest_format format, struct file_sweep *sweep,
+                    struct version_edit *out)
 {
     struct reader r = reader_of(bytes);
     unsigned flags = read_u8(&r);
     struct version_edit e;
     enum status st;
 
+    ASSERT(format >= MANIFEST_FORMAT_OLDEST && format <= MANIFEST_FORMAT);
     version_edit_init(&e);
     e.clear = (flags & EDIT_CLEAR) != 0;
     e.mark_set = (flags & EDIT_MARK) != 0;
@@ -215,7 +223,7 @@ version_edit_decode(struct slice bytes, struct file_sweep *sweep, struct version
         e.mark.term = read_varint(&r);
         e.mark.version = read_varint(&r);
     }
-    st = decode_tables(&r, sweep, &e);
+    st = decode_tables(&r, format, sweep, &e);
     if (st == ST_OK && (r.bad || reader_left(&r) > 0 || (flags & ~(unsigned)EDIT_FLAGS) != 0))
         st = ST_CORRUPT;
     if (st != ST_OK) {

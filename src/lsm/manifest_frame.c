@@ -48,7 +48,7 @@ manifest__header_put(const struct manifest_header *h, uint8_t out[MANIFEST_HEADE
 {
     memset(out, 0, MANIFEST_HEADER_BYTES);
     put_u64le(out, MAGIC);
-    put_u32le(out + AT_FORMAT, MANIFEST_FORMAT);
+    put_u32le(out + AT_FORMAT, MANIFEST_HEADER_FORMAT);
     put_u64le(out + AT_TREE, h->tree_id);
     put_u64le(out + AT_NUMBER, h->number);
     put_u64le(out + AT_FILE_BYTES, h->file_bytes);
@@ -66,7 +66,7 @@ manifest__header_get(struct slice image, const char *path, struct manifest_heade
                          image.size);
     if (get_u64le(p) != MAGIC || get_u64le(p + AT_CHECKSUM) != hash64(slice_of(p, AT_CHECKSUM)))
         return err_raise(err, ST_CORRUPT, "%s: the header at 0 is damaged", path);
-    if (get_u32le(p + AT_FORMAT) != MANIFEST_FORMAT)
+    if (get_u32le(p + AT_FORMAT) != MANIFEST_HEADER_FORMAT)
         return err_raise(err, ST_INVALID, "%s: format %" PRIu32 ", which this program cannot read",
                          path, get_u32le(p + AT_FORMAT));
     out->tree_id = get_u64le(p + AT_TREE);

@@ -14,8 +14,7 @@
 #include "lsm/manifest.h"
 
 enum {
-    MANIFEST_FORMAT = 1,
-
+    MANIFEST_HEADER_FORMAT = 1,
     MANIFEST_HEADER_BYTES = 48,
     MANIFEST_RECORD_HEADER_BYTES = 24,
 

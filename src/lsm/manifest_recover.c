@@ -69,7 +69,8 @@ replay_edit(struct replay *r, const struct manifest_frame *frame, struct slice p
             struct err *err)
 {
     struct version_edit e;
-    enum status st = version_edit_decode(payload, r->sweep, &e);
+    enum status st =
+        version_edit_decode(payload, (enum manifest_format)frame->format, r->sweep, &e);
 
     if (st != ST_OK)
         return err_raise(err, st, "%s: record at %" PRIu64 " is no edit", r->path, frame->begin);
@@ -96,7 +97,8 @@ replay_record(struct replay *r, const struct manifest_frame *frame, struct err *
 {
     bool first = frame->begin == MANIFEST_HEADER_BYTES;
 
-    if (frame->format != MANIFEST_FORMAT || frame->type > MANIFEST_SYNCED) {
+    if (frame->format < MANIFEST_FORMAT_OLDEST || frame->format > MANIFEST_FORMAT ||
+        frame->type > MANIFEST_SYNCED) {
         return err_raise(err, ST_INVALID,
                          "%s: record at %" PRIu64 " has type %u, format %u, which this program "
                          "cannot read",

@@ -128,22 +128,6 @@ append_edit(struct manifest *m, struct err *err)
 
 /* ------------------------------------------------------------------ a takeover */
 
-/* The edit that makes the whole version out of nothing. */
-static enum status
-whole_edit(const struct version *v, const struct lsm_mark *mark, struct version_edit *e)
-{
-    enum status st = ST_OK;
-
-    version_edit_init(e);
-    e->mark = *mark;
-    e->mark_set = true;
-    for (uint32_t level = 0; level < LIMIT_LEVELS; level++) {
-        for (uint32_t i = 0; st == ST_OK && i < v->levels[level].count; i++)
-            st = version_edit_add(e, level, v->levels[level].files[i]);
-    }
-    return st;
-}
-
 /* The file's size, for a snapshot that ends at `end`. */
 static uint64_t
 choose_file_bytes(uint64_t end)
@@ -167,7 +151,7 @@ encode_snapshot(struct manifest *m, const struct version *v, const struct lsm_ma
     struct manifest_header header = { m->tree_id, m->number, 0 };
     uint64_t seed = manifest__seed(m->tree_id, m->number);
     struct version_edit e;
-    enum status st = whole_edit(v, mark, &e);
+    enum status st = version_edit_whole(&e, v, mark);
 
     m->record.size = 0;
     if (st == ST_OK)

@@ -7,7 +7,7 @@
  * so that a job, which copies the list under the same lock, either finds it or can be sure that
  * its version is at least `visible` of that moment.
  *
- * Only a clear gives it a view: the one that the clear replaces.
+ * Only a clear or an import gives it a view: the one that these replace.
  */
 #include "base/assert.h"
 #include "base/mem.h"
@@ -50,6 +50,20 @@ lsm_snapshot_release(struct lsm *t, struct lsm_snapshot *s)
     lock_drop(&t->lock);
     lsm__view_unref(s->view);
     mem_free(s);
+}
+
+void
+lsm__keep_for_snapshots(struct lsm *t, struct view *old)
+{
+    list_each (at, &t->snapshots) {
+        struct lsm_snapshot *s = container_of(at, struct lsm_snapshot, link);
+
+        if (s->view != NULL)
+            continue; /* since an earlier one */
+        atomic_fetch_add_explicit(&old->refs, 1, memory_order_relaxed);
+        s->view = old;
+        atomic_fetch_add_explicit(&t->kept_count, 1, memory_order_relaxed);
+    }
 }
 
 /* The lock is held. */

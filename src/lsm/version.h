@@ -126,6 +126,11 @@ void version_edit_init(struct version_edit *e);
 void version_edit_release(struct version_edit *e);
 MUST_USE enum status version_edit_add(struct version_edit *e, uint32_t level,
                                       struct table_file *file); /* takes a new reference */
+
+/* The edit that makes `v`, with `mark`, out of an empty version: level by level, in the version's
+ * order.  ST_NO_MEMORY; the caller releases it in any case. */
+MUST_USE enum status version_edit_whole(struct version_edit *e, const struct version *v,
+                                        const struct lsm_mark *mark);
 MUST_USE enum status version_edit_remove(struct version_edit *e, uint32_t level, uint64_t number);
 
 /* The version after the edit.  ST_CORRUPT when it removes what is not there,

@@ -56,6 +56,21 @@ version_edit_add(struct version_edit *e, uint32_t level, struct table_file *file
 }
 
 enum status
+version_edit_whole(struct version_edit *e, const struct version *v, const struct lsm_mark *mark)
+{
+    enum status st = ST_OK;
+
+    version_edit_init(e);
+    e->mark = *mark;
+    e->mark_set = true;
+    for (uint32_t level = 0; level < LIMIT_LEVELS; level++) {
+        for (uint32_t i = 0; st == ST_OK && i < v->levels[level].count; i++)
+            st = version_edit_add(e, level, v->levels[level].files[i]);
+    }
+    return st;
+}
+
+enum status
 version_edit_remove(struct version_edit *e, uint32_t level, uint64_t number)
 {
     ASSERT(level < LIMIT_LEVELS);

@@ -157,6 +157,7 @@ lsm__view_copy(struct view *v, const struct view *from)
         lsm__view_push_sealed(v, from->sealed[i - 1]);
     lsm__view_set_version(v, from->version, from->score);
     v->floor = from->floor;
+    v->records_floor = from->records_floor;
 }
 
 /* ------------------------------------------------------------------ publication */

@@ -105,7 +105,8 @@ check_options(const struct table_options *o)
 
 /* Everything but the file; NULL when out of memory. */
 static struct table_builder *
-builder_new(struct env *env, const char *path, uint64_t number, const struct table_options *options)
+builder_new(struct env *env, const char *path, const struct table_id *id,
+            const struct table_options *options)
 {
     struct table_builder *b = mem_new(struct table_builder);
 
@@ -115,7 +116,8 @@ builder_new(struct env *env, const char *path, uint64_t number, const struct tab
     b->options = *options;
     b->out = buf_empty(2 * (size_t)INDEX_BYTES_MAX);
     b->pending_key = buf_empty(LIMIT_STORED_KEY_BYTES);
-    b->info.number = number;
+    b->info.number = id->number;
+    b->info.seed = id->seed;
     b->info.version_min = VERSION_MAX;
     b->info.smallest = buf_empty(LIMIT_STORED_KEY_BYTES);
     b->info.largest = buf_empty(LIMIT_STORED_KEY_BYTES);
@@ -123,7 +125,7 @@ builder_new(struct env *env, const char *path, uint64_t number, const struct tab
     sst__block_builder_init(&b->index, INDEX_RESTART_INTERVAL, INDEX_BYTES_MAX - TRAILER_BYTES);
     b->path = mem_strdup(path);
     b->compressor = sst__compressor_create(options->compression);
-    b->checksum = hash_stream_create(number);
+    b->checksum = hash_stream_create(id->seed);
     if (options->filter_bits_per_key > 0)
         b->filter = filter_builder_create(options->filter_bits_per_key);
     if (b->path == NULL || b->compressor == NULL || b->checksum == NULL ||
@@ -135,7 +137,7 @@ builder_new(struct env *env, const char *path, uint64_t number, const struct tab
 }
 
 enum status
-table_builder_create(struct env *env, const char *path, uint64_t number,
+table_builder_create(struct env *env, const char *path, const struct table_id *id,
                      const struct table_options *options, struct table_builder **out,
                      struct err *err)
 {
@@ -143,7 +145,7 @@ table_builder_create(struct env *env, const char *path, uint64_t number,
     enum status st;
 
     check_options(options);
-    b = builder_new(env, path, number, options);
+    b = builder_new(env, path, id, options);
     if (b == NULL)
         return err_raise(err, ST_NO_MEMORY, "table %s: out of memory", path);
     st = env_open(env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_EXCLUSIVE, &b->file, err);
@@ -186,7 +188,7 @@ end_block(struct table_builder *b, size_t begin, enum table_compression kind,
     if (st != ST_OK)
         return st;
     checksum = hash64_seeded(slice_of(b->out.data + begin, b->out.size - begin),
-                             sst__seed(b->info.number, offset));
+                             sst__seed(b->info.seed, offset));
     st = append_u64(&b->out, checksum);
     *handle = (struct sst_handle){ offset, (uint32_t)(b->out.size - begin) };
     return st;
@@ -378,7 +380,7 @@ write_tail(struct table_builder *b, struct err *err)
     if (st == ST_OK)
         st = write_properties(b);
     if (st == ST_OK) {
-        sst__footer_encode(&b->footer, b->info.number, footer);
+        sst__footer_encode(&b->footer, b->info.seed, footer);
         ASSERT(sst__footer_offset(&b->footer) == b->written + b->out.size); /* B1 */
         st = buf_append(&b->out, slice_of(footer, sizeof(footer)));
     }

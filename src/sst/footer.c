@@ -10,7 +10,7 @@ enum {
     AT_MAGIC = 0,
     AT_FORMAT = 8,
     AT_FLAGS = 12,
-    AT_TABLE = 16,
+    AT_SEED = 16,
     AT_DATA = 24,
     AT_FILTER = 32,
     AT_INDEX = 40,
@@ -22,19 +22,19 @@ enum {
 static const uint8_t magic[8] = "DKVTABLE";
 
 void
-sst__footer_encode(const struct sst_footer *f, uint64_t table, uint8_t out[FOOTER_BYTES])
+sst__footer_encode(const struct sst_footer *f, uint64_t seed, uint8_t out[FOOTER_BYTES])
 {
     memset(out, 0, FOOTER_BYTES);
     memcpy(out + AT_MAGIC, magic, sizeof(magic));
     put_u32le(out + AT_FORMAT, TABLE_FORMAT);
-    put_u64le(out + AT_TABLE, table);
+    put_u64le(out + AT_SEED, seed);
     put_u64le(out + AT_DATA, f->data_bytes);
     put_u64le(out + AT_FILTER, f->filter_bytes);
     put_u64le(out + AT_INDEX, f->index_bytes);
     put_u64le(out + AT_PROPERTIES, f->properties_bytes);
     put_u64le(out + AT_BLOCK_COUNT, f->block_count);
     put_u64le(out + AT_CHECKSUM,
-              hash64_seeded(slice_of(out, AT_CHECKSUM), sst__seed(table, sst__footer_offset(f))));
+              hash64_seeded(slice_of(out, AT_CHECKSUM), sst__seed(seed, sst__footer_offset(f))));
 }
 
 /* Every part within the file, and all together the whole of it. */
@@ -54,10 +54,10 @@ extents_fit(const struct sst_footer *f, uint64_t offset)
 }
 
 enum status
-sst__footer_decode(const uint8_t bytes[FOOTER_BYTES], uint64_t table, uint64_t offset,
+sst__footer_decode(const uint8_t bytes[FOOTER_BYTES], uint64_t seed, uint64_t offset,
                    const char *path, struct sst_footer *out, struct err *err)
 {
-    uint64_t checksum = hash64_seeded(slice_of(bytes, AT_CHECKSUM), sst__seed(table, offset));
+    uint64_t checksum = hash64_seeded(slice_of(bytes, AT_CHECKSUM), sst__seed(seed, offset));
     uint32_t format = get_u32le(bytes + AT_FORMAT);
     struct sst_footer f = {
         .data_bytes = get_u64le(bytes + AT_DATA),
@@ -71,8 +71,8 @@ sst__footer_decode(const uint8_t bytes[FOOTER_BYTES], uint64_t table, uint64_t o
         memcmp(bytes + AT_MAGIC, magic, sizeof(magic)) != 0) {
         return err_raise(err, ST_CORRUPT,
                          "table %s: the footer at %" PRIu64 " is damaged, or is "
-                         "not that of table %" PRIu64,
-                         path, offset, table);
+                         "that of another table",
+                         path, offset);
     }
     if (format != TABLE_FORMAT) {
         return err_raise(err, ST_INVALID,
@@ -80,7 +80,7 @@ sst__footer_decode(const uint8_t bytes[FOOTER_BYTES], uint64_t table, uint64_t o
                          "reads up to format %d",
                          path, format, TABLE_FORMAT);
     }
-    if (get_u64le(bytes + AT_TABLE) != table || !extents_fit(&f, offset))
+    if (get_u64le(bytes + AT_SEED) != seed || !extents_fit(&f, offset))
         return err_raise(err, ST_CORRUPT, "table %s: the footer at %" PRIu64 " contradicts itself",
                          path, offset);
     *out = f;
@@ -93,7 +93,7 @@ enum status
 sst__properties_append(struct buf *out, const struct table_info *info,
                        const struct table_options *options)
 {
-    const uint64_t numbers[] = { info->number,         info->entry_count,   info->tombstone_count,
+    const uint64_t numbers[] = { info->seed,           info->entry_count,   info->tombstone_count,
                                  info->expiring_count, info->raw_bytes,     info->version_min,
                                  info->version_max,    options->block_bytes };
     enum status st = ST_OK;
@@ -114,7 +114,7 @@ sst__properties_match(struct slice bytes, const struct table_info *info, const c
         const char *name;
         uint64_t want;
     } numbers[] = {
-        { "number", info->number },
+        { "seed", info->seed },
         { "entry count", info->entry_count },
         { "tombstone count", info->tombstone_count },
         { "expiring count", info->expiring_count },

@@ -44,11 +44,11 @@ sst__footer_offset(const struct sst_footer *f)
     return sst__properties_offset(f) + f->properties_bytes;
 }
 
-void sst__footer_encode(const struct sst_footer *f, uint64_t table, uint8_t out[FOOTER_BYTES]);
+void sst__footer_encode(const struct sst_footer *f, uint64_t seed, uint8_t out[FOOTER_BYTES]);
 
 /* `offset` is where the bytes stood.  ST_CORRUPT, and ST_INVALID for an intact footer of
  * a newer format; `path` is for the text. */
-MUST_USE enum status sst__footer_decode(const uint8_t bytes[FOOTER_BYTES], uint64_t table,
+MUST_USE enum status sst__footer_decode(const uint8_t bytes[FOOTER_BYTES], uint64_t seed,
                                         uint64_t offset, const char *path, struct sst_footer *out,
                                         struct err *err);
 

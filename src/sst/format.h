@@ -5,7 +5,7 @@
  *      block  :=  payload  compression:u8  checksum:u64le
  *
  * The checksum covers payload and compression byte, and is seeded with the
- * table's number and the block's offset: a block that was written elsewhere, or by
+ * table's seed and the block's offset: a block that was written elsewhere, or by
  * an older file of the same name, does not pass.
  */
 #ifndef SST_FORMAT_H
@@ -37,9 +37,9 @@ enum {
 };
 
 static inline uint64_t
-sst__seed(uint64_t table, uint64_t offset)
+sst__seed(uint64_t seed, uint64_t offset)
 {
-    return hash_u64(hash_u64(table) ^ offset);
+    return hash_u64(hash_u64(seed) ^ offset);
 }
 
 #endif

@@ -60,7 +60,7 @@ sst__open_block(const struct table *t, uint64_t offset, struct slice bytes, stru
 
     ASSERT(bytes.size > TRAILER_BYTES);
     if (get_u64le(bytes.data + covered) !=
-        hash64_seeded(slice_of(bytes.data, covered), sst__seed(t->info->number, offset))) {
+        hash64_seeded(slice_of(bytes.data, covered), sst__seed(t->info->seed, offset))) {
         return err_raise(err, ST_CORRUPT,
                          "table %s: the block of %zu bytes at %" PRIu64 " is damaged",
                          file_path(t->file), bytes.size, offset);
@@ -128,7 +128,7 @@ sst__load_footer(struct table *t, struct err *err)
     st = sst__read_exactly(t->file, TABLE_BLOCK, size - FOOTER_BYTES, footer, sizeof(footer), err);
     if (st != ST_OK)
         return st;
-    return sst__footer_decode(footer, t->info->number, size - FOOTER_BYTES, file_path(t->file),
+    return sst__footer_decode(footer, t->info->seed, size - FOOTER_BYTES, file_path(t->file),
                               &t->footer, err);
 }
 

@@ -4,9 +4,12 @@
  * A table is written once by a builder, in order, and then only read.  The
  * file is made of checksummed blocks: data (prefix-compressed, with restart
  * points), filter, index, properties, footer.  Every byte of the file is under
- * some checksum that is tied to its offset and to the table's number, so that a flipped bit, a
+ * some checksum that is tied to its offset and to the table's seed, so that a flipped bit, a
  * truncated file, a misdirected or stale block is ST_CORRUPT with file and
  * offset, and never data (P3).  Formats: docs/formats/table.md.
+ *
+ * The file does not hold its number, by which one data directory calls it.  So it may be copied, byte
+ * for byte, into another data directory, and have another number there.
  *
  * Depends on: base, env.
  */
@@ -29,9 +32,16 @@ struct table_options {
     struct budget *budget; /* charged with what the builder holds of large blocks; or NULL */
 };
 
+/* Which table it is. */
+struct table_id {
+    uint64_t number; /* unique in the data directory for ever: the file's name, the cache's key */
+    uint64_t seed;   /* of all its checksums; different for tables of different data directories */
+};
+
 /* What the manifest keeps of a table. */
 struct table_info {
-    uint64_t number; /* unique in the data directory for ever */
+    uint64_t number; /* these two: struct table_id */
+    uint64_t seed;
     uint64_t file_bytes;
     uint64_t checksum; /* of the whole file */
     uint64_t entry_count;
@@ -51,7 +61,8 @@ void table_info_release(struct table_info *info);
 struct table_builder;
 
 /* Creates `path` (ST_EXISTS if it is there).  On failure nothing stays open. */
-MUST_USE enum status table_builder_create(struct env *env, const char *path, uint64_t number,
+MUST_USE enum status table_builder_create(struct env *env, const char *path,
+                                          const struct table_id *id,
                                           const struct table_options *options,
                                           struct table_builder **out, struct err *err);
 

@@ -315,7 +315,7 @@ table_verify(struct env *env, const char *path, const struct table_info *info,
     enum status st;
 
     verifier_init(&v, info);
-    v.checksum = hash_stream_create(info->number);
+    v.checksum = hash_stream_create(info->seed);
     v.table.zstd = sst__zstd_pool_create(NULL);
     if (v.checksum == NULL || v.table.zstd == NULL)
         st = err_raise(err, ST_NO_MEMORY, "table %s: out of memory", path);

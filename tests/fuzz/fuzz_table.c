@@ -146,7 +146,7 @@ read_table(struct bench *b)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct bench b = { .info = { .number = NUMBER } };
+    struct bench b = { .info = { .number = NUMBER, .seed = NUMBER } };
     enum status st;
 
     if (size < 1 + FOOTER_BYTES || size > SIZE_LIMIT)

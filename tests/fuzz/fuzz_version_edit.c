@@ -1,7 +1,8 @@
 /* LINKS: lsm */
 /* lsm/manifest.h: the first byte says what the rest is.
  *
- *      0   one edit: what is accepted is encoded again to the same bytes, and may be applied
+ *      0   one edit: what is accepted is encoded again to the same bytes, and may be applied; of an
+ *          older format, what it means is encoded
  *      1   payloads, each after its type and a u16 of its size, which are put into a manifest with
  *          right checksums: whatever they say, replaying ends, with a version that is in order
  *      2   a manifest as it stands
@@ -16,7 +17,7 @@
 enum { IMAGE_BYTES_MAX = 1 << 20, TREE = 7, NUMBER = 3 };
 
 static void
-try_edit(struct slice bytes, struct file_sweep *sweep)
+try_edit(struct slice bytes, enum manifest_format format, struct file_sweep *sweep)
 {
     struct buf again = buf_empty(IMAGE_BYTES_MAX);
     struct version *before = version_create();
@@ -25,9 +26,10 @@ try_edit(struct slice bytes, struct file_sweep *sweep)
     enum status st;
 
     ASSERT(before != NULL);
-    if (version_edit_decode(bytes, sweep, &e) == ST_OK) {
+    if (version_edit_decode(bytes, format, sweep, &e) == ST_OK) {
         st = version_edit_encode(&e, &again);
-        ASSERT(st == ST_OK && slice_equal(bytes, buf_slice(&again)));
+        ASSERT(st == ST_OK);
+        ASSERT(format < MANIFEST_FORMAT || slice_equal(bytes, buf_slice(&again)));
         if (version_apply(before, &e, &after, NULL) == ST_OK) {
             ASSERT(version_is_ordered(after));
             version_unref(after);
@@ -98,12 +100,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0 || size > IMAGE_BYTES_MAX / 4)
         return 0;
     file_sweep_init(&sweep);
-    if (data[0] % 3 == 0)
-        try_edit(slice_of(data + 1, size - 1), &sweep);
-    else if (data[0] % 3 == 1)
+    if (data[0] % 3 == 0) {
+        try_edit(slice_of(data + 1, size - 1), MANIFEST_FORMAT_OLDEST, &sweep);
+        try_edit(slice_of(data + 1, size - 1), MANIFEST_FORMAT, &sweep);
+    } else if (data[0] % 3 == 1) {
         try_payloads(slice_of(data + 1, size - 1), &sweep);
-    else
+    } else {
         try_image(slice_of(data + 1, size - 1), &sweep);
+    }
     file_sweep_release(&sweep);
     return 0;
 }

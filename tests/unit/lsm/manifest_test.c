@@ -282,7 +282,7 @@ TEST(a_newer_format_is_refused)
     run_build(&r, 1, 2);
     run_current_manifest(&r, path);
     EXPECT(sim_disk_read(r.w, SCRIPT_NODE, path, &bytes));
-    put_u32le(bytes.data + AT_FORMAT, MANIFEST_FORMAT + 1);
+    put_u32le(bytes.data + AT_FORMAT, MANIFEST_HEADER_FORMAT + 1);
     put_u64le(bytes.data + AT_CHECKSUM, hash64(slice_of(bytes.data, AT_CHECKSUM)));
     EXPECT(sim_disk_write(r.w, SCRIPT_NODE, path, buf_slice(&bytes)));
     run_boot(&r);

@@ -11,6 +11,7 @@ distkv_test(lsm_record_cache_threads SOURCES record_cache_threads_test.c LINKS l
 distkv_test(lsm_manifest SOURCES manifest_test.c ${manifest_fixture} LINKS lsm simenv)
 distkv_test(lsm_manifest_crash SOURCES manifest_crash_test.c ${manifest_fixture} LINKS lsm simenv)
 distkv_test(lsm_manifest_damage SOURCES manifest_damage_test.c ${manifest_fixture} LINKS lsm simenv)
+distkv_test(lsm_manifest_old SOURCES manifest_old_test.c ${manifest_fixture} LINKS lsm simenv)
 distkv_test(lsm_manifest_format SOURCES manifest_format_test.c ${manifest_fixture} LINKS lsm simenv)
 target_compile_definitions(test_lsm_manifest_format PRIVATE
   MANIFEST_FORMAT_DOCUMENT="${CMAKE_SOURCE_DIR}/docs/formats/manifest.md")

@@ -16,6 +16,7 @@ fixture_try_file(struct file_sweep *sweep, const struct table_spec *spec)
 {
     struct table_info info = {
         .number = spec->number,
+        .seed = spec->number + 1000,
         .file_bytes = spec->bytes,
         .checksum = spec->number * UINT64_C(0x9e3779b97f4a7c15),
         .entry_count = spec->entries > 0 ? spec->entries : 100,
@@ -99,10 +100,11 @@ fixture_describe(const struct version *v)
 static bool
 same_info(const struct table_info *a, const struct table_info *b)
 {
-    return a->number == b->number && a->file_bytes == b->file_bytes && a->checksum == b->checksum &&
-           a->entry_count == b->entry_count && a->tombstone_count == b->tombstone_count &&
-           a->expiring_count == b->expiring_count && a->raw_bytes == b->raw_bytes &&
-           a->version_min == b->version_min && a->version_max == b->version_max &&
+    return a->number == b->number && a->seed == b->seed && a->file_bytes == b->file_bytes &&
+           a->checksum == b->checksum && a->entry_count == b->entry_count &&
+           a->tombstone_count == b->tombstone_count && a->expiring_count == b->expiring_count &&
+           a->raw_bytes == b->raw_bytes && a->version_min == b->version_min &&
+           a->version_max == b->version_max &&
            slice_equal(buf_slice(&a->smallest), buf_slice(&b->smallest)) &&
            slice_equal(buf_slice(&a->largest), buf_slice(&b->largest));
 }

@@ -8,4 +8,7 @@ distkv_test(lsm_tree_iter SOURCES test_tree_iter.c ${tree_fixture} LINKS lsm sim
 distkv_test(lsm_tree_random SOURCES test_tree_random.c ${tree_fixture} LINKS lsm simenv)
 distkv_test(lsm_tree_faults SOURCES test_tree_faults.c ${tree_fixture} LINKS lsm simenv)
 distkv_test(lsm_tree_damage SOURCES test_tree_damage.c ${tree_fixture} LINKS lsm simenv)
+distkv_test(lsm_checkpoint SOURCES test_checkpoint.c shipment.c ${tree_fixture} LINKS lsm simenv)
+distkv_test(lsm_import SOURCES test_import.c shipment.c ${tree_fixture} LINKS lsm simenv)
+distkv_test(lsm_import_faults SOURCES test_import_faults.c shipment.c ${tree_fixture} LINKS lsm simenv)
 distkv_test(lsm_tree_threads SOURCES test_tree_threads.c LINKS lsm)

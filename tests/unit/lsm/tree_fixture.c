@@ -118,6 +118,7 @@ fix_try_open(struct fix *f)
 enum status
 fix_try_start(struct fix *f)
 {
+    f->shared.store_id = f->store_id;
     f->shared.blocks = cache_create(BLOCK_CACHE_BYTES, &f->budget);
     if (f->shared.blocks == NULL)
         return ST_NO_MEMORY;

@@ -23,6 +23,7 @@ struct fix {
     struct sim *world;
     struct mem_heap *outer; /* to go back to, while the node's heap is entered */
     struct env *env;
+    uint64_t store_id; /* of the next fix_open() */
     struct epoch epoch;
     struct epoch_slot slot;
     struct budget budget;

@@ -47,6 +47,7 @@ static void
 add_random_table(struct version_edit *e, struct prng *p)
 {
     struct table_info info = { .number = random_size(p) | 1,
+                               .seed = prng_next(p),
                                .file_bytes = random_size(p),
                                .checksum = prng_next(p),
                                .entry_count = random_size(p) | 1,
@@ -96,6 +97,7 @@ expect_same_table(const struct edit_added *a, const struct edit_added *b)
 
     EXPECT_U64(a->level, b->level);
     EXPECT_U64(x->number, y->number);
+    EXPECT_U64(x->seed, y->seed);
     EXPECT_U64(x->file_bytes, y->file_bytes);
     EXPECT_U64(x->checksum, y->checksum);
     EXPECT_U64(x->entry_count, y->entry_count);
@@ -136,12 +138,36 @@ TEST(an_edit_comes_back_as_it_was)
 
         random_edit(&e, &p);
         EXPECT_OK(version_edit_encode(&e, &bytes));
-        EXPECT_OK(version_edit_decode(buf_slice(&bytes), &sweep, &back));
+        EXPECT_OK(version_edit_decode(buf_slice(&bytes), MANIFEST_FORMAT, &sweep, &back));
         expect_same_edit(&e, &back);
         version_edit_release(&e);
         version_edit_release(&back);
         buf_release(&bytes);
     }
+}
+
+/* As a release before seeds has written it: docs/formats/manifest.md had these bytes. */
+TEST(an_edit_of_the_oldest_format_has_its_numbers_for_seeds)
+{
+    static const uint8_t flush[] = { 0x02, 0x01, 0x02, 0x0a, 0x01, 0x00, 0x01, 0xe8, 0x07, 0x15,
+                                     0x7c, 0x4a, 0x7f, 0xb9, 0x79, 0x37, 0x9e, 0x64, 0x00, 0x00,
+                                     0xd0, 0x0f, 0x01, 0x09, 0x01, 0x61, 0x01, 0x6d, 0x00 };
+    struct slice bytes = slice_of(flush, sizeof(flush));
+    struct buf again = buf_empty(BYTES_MAX);
+    struct version_edit e, back;
+
+    EXPECT_ST(version_edit_decode(bytes, MANIFEST_FORMAT, &sweep, &e), ST_CORRUPT);
+    EXPECT_OK(version_edit_decode(bytes, MANIFEST_FORMAT_OLDEST, &sweep, &e));
+    EXPECT_U64(e.mark.version, 10);
+    EXPECT_U64(e.added[0].file->info.number, 1);
+    EXPECT_U64(e.added[0].file->info.seed, 1);
+    EXPECT_U64(e.added[0].file->info.file_bytes, 1000);
+    EXPECT_OK(version_edit_encode(&e, &again));
+    EXPECT_OK(version_edit_decode(buf_slice(&again), MANIFEST_FORMAT, &sweep, &back));
+    expect_same_edit(&e, &back);
+    version_edit_release(&e);
+    version_edit_release(&back);
+    buf_release(&again);
 }
 
 /* A copy of exactly that size, so that the sanitizer sees one byte too far. */
@@ -153,7 +179,7 @@ decode_copy(struct slice bytes, struct version_edit *out)
 
     assert_non_null(copy);
     memcpy(copy, bytes.data, bytes.size);
-    st = version_edit_decode(slice_of(copy, bytes.size), &sweep, out);
+    st = version_edit_decode(slice_of(copy, bytes.size), MANIFEST_FORMAT, &sweep, out);
     mem_free(copy);
     return st;
 }
@@ -215,10 +241,15 @@ TEST(huge_counts_cost_nothing)
     struct mem_heap *previous = mem_heap_enter(&heap);
     struct version_edit back;
 
-    EXPECT_ST(version_edit_decode(slice_of(many_added, sizeof(many_added)), &sweep, &back),
-              ST_CORRUPT);
-    EXPECT_ST(version_edit_decode(slice_of(many_removed, sizeof(many_removed)), &sweep, &back),
-              ST_CORRUPT);
+    for (int format = MANIFEST_FORMAT_OLDEST; format <= MANIFEST_FORMAT; format++) {
+        enum manifest_format f = (enum manifest_format)format;
+
+        EXPECT_ST(version_edit_decode(slice_of(many_added, sizeof(many_added)), f, &sweep, &back),
+                  ST_CORRUPT);
+        EXPECT_ST(
+            version_edit_decode(slice_of(many_removed, sizeof(many_removed)), f, &sweep, &back),
+            ST_CORRUPT);
+    }
     EXPECT_U64(heap.allocation, 0);
     mem_heap_enter(previous);
 }
@@ -242,11 +273,11 @@ TEST(a_table_that_cannot_be_is_refused)
     enum {
         AT_LEVEL = 2,
         AT_NUMBER = 3,
-        AT_ENTRIES = 13,
-        AT_TOMBSTONES = 14,
-        AT_EXPIRING = 15,
-        AT_VERSION_MIN = 17,
-        AT_SMALLEST = 20
+        AT_ENTRIES = 21,
+        AT_TOMBSTONES = 22,
+        AT_EXPIRING = 23,
+        AT_VERSION_MIN = 25,
+        AT_SMALLEST = 28
     };
     static const struct {
         size_t at;
@@ -300,7 +331,7 @@ TEST(decoding_without_memory_leaves_nothing_behind)
         struct mem_heap heap = { .fail_at = ++n };
         struct mem_heap *previous = mem_heap_enter(&heap);
 
-        st = version_edit_decode(buf_slice(&bytes), &sweep, &back);
+        st = version_edit_decode(buf_slice(&bytes), MANIFEST_FORMAT, &sweep, &back);
         if (st == ST_OK) {
             version_edit_release(&back);
         } else {
@@ -329,6 +360,7 @@ TEST(encoding_says_when_there_is_no_room)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 TEST_MAIN(CASE(an_edit_comes_back_as_it_was),
+          CASE(an_edit_of_the_oldest_format_has_its_numbers_for_seeds),
           CASE(an_edit_cut_short_or_followed_by_more_is_refused),
           CASE(what_is_accepted_is_the_only_form_of_what_it_says), CASE(huge_counts_cost_nothing),
           CASE(a_table_that_cannot_be_is_refused),

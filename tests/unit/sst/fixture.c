@@ -51,7 +51,8 @@ try_build(struct fix *f, const char *path, uint64_t number, const struct table_o
           const struct model *m, struct table_info *info)
 {
     struct table_builder *b;
-    enum status st = table_builder_create(f->env, path, number, options, &b, &f->err);
+    struct table_id id = { number, number };
+    enum status st = table_builder_create(f->env, path, &id, options, &b, &f->err);
 
     if (st != ST_OK)
         return st;

@@ -185,7 +185,9 @@ TEST(table_builder_does_not_touch_a_file_that_is_there)
     struct table_builder *b;
 
     EXPECT(sim_disk_write(f.sim, NODE, "t.sst", slice_str("precious")));
-    EXPECT_ST(table_builder_create(f.env, "t.sst", 1, &options, &b, &f.err), ST_EXISTS);
+    EXPECT_ST(
+        table_builder_create(f.env, "t.sst", &(struct table_id){ 1, 1 }, &options, &b, &f.err),
+        ST_EXISTS);
     teardown(&f);
 }
 
@@ -196,7 +198,8 @@ TEST(table_builder_that_gives_up_leaves_no_file)
     struct table_builder *b;
     struct entry e = text_entry("k", "v", 1);
 
-    EXPECT_OK(table_builder_create(f.env, "t.sst", 1, &options, &b, &f.err));
+    EXPECT_OK(
+        table_builder_create(f.env, "t.sst", &(struct table_id){ 1, 1 }, &options, &b, &f.err));
     EXPECT_OK(table_builder_add(b, &e, &f.err));
     EXPECT(table_builder_file_bytes(b) > 0);
     table_builder_abandon(b);
@@ -505,7 +508,8 @@ TEST(table_builder_charges_what_it_holds_of_large_blocks)
     EXPECT(huge != NULL);
     budget_init(&budget, 1 << 20);
     options.budget = &budget;
-    EXPECT_OK(table_builder_create(f.env, "t.sst", 9, &options, &b, &f.err));
+    EXPECT_OK(
+        table_builder_create(f.env, "t.sst", &(struct table_id){ 9, 9 }, &options, &b, &f.err));
     EXPECT_OK(table_builder_add(b, &e, &f.err));
     EXPECT_U64(budget_used(&budget), 0);
     e = text_entry("b", "", 1);

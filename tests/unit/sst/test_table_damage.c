@@ -355,7 +355,7 @@ TEST(table_notices_two_blocks_that_changed_places)
     teardown(&f);
 }
 
-/* A block that an older file left at the same place: the same offset, another table's number. */
+/* A block that an older file left at the same place: the same offset, another table's seed. */
 TEST(table_notices_a_stale_block)
 {
     struct fix f = setup();
@@ -392,9 +392,10 @@ TEST(table_notices_a_manifest_that_means_another)
     struct fix f = setup();
     struct victim v = make_victim(&f, TABLE_LZ4);
     struct table_info *info = &v.info;
-    uint64_t *const fields[] = { &info->number,          &info->file_bytes,     &info->entry_count,
-                                 &info->tombstone_count, &info->expiring_count, &info->raw_bytes,
-                                 &info->version_min,     &info->version_max };
+    uint64_t *const fields[] = { &info->seed,           &info->file_bytes,
+                                 &info->entry_count,    &info->tombstone_count,
+                                 &info->expiring_count, &info->raw_bytes,
+                                 &info->version_min,    &info->version_max };
     struct table *t;
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -462,7 +463,7 @@ TEST(table_verify_notices_counts_that_are_not_true)
     struct victim v = make_victim(&f, TABLE_PLAIN);
     uint64_t at = data_bytes(&v) + footer_field(&v, 32) + footer_field(&v, 40);
 
-    for (int field = 1; field < 5; field++) { /* after the number: entries ... raw bytes */
+    for (int field = 1; field < 5; field++) { /* after the seed: entries ... raw bytes */
         uint64_t *const counts[] = { NULL, &v.info.entry_count, &v.info.tombstone_count,
                                      &v.info.expiring_count, &v.info.raw_bytes };
         uint8_t *stored = v.bytes.data + at + 8 * (size_t)field;

@@ -230,7 +230,8 @@ TEST(table_builder_that_failed_stays_failed)
     struct table_builder *b;
     struct table_info info;
 
-    EXPECT_OK(table_builder_create(r.f.env, path, NUMBER, &options, &b, &r.f.err));
+    EXPECT_OK(table_builder_create(r.f.env, path, &(struct table_id){ NUMBER, NUMBER }, &options,
+                                   &b, &r.f.err));
     EXPECT_OK(table_builder_add(b, &e, &r.f.err));
     sim_fail(r.f.sim, NODE, SIM_WRITE, 1, false, ST_NO_SPACE);
     e.key = slice_str("b");

@@ -61,7 +61,8 @@ make_table(struct world *w, uint32_t table)
     struct err err;
 
     table_path(w, table, path, sizeof(path));
-    EXPECT_OK(table_builder_create(w->env, path, table + 1, &options, &b, &err));
+    EXPECT_OK(table_builder_create(w->env, path, &(struct table_id){ table + 1, table + 1 },
+                                   &options, &b, &err));
     for (uint32_t i = 0; i < ENTRIES; i++) {
         char key[16];
         uint64_t value[8];
