@@ -93,7 +93,7 @@ answer_barriers(struct tablet *t)
         list_remove(&b->link);
         mem_free(b);
         if (r != NULL)
-            tablet__finish(t, r, ST_OK);
+            tablet__finish(t, r, r->answer);
     }
 }
 
@@ -115,7 +115,7 @@ conclude(struct tablet *t)
     leave_overlay(t, e);
     tablet__forget(t, e);
     if (r != NULL)
-        tablet__finish(t, r, ST_OK);
+        tablet__finish(t, r, r->answer);
     answer_barriers(t);
 }
 

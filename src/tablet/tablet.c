@@ -338,7 +338,7 @@ conclude(struct unit *u)
     enum status st;
 
     if (!u->clear && u->write_count == 0 && !has_uncommitted(t)) {
-        tablet__finish(t, r, ST_OK);
+        tablet__finish(t, r, r->answer);
         return true;
     }
     if (u->clear)
