@@ -19,6 +19,13 @@ enum {
     /* Operations and arguments of one atomic request, a MULTI included.  Beyond: ST_TOO_BIG. */
     LIMIT_REQUEST_BYTES = 64 << 20,
 
+    /* Results of a client's last write that are kept for its retry.  Beyond: none are, and a retry
+     * is told that the write was carried out, but not its results (ST_EXISTS). */
+    LIMIT_DEDUP_BYTES = 4 << 10,
+
+    /* How long they are kept.  Later a retry is a new write. */
+    LIMIT_DEDUP_MS = 60 * 60 * 1000,
+
     /* Operations in one atomic request; what MSET with the longest argument list needs. */
     LIMIT_REQUEST_OPS = 1 << 20,
 

@@ -96,7 +96,7 @@ tablet__answer_barriers(struct tablet *t)
         list_remove(&b->link);
         mem_free(b);
         if (r != NULL)
-            tablet__finish(t, r, ST_OK);
+            tablet__finish(t, r, r->answer);
     }
 }
 
@@ -120,7 +120,7 @@ conclude(struct tablet *t, struct tail_entry *e)
     while (t->alone && t->tail.first <= t->applied)
         tablet__forget_first(t);
     if (r != NULL)
-        tablet__finish(t, r, ST_OK);
+        tablet__finish(t, r, r->answer);
     tablet__answer_barriers(t);
 }
 

@@ -2,6 +2,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
+#include "tablet/dedup.h"
 #include "tablet/tablet_internal.h"
 
 enum { COLD_ARENA_BYTES = 4096 };
@@ -128,14 +129,15 @@ only_disk_knows(struct tablet *t, struct tablet_reader *reader, struct slice sto
 }
 
 static enum status
-add_key(struct cold_read *c, struct tablet_reader *reader, struct slice key, bool size_only)
+add_key(struct cold_read *c, struct tablet_reader *reader, enum key_kind kind, struct slice key,
+        bool size_only)
 {
     uint8_t *room = arena_alloc_bytes(&c->arena, key.size + 1);
     struct slice stored;
 
     if (room == NULL)
         return ST_NO_MEMORY;
-    stored = stored_key(KEY_USER, key, room);
+    stored = stored_key(kind, key, room);
     if (c->every_key || only_disk_knows(c->tablet, reader, stored))
         c->keys[c->key_count++] = (struct cold_key){ .stored = stored, .size_only = size_only };
     return ST_OK;
@@ -144,18 +146,23 @@ add_key(struct cold_read *c, struct tablet_reader *reader, struct slice key, boo
 static enum status
 add_keys(struct cold_read *c, struct tablet_reader *reader, const struct request *r)
 {
+    uint8_t client[DEDUP_KEY_BYTES];
     enum status st = ST_OK;
 
     c->keys = arena_alloc(&c->arena,
-                          (r->precondition_count + 2 * (size_t)r->op_count) * sizeof(*c->keys));
+                          (1 + r->precondition_count + 2 * (size_t)r->op_count) * sizeof(*c->keys));
     if (c->keys == NULL)
         return ST_NO_MEMORY;
+    if (dedup_concerns(r))
+        st = add_key(c, reader, KEY_DEDUP, dedup_key(r, client), false);
     for (uint32_t i = 0; i < r->precondition_count && st == ST_OK; i++)
-        st = add_key(c, reader, r->preconditions[i].key, false);
+        st = add_key(c, reader, KEY_USER, r->preconditions[i].key, false);
     for (uint32_t i = 0; i < r->op_count && st == ST_OK; i++) {
-        st = add_key(c, reader, r->ops[i].key, c->pin != NULL && r->ops[i].kind == OP_META);
-        if (st == ST_OK && r->ops[i].kind == OP_COPY)
-            st = add_key(c, reader, r->ops[i].key2, false);
+        const struct op *op = &r->ops[i];
+
+        st = add_key(c, reader, KEY_USER, op->key, c->pin != NULL && op->kind == OP_META);
+        if (st == ST_OK && op->kind == OP_COPY)
+            st = add_key(c, reader, KEY_USER, op->key2, false);
     }
     return st;
 }

@@ -5,11 +5,15 @@
  * log, not committed), then in the tree, which never blocks: what only the
  * disk knows was read by a job before (cold.c), or the evaluation is given up
  * and begun again afterwards.  So evaluation has no effect until it is whole.
+ *
+ * The record of a client's last write is found the same way, so that a retry is recognised
+ * wherever the first attempt has got to; it is one of the unit's own results (dedup.h).
  */
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/limits.h"
 
+#include "tablet/dedup.h"
 #include "tablet/tablet_internal.h"
 
 enum { WRITES_LINEAR_MAX = 8 };
@@ -77,7 +81,7 @@ find_write(struct unit *u, struct slice stored)
 static enum status
 reserve_writes(struct unit *u)
 {
-    uint32_t count = 0;
+    uint32_t count = dedup_concerns(u->r);
     uint32_t slots = 4;
 
     for (uint32_t i = 0; i < u->r->op_count; i++)
@@ -99,7 +103,7 @@ reserve_writes(struct unit *u)
 }
 
 static enum status
-stage(struct unit *u, struct slice key, const struct entry *e)
+stage(struct unit *u, enum key_kind kind, struct slice key, const struct entry *e)
 {
     uint8_t *room = unit_bytes(u, key.size + 1);
     struct entry *w;
@@ -107,7 +111,7 @@ stage(struct unit *u, struct slice key, const struct entry *e)
 
     if (room == NULL)
         return ST_NO_MEMORY;
-    stored = stored_key(KEY_USER, key, room);
+    stored = stored_key(kind, key, room);
     w = find_write(u, stored);
     if (w == NULL) {
         ASSERT(u->write_count < u->write_capacity);
@@ -126,7 +130,7 @@ unit_put(struct unit *u, struct slice key, struct slice value, uint64_t expiry_m
 {
     struct entry e = { .value = value, .expiry_ms = expiry_ms, .type = ENTRY_VALUE };
 
-    return stage(u, key, &e);
+    return stage(u, KEY_USER, key, &e);
 }
 
 enum status
@@ -134,7 +138,7 @@ unit_delete(struct unit *u, struct slice key)
 {
     struct entry e = { .type = ENTRY_TOMBSTONE };
 
-    return stage(u, key, &e);
+    return stage(u, KEY_USER, key, &e);
 }
 
 /* ------------------------------------------------------------------ looking */
@@ -208,8 +212,8 @@ look_in_tree(struct unit *u, struct slice stored, bool bytes, struct current *ou
     return ST_OK;
 }
 
-enum status
-unit_look(struct unit *u, struct slice key, bool bytes, struct current *out)
+static enum status
+look(struct unit *u, enum key_kind kind, struct slice key, bool bytes, struct current *out)
 {
     uint8_t small[256];
     uint8_t *room = key.size < sizeof(small) ? small : unit_bytes(u, key.size + 1);
@@ -218,7 +222,7 @@ unit_look(struct unit *u, struct slice key, bool bytes, struct current *out)
 
     if (room == NULL)
         return ST_NO_MEMORY;
-    stored = stored_key(KEY_USER, key, room);
+    stored = stored_key(kind, key, room);
     *out = (struct current){ 0 };
     e = find_write(u, stored);
     if (e == NULL)
@@ -227,6 +231,45 @@ unit_look(struct unit *u, struct slice key, bool bytes, struct current *out)
         return look_in_tree(u, stored, bytes, out);
     current_judge(out, e, u->now_ms);
     return ST_OK;
+}
+
+enum status
+unit_look(struct unit *u, struct slice key, bool bytes, struct current *out)
+{
+    return look(u, KEY_USER, key, bytes, out);
+}
+
+/* ------------------------------------------------------------------ retries */
+
+/* `*repeated`: the request is answered by what is kept of its first attempt. */
+static enum status
+recall(struct unit *u, bool *repeated)
+{
+    uint8_t room[DEDUP_KEY_BYTES];
+    struct current last;
+    enum status st = dedup_check(u->r, &u->r->err);
+
+    if (st == ST_OK)
+        st = look(u, KEY_DEDUP, dedup_key(u->r, room), true, &last);
+    if (st != ST_OK || !last.exists)
+        return st;
+    return dedup_recall(last.value, last.version, u->r, repeated);
+}
+
+static enum status
+remember(struct unit *u)
+{
+    size_t size = dedup_record_size(u->r, u->version);
+    uint8_t *record = unit_bytes(u, size);
+    uint8_t room[DEDUP_KEY_BYTES];
+    struct entry e = { .value = slice_of(record, size),
+                       .expiry_ms = u->now_ms + LIMIT_DEDUP_MS,
+                       .type = ENTRY_VALUE };
+
+    if (record == NULL)
+        return ST_NO_MEMORY;
+    dedup_encode(record, u->r, u->version);
+    return stage(u, KEY_DEDUP, dedup_key(u->r, room), &e);
 }
 
 /* ------------------------------------------------------------------ the whole */
@@ -274,17 +317,13 @@ results_keep(struct request *r)
     return st;
 }
 
-enum status
-tablet__evaluate(struct unit *u)
+static enum status
+evaluate_ops(struct unit *u)
 {
     struct request *r = u->r;
     size_t returned = 0;
-    enum status st;
+    enum status st = ST_OK;
 
-    arena_reset(&u->t->arena);
-    st = reserve_writes(u);
-    if (st == ST_OK)
-        st = check_preconditions(u);
     for (uint32_t i = 0; i < r->op_count && st == ST_OK; i++) {
         r->results[i] = (struct op_result){ 0 };
         st = op_evaluate(u, &r->ops[i], &r->results[i]);
@@ -292,5 +331,39 @@ tablet__evaluate(struct unit *u)
         if (st == ST_OK && returned > r->result_bytes_max)
             st = ST_TOO_BIG;
     }
-    return st == ST_OK ? results_keep(r) : st;
+    return st;
+}
+
+/* A refused precondition is an answer like another: it rests on what the unit has seen (B3). */
+static enum status
+evaluate_afresh(struct unit *u)
+{
+    struct request *r = u->r;
+    enum status st = reserve_writes(u);
+
+    if (st == ST_OK)
+        st = check_preconditions(u);
+    if (st == ST_CONFLICT) {
+        r->answer = ST_CONFLICT;
+        st = ST_OK;
+    } else if (st == ST_OK) {
+        st = evaluate_ops(u);
+    }
+    return st == ST_OK && dedup_concerns(r) ? remember(u) : st;
+}
+
+enum status
+tablet__evaluate(struct unit *u)
+{
+    struct request *r = u->r;
+    bool repeated = false;
+    enum status st = ST_OK;
+
+    arena_reset(&u->t->arena);
+    r->answer = ST_OK;
+    if (dedup_concerns(r))
+        st = recall(u, &repeated);
+    if (st == ST_OK && !repeated)
+        st = evaluate_afresh(u);
+    return st == ST_OK && r->answer == ST_OK ? results_keep(r) : st;
 }

@@ -20,8 +20,12 @@
 
 #include "env/env.h"
 
-/* The first byte of every stored key. */
-enum key_kind { KEY_USER = 'u', KEY_META = 'm' };
+/* The first byte of every stored key; values are for ever. */
+enum key_kind {
+    KEY_DEDUP = 'd', /* a client's last write (tablet/dedup.h) */
+    KEY_META = 'm',
+    KEY_USER = 'u',
+};
 
 enum durability {
     DURABILITY_ALWAYS,   /* fsync before the reply */
@@ -75,7 +79,8 @@ struct op {
 };
 
 /* How one operation ended.  A failed operation changes nothing; the others of
- * the unit are carried out all the same (as in Redis's EXEC). */
+ * the unit are carried out all the same (as in Redis's EXEC).  Stored (tablet/dedup.h); values are
+ * for ever. */
 enum op_code {
     OP_DONE,
     OP_NIL,         /* no such key; or NX, XX, GT, LT refused */
@@ -111,7 +116,9 @@ struct request {
     bool ordered;    /* must see the effects of the caller's unfinished writes */
     bool admin;      /* administrative: no deadline */
     uint64_t deadline_ns; /* env_boot_ns(); ignored for admin */
-    uint64_t client_id;   /* 0: no request identity */
+    /* Writes only: a client's writes are numbered from 1 upwards, one under way at a time; a retry
+     * repeats the number, and is applied once (tablet/dedup.h). */
+    uint64_t client_id; /* 0: no request identity */
     uint64_t sequence;
     const struct kv_snapshot *snapshot; /* pure reads only; NULL: what is committed now */
     const struct precondition *preconditions;
@@ -133,7 +140,12 @@ struct request {
      * ST_TIMEOUT    the deadline passed; nothing was applied
      * ST_UNKNOWN    the outcome is unknown
      * ST_NOT_LEADER another node is to be asked; nothing was applied
-     * ST_CLOSED     shutting down; nothing was applied */
+     * ST_CLOSED     shutting down; nothing was applied
+     * ST_INVALID    no such request can be; or, of a client with an identity, one that a later
+     *               write took the place of: nothing was applied by this attempt
+     * ST_EXISTS     a retry: it was applied before, and the results were not kept
+     * What is said of a retry is said of this attempt: another may have been applied, unless the
+     * status is ST_OK, ST_CONFLICT or ST_EXISTS. */
     enum status status;
     uint64_t leader; /* ST_NOT_LEADER: the node that is to be asked; 0: nobody knows */
     struct err err;  /* when status is not ST_OK, and more is known */
@@ -142,6 +154,7 @@ struct request {
     struct task task;
     struct loop *home; /* where `done` is called */
     struct tablet *tablet;
+    enum status answer; /* of its evaluation, told when all that it rests on is committed */
     struct list link;
     struct cold_read *cold; /* what a job has read for it, or is reading */
     struct buf scratch;     /* values of the results, when they are not borrowed */

@@ -330,7 +330,7 @@ answer_early(struct tablet *t, struct request *r)
         return;
     e->request = NULL;
     t->answered = e->index;
-    tablet__finish(t, r, ST_OK);
+    tablet__finish(t, r, r->answer);
 }
 
 /* The results are ready: to the log, or behind the barrier.  False: no room in the log.  A request that
@@ -343,7 +343,7 @@ conclude(struct unit *u)
     enum status st;
 
     if (!u->clear && u->write_count == 0 && is_certain(t)) {
-        tablet__finish(t, r, ST_OK);
+        tablet__finish(t, r, r->answer);
         return true;
     }
     if (u->clear)

@@ -151,8 +151,9 @@ struct unit {
     enum status status; /* why the unit as a whole fails */
 };
 
-/* Evaluate the request.  ST_OK: results and writes are ready.  ST_WOULD_BLOCK:
- * nothing happened; read cold first.  ST_CONFLICT, ST_TOO_BIG, ST_NO_MEMORY, ST_CORRUPT, ST_IO. */
+/* Evaluate the request.  ST_OK: its answer (ST_OK, ST_CONFLICT, or what a retry is told), results
+ * and writes are ready.  ST_WOULD_BLOCK: nothing happened; read cold first.  ST_INVALID,
+ * ST_TOO_BIG, ST_NO_MEMORY, ST_CORRUPT, ST_IO. */
 MUST_USE enum status tablet__evaluate(struct unit *u);
 
 /* Used by the operations (ops.c): what a key is, seen from inside the unit.  Without `bytes` the

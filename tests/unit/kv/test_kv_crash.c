@@ -52,7 +52,7 @@ send_write(struct campaign *c, int k)
     snprintf(key, sizeof(key), "key:%d", k);
     snprintf(value, sizeof(value), "%llu %0150d", (unsigned long long)++c->next, 0);
     call_value(call, call_op(call, OP_PUT, key), value);
-    call->request.client_id = c->next; /* to find its number again */
+    call->request.sequence = c->next; /* to find its number again */
     call_send(call);
     return call;
 }
@@ -64,11 +64,11 @@ note(struct campaign *c, int k, const struct call *call)
 
     if (call->done && call->request.status == ST_OK) {
         if (call->results[0].version > x->version) {
-            x->acknowledged = call->request.client_id;
+            x->acknowledged = call->request.sequence;
             x->version = call->results[0].version;
         }
     } else if (x->sent_count < 64) {
-        x->sent[x->sent_count++] = call->request.client_id;
+        x->sent[x->sent_count++] = call->request.sequence;
     }
 }
 
