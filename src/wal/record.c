@@ -12,6 +12,7 @@
  * The place and meaning of checksum, size, type, format and tag are the same
  * in all future formats, so that an older program can say "newer" and mean it.
  */
+#include "base/assert.h"
 #include "base/coding.h"
 #include "base/hash.h"
 
@@ -129,6 +130,8 @@ wal__record_get(struct slice bytes, uint64_t seed, uint64_t offset, struct raw_r
     out->body = slice_of(at, (size_t)(limit - at));
     if (is_link(out->type) && out->body.size != LINK_BODY_BYTES)
         return PARSE_NONE;
+    if (out->type == WAL_CUT && out->body.size != 0)
+        return PARSE_NONE;
     return PARSE_OK;
 }
 
@@ -136,4 +139,23 @@ uint64_t
 wal__record_link(const struct raw_record *r)
 {
     return is_link(r->type) ? get_u64le(r->body.data) : 0;
+}
+
+bool
+wal__record_is_outer(const struct raw_record *r)
+{
+    return r->type == WAL_ENTRY || r->type == WAL_HEAD || r->type == WAL_CUT;
+}
+
+struct wal_record
+wal__record_outer(const struct raw_record *r)
+{
+    ASSERT(wal__record_is_outer(r));
+    return (struct wal_record){
+        .type = (enum wal_record_type)r->type,
+        .tablet = r->tablet,
+        .term = r->term,
+        .index = r->index,
+        .body = r->body,
+    };
 }

@@ -117,7 +117,7 @@ copy_found(struct copy *c, struct found *found, struct err *err)
     struct raw_record *r = &found->record;
     enum status st;
 
-    if (r->type != WAL_ENTRY && r->type != WAL_HEAD)
+    if (!wal__record_is_outer(r))
         return ST_OK;
     st = copy_record(c, r, err);
     if (st == ST_OK && r->type == WAL_HEAD) {
@@ -147,7 +147,7 @@ copy_unproven(struct copy *c, struct walk *k, struct err *err)
         st = copy_found(c, &found, err);
         if (st != ST_OK)
             return st;
-        if (found.record.type == WAL_ENTRY || found.record.type == WAL_HEAD)
+        if (wal__record_is_outer(&found.record))
             k->report->rewritten_count++;
     }
     return copy_write(c, err);

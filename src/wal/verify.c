@@ -15,17 +15,11 @@ static enum status
 hand_over(void *ctx, const struct found *found, struct err *err)
 {
     struct reader_beyond *b = ctx;
-    const struct raw_record *r = &found->record;
-    struct wal_record record = {
-        .type = r->type == WAL_HEAD ? WAL_HEAD : WAL_ENTRY,
-        .tablet = r->tablet,
-        .term = r->term,
-        .index = r->index,
-        .body = r->body,
-    };
+    struct wal_record record;
 
-    if (r->type != WAL_ENTRY && r->type != WAL_HEAD)
+    if (!wal__record_is_outer(&found->record))
         return ST_OK;
+    record = wal__record_outer(&found->record);
     return b->fn(b->ctx, &record, 0, err);
 }
 

@@ -87,14 +87,7 @@ position_of(struct walk *k, const struct found *found)
 static enum status
 replay(struct walk *k, const struct found *found, struct err *err)
 {
-    const struct raw_record *r = &found->record;
-    struct wal_record record = {
-        .type = r->type == WAL_HEAD ? WAL_HEAD : WAL_ENTRY,
-        .tablet = r->tablet,
-        .term = r->term,
-        .index = r->index,
-        .body = r->body,
-    };
+    struct wal_record record = wal__record_outer(&found->record);
     uint64_t at = position_of(k, found);
 
     k->report->record_count++;
@@ -156,6 +149,7 @@ visit(struct walk *k, const struct found *found, struct err *err)
     k->mark_at = 0;
     switch (r->type) {
     case WAL_ENTRY:
+    case WAL_CUT:
         return replay(k, found, err);
     case WAL_HEAD:
         return visit_head(k, found, err);

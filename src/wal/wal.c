@@ -263,7 +263,9 @@ wal_append(struct wal *w, const struct wal_record *record, wal_position *end, st
     struct head *head = NULL;
     enum status st;
 
-    ASSERT(record->type == WAL_ENTRY || (record->type == WAL_HEAD && record->index == 0));
+    ASSERT(wal__record_is_outer(&r));
+    ASSERT(record->type != WAL_HEAD || record->index == 0);
+    ASSERT(record->type != WAL_CUT || record->body.size == 0);
     if (record->body.size > LIMIT_RECORD_BYTES)
         return err_raise(err, ST_TOO_BIG, "log %s: a record of %zu bytes", w->dir,
                          record->body.size);

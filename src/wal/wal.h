@@ -43,6 +43,12 @@ typedef uint64_t wal_position;
 enum wal_record_type {
     WAL_ENTRY = 1, /* one entry of a tablet's log */
     WAL_HEAD = 2,  /* a tablet's hard state: the newest one counts; opaque here */
+
+    /* The tablet's entries after `index` that stand before this record are void.  Who takes over
+     * another history appends it: replay gives it in its place among the entries, once, and it is
+     * for whoever replays to drop them.  Durable like an entry, and not before; nothing is known
+     * of it in later segments, as what it speaks of is gone from the log before it is. */
+    WAL_CUT = 6,
 };
 
 struct wal_record {
@@ -50,7 +56,7 @@ struct wal_record {
     uint64_t tablet;
     uint64_t term;
     uint64_t index;    /* 0 for WAL_HEAD */
-    struct slice body; /* at most LIMIT_RECORD_BYTES */
+    struct slice body; /* at most LIMIT_RECORD_BYTES; empty for WAL_CUT */
 };
 
 /* Called for each intact record, oldest first.  `record` is borrowed: it dies when the call

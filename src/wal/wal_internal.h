@@ -66,7 +66,7 @@ enum inner_type {
     RECORD_MARK = 3,   /* everything before it is durable */
     RECORD_SEAL = 4,   /* the segment ends; tablet and body name the next one */
     RECORD_FOLLOW = 5, /* first in a segment: tablet and body name the one before, now durable */
-    RECORD_TYPE_MAX = RECORD_FOLLOW,
+    RECORD_TYPE_MAX = WAL_CUT,
 };
 
 struct raw_record {
@@ -103,6 +103,10 @@ enum parse wal__record_get(struct slice bytes, uint64_t seed, uint64_t offset,
 
 /* The incarnation that a seal or a follow record names. */
 uint64_t wal__record_link(const struct raw_record *r);
+
+/* Was it appended by wal_append(), or a head repeated?  Then this is what it was given. */
+bool wal__record_is_outer(const struct raw_record *r);
+struct wal_record wal__record_outer(const struct raw_record *r);
 
 /* ------------------------------------------------------------------ segment.c */
 

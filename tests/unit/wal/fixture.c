@@ -28,12 +28,15 @@ show_record(void *ctx, const struct wal_record *record, wal_position at, struct 
                  record->body.size == 0 ? "" : (const char *)record->body.data);
     if (record->type == WAL_HEAD)
         snprintf(text, sizeof(text), "[%llu:%s]", (unsigned long long)record->tablet, body);
+    else if (record->type == WAL_CUT)
+        snprintf(text, sizeof(text), "<%llu:%llu>", (unsigned long long)record->tablet,
+                 (unsigned long long)record->index);
     else
         snprintf(text, sizeof(text), "%s", body);
     if (f->contents[0] == '\0')
         f->first_at = at;
     add_text(f, text);
-    if (record->index >= f->next_index)
+    if (record->type == WAL_ENTRY && record->index >= f->next_index)
         f->next_index = record->index + 1;
     return ST_OK;
 }
@@ -193,6 +196,14 @@ append_head(struct fix *f, uint64_t tablet, const char *body)
     struct wal_record r = { .type = WAL_HEAD, .tablet = tablet, .term = 1 };
 
     r.body = slice_str(body);
+    EXPECT_OK(wal_append(f->wal, &r, &f->end, &f->err));
+}
+
+void
+append_cut(struct fix *f, uint64_t tablet, uint64_t index)
+{
+    struct wal_record r = { .type = WAL_CUT, .tablet = tablet, .term = 1, .index = index };
+
     EXPECT_OK(wal_append(f->wal, &r, &f->end, &f->err));
 }
 

@@ -2,7 +2,8 @@
  * unit/wal/fixture.h — a stream on a simulated disk, and its contents as text.
  *
  * The stream lives in LOG on node 1.  What wal_open() replays is shown by
- * contents(): "alpha,[7:vote],beta", hard states in brackets with their tablet.
+ * contents(): "alpha,[7:vote],beta,<7:1>", hard states in brackets with their tablet, cuts with
+ * the index after which they cut.
  * Long bodies are shown as their size: "#20000".
  */
 #ifndef UNIT_WAL_FIXTURE_H
@@ -61,10 +62,11 @@ void reopen(struct fix *f);
 
 const char *contents(const struct fix *f);
 
-/* An entry of tablet 1; a hard state. */
+/* An entry of tablet 1; a hard state; a cut. */
 enum status try_append(struct fix *f, const char *body);
 void append(struct fix *f, const char *body);
 void append_head(struct fix *f, uint64_t tablet, const char *body);
+void append_cut(struct fix *f, uint64_t tablet, uint64_t index);
 
 /* An entry with a body of `size` bytes, made of `fill`. */
 enum status try_append_big(struct fix *f, size_t size, char fill);

@@ -154,16 +154,16 @@ make_way(struct life *l)
 
 /* Back-pressure is answered as a caller would: by flushing, and by tending. */
 static void
-append(struct life *l, bool is_head, uint8_t tablet, uint32_t size)
+append(struct life *l, enum wal_record_type type, uint8_t tablet, uint32_t size)
 {
-    enum status st = track_append(l->track, l->wal, is_head, tablet, size, &l->err);
+    enum status st = track_append(l->track, l->wal, type, tablet, size, &l->err);
 
     for (int i = 0; i < 3 && (st == ST_BUSY || st == ST_NO_SPACE); i++) {
         if (wal_health(l->wal) != ST_OK)
             break;
         if (!make_way(l))
             return;
-        st = track_append(l->track, l->wal, is_head, tablet, size, &l->err);
+        st = track_append(l->track, l->wal, type, tablet, size, &l->err);
     }
     if (st != ST_OK)
         complain(l, "append", st);
@@ -190,18 +190,20 @@ do_something(struct life *l)
     case 0:
     case 1:
     case 2:
-        append(l, false, tablet, 4 + (uint32_t)prng_below(p, 1000));
+        append(l, WAL_ENTRY, tablet, 4 + (uint32_t)prng_below(p, 1000));
         return;
     case 3:
-        append(l, true, tablet, 4 + (uint32_t)prng_below(p, 60));
+        append(l, WAL_HEAD, tablet, 4 + (uint32_t)prng_below(p, 60));
         return;
     case 4:
     case 5:
-        append(l, false, tablet, 4 + (uint32_t)prng_below(p, 40000));
+        append(l, WAL_ENTRY, tablet, 4 + (uint32_t)prng_below(p, 40000));
         return;
     case 6:
         if (prng_chance(p, 1, 8))
-            append(l, false, tablet, 60000 + (uint32_t)prng_below(p, 100000));
+            append(l, WAL_ENTRY, tablet, 60000 + (uint32_t)prng_below(p, 100000));
+        else
+            append(l, WAL_CUT, tablet, 0);
         return;
     case 7:
     case 8:
@@ -232,25 +234,26 @@ do_something(struct life *l)
 static void
 fixed_programme(struct life *l)
 {
-    append(l, true, 1, 20);
-    append(l, false, 1, 100);
+    append(l, WAL_HEAD, 1, 20);
+    append(l, WAL_ENTRY, 1, 100);
     flush(l, true);
     tend(l);
-    append(l, true, 2, 30);
-    append(l, false, 2, 50000);
+    append(l, WAL_HEAD, 2, 30);
+    append(l, WAL_CUT, 1, 0);
+    append(l, WAL_ENTRY, 2, 50000);
     flush(l, false);
-    append(l, false, 1, 20000); /* crosses into the next segment */
-    append(l, true, 1, 25);
+    append(l, WAL_ENTRY, 1, 20000); /* crosses into the next segment */
+    append(l, WAL_HEAD, 1, 25);
     flush(l, true);
     mark(l);
     flush(l, true);
     track_release(l->track, l->wal, l->track->acknowledged);
-    tend(l);                     /* recycles */
-    append(l, false, 3, 100000); /* wants a segment of its own */
+    tend(l);                         /* recycles */
+    append(l, WAL_ENTRY, 3, 100000); /* wants a segment of its own */
     flush(l, true);
     track_release(l->track, l->wal, l->track->acknowledged / 2);
     tend(l);
-    append(l, false, 3, 500);
+    append(l, WAL_ENTRY, 3, 500);
     flush(l, true);
 }
 

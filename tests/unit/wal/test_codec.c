@@ -158,6 +158,21 @@ TEST(a_seal_without_the_name_of_its_successor_is_no_record)
 }
 
 /* Searching through a client's bytes must not cost a checksum for each of them. */
+TEST(a_cut_with_a_body_is_no_record)
+{
+    uint8_t bytes[ROOM] = { 0 };
+    struct raw_record r = sample();
+    struct raw_record got;
+
+    r.type = WAL_CUT;
+    for (size_t size = 0; size < 3; size++) {
+        r.body = slice_of("ab", size);
+        wal__record_put(bytes, seed, 6000, &r);
+        EXPECT(wal__record_get(slice_of(bytes, wal__record_bytes(&r)), seed, 6000, &got) ==
+               (size == 0 ? PARSE_OK : PARSE_NONE));
+    }
+}
+
 TEST(forged_headers_seldom_pass_the_tag)
 {
     enum { TRIES = 1 << 20 };
@@ -394,7 +409,7 @@ TEST_MAIN(RUN(a_record_reads_as_it_was_written), RUN(every_flipped_bit_of_a_reco
           RUN(a_watermark_beyond_the_record_itself_is_no_watermark),
           RUN(an_intact_record_of_a_later_release_is_called_newer),
           RUN(a_seal_without_the_name_of_its_successor_is_no_record),
-          RUN(forged_headers_seldom_pass_the_tag),
+          RUN(a_cut_with_a_body_is_no_record), RUN(forged_headers_seldom_pass_the_tag),
           RUN(a_segment_header_reads_as_it_was_written_and_every_bit_of_it_counts),
           RUN(only_names_that_we_would_give_are_segments), RUN(a_chain_reads_as_it_was_written),
           RUN(every_flipped_bit_of_a_chain_is_noticed_and_mended_by_the_other_copy),

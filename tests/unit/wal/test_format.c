@@ -21,7 +21,7 @@ static const char *const second = "0000000000000002.log";
 static void
 make_example(struct fix *f)
 {
-    uint64_t big, seal, mark;
+    uint64_t big, seal, cut, mark;
 
     f->options.dir = LOG;
     tend(f);
@@ -32,6 +32,8 @@ make_example(struct fix *f)
     append_big(f, 61210, 'x');
     seal = f->wal->at;
     append(f, "put k w");
+    cut = f->wal->at;
+    append_cut(f, 1, 2);
     mark = f->wal->at;
     reopen(f);
 
@@ -45,7 +47,8 @@ make_example(struct fix *f)
     say_bytes(f, second, "the header", 0, 64);
     say_bytes(f, second, "the follow record", 4096, 4096 + FOLLOW_BYTES);
     say_bytes(f, second, "the hard state again", 4096 + FOLLOW_BYTES, 4096 + FOLLOW_BYTES + 48);
-    say_bytes(f, second, "an entry", 4096 + FOLLOW_BYTES + 48, mark);
+    say_bytes(f, second, "an entry", 4096 + FOLLOW_BYTES + 48, cut);
+    say_bytes(f, second, "a cut", cut, mark);
     say_bytes(f, second, "the mark", mark, mark + MARK_BYTES);
 }
 

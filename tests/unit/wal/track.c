@@ -23,6 +23,8 @@ static void PRINTF_LIKE(2, 3) complain(struct track *t, const char *fmt, ...)
 static struct slice
 body_of(uint32_t serial, uint32_t size)
 {
+    if (size == 0)
+        return slice_of(body, 0);
     ASSERT(size >= 4 && size <= TRACK_BODY_MAX);
     for (uint32_t i = 0; i < size; i++)
         body[i] = (uint8_t)(serial * 31 + i * 7 + (i >> 8));
@@ -31,22 +33,22 @@ body_of(uint32_t serial, uint32_t size)
 }
 
 enum status
-track_append(struct track *t, struct wal *w, bool is_head, uint8_t tablet, uint32_t size,
-             struct err *err)
+track_append(struct track *t, struct wal *w, enum wal_record_type type, uint8_t tablet,
+             uint32_t size, struct err *err)
 {
     uint32_t serial = t->appended + 1;
     struct event *e = &t->events[serial];
     struct wal_record r = {
-        .type = is_head ? WAL_HEAD : WAL_ENTRY,
+        .type = type,
         .tablet = tablet,
         .term = serial / 7 + 1,
-        .index = is_head ? 0 : serial,
+        .index = type == WAL_HEAD ? 0 : serial,
     };
     enum status st;
 
     ASSERT(serial <= TRACK_EVENTS_MAX);
     r.body = body_of(serial, size);
-    *e = (struct event){ is_head, tablet, size, wal_end(w), 0 };
+    *e = (struct event){ type, tablet, size, wal_end(w), 0 };
     st = wal_append(w, &r, &e->end, err);
     if (st == ST_OK)
         t->appended = serial;
@@ -84,7 +86,8 @@ track_begin(struct track *t)
 static uint32_t
 head_as_of(const struct track *t, uint8_t tablet, uint32_t serial)
 {
-    while (serial > 0 && !(t->events[serial].is_head && t->events[serial].tablet == tablet))
+    while (serial > 0 &&
+           !(t->events[serial].type == WAL_HEAD && t->events[serial].tablet == tablet))
         serial--;
     return serial;
 }
@@ -103,7 +106,7 @@ static void
 check_no_entry(struct track *t, uint32_t after, uint32_t before)
 {
     for (uint32_t serial = after + 1; serial < before; serial++) {
-        if (!t->events[serial].is_head)
+        if (t->events[serial].type != WAL_HEAD)
             complain(t, "entry %u is missing, released up to %u", serial, after);
     }
 }
@@ -144,8 +147,8 @@ check_fields(struct track *t, const struct wal_record *r, uint32_t serial)
 {
     const struct event *e = &t->events[serial];
 
-    if (e->is_head != (r->type == WAL_HEAD) || r->tablet != e->tablet ||
-        r->term != serial / 7 + 1 || !slice_equal(r->body, body_of(serial, e->size)))
+    if (e->type != r->type || r->tablet != e->tablet || r->term != serial / 7 + 1 ||
+        !slice_equal(r->body, body_of(serial, e->size)))
         complain(t, "record %u is not what was written", serial);
 }
 
@@ -153,9 +156,9 @@ enum status
 track_replay(void *ctx, const struct wal_record *r, wal_position at, struct err *err)
 {
     struct track *t = ctx;
-    uint32_t serial = r->type == WAL_ENTRY ? (uint32_t)r->index
-                      : r->body.size >= 4  ? get_u32le(r->body.data)
-                                           : 0;
+    uint32_t serial = r->type != WAL_HEAD ? (uint32_t)r->index
+                      : r->body.size >= 4 ? get_u32le(r->body.data)
+                                          : 0;
 
     (void)err;
     if (serial == 0 || serial > t->appended) {
@@ -163,7 +166,7 @@ track_replay(void *ctx, const struct wal_record *r, wal_position at, struct err 
         return ST_OK;
     }
     check_fields(t, r, serial);
-    if (r->type == WAL_ENTRY)
+    if (r->type != WAL_HEAD)
         see_entry(t, serial, at);
     else
         see_head(t, serial, (uint8_t)r->tablet, at);

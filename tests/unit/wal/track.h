@@ -2,8 +2,8 @@
  * unit/wal/track.h — what was written to a stream, and whether what comes back
  * is a prefix of it.
  *
- * Every record has a serial number, from 1; an entry's index is its serial, a
- * hard state begins with it.  After a crash the replay must give serials in
+ * Every record has a serial number, from 1; the index of an entry or a cut is its serial,
+ * a hard state begins with it.  After a crash the replay must give serials in
  * order without a gap, from wherever the log was released to, up to at least
  * what was acknowledged; and at its end every tablet's newest hard state.
  * Hard states may be repeated, but only the newest so far.
@@ -20,9 +20,9 @@
 enum { TRACK_TABLETS = 4, TRACK_EVENTS_MAX = 1 << 14, TRACK_BODY_MAX = 300000 };
 
 struct event {
-    bool is_head;
+    enum wal_record_type type;
     uint8_t tablet;
-    uint32_t size;
+    uint32_t size;      /* 0 for a cut */
     wal_position begin; /* not beyond the record */
     wal_position end;   /* in this process */
 };
@@ -42,7 +42,7 @@ struct track {
 };
 
 /* Append one record. */
-enum status track_append(struct track *t, struct wal *w, bool is_head, uint8_t tablet,
+enum status track_append(struct track *t, struct wal *w, enum wal_record_type type, uint8_t tablet,
                          uint32_t size, struct err *err);
 
 /* Count what has become durable. */
