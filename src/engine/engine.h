@@ -112,6 +112,12 @@ void engine_tree_dropped(struct engine_tree *tree);
  * memtables beyond their share).  Cheap when it has not.  Called from the owner's listener. */
 void engine_tree_tend(struct engine_tree *tree);
 
+/* From now on no memtable is sealed; while a snapshot is installed into the tree (lsm/import.h).  Then:
+ * `installed` is its index, and the log is not needed for anything up to there; or 0, and everything is
+ * as before.  The owner has said engine_tree_dropped() for each entry that it gave up. */
+void engine_tree_hold(struct engine_tree *tree);
+void engine_tree_resume(struct engine_tree *tree, uint64_t installed);
+
 /* Should writes to this tree wait, and why: sealed memtables, L0, or the budget. */
 enum engine_stall {
     ENGINE_STALL_NONE,

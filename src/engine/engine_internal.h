@@ -32,6 +32,7 @@ struct engine_tree {
     } floors[SEALED_FLOORS_MAX]; /* of the sealed memtables, oldest first; under the lock */
     uint32_t floor_count;
 
+    bool held;                      /* the owner's: no memtable is sealed */
     _Atomic bool seal_wanted;       /* the owner is asked to seal its memtable */
     _Atomic bool compaction_failed; /* damage: not tried again before a restart */
 };

@@ -225,7 +225,7 @@ seal(struct engine_tree *tree)
     lock_take(&e->lock);
     room = tree->floor_count < SEALED_FLOORS_MAX;
     lock_drop(&e->lock);
-    if (!room || floor == NO_FLOOR || lsm_switch(tree->lsm) != ST_OK)
+    if (!room || tree->held || floor == NO_FLOOR || lsm_switch(tree->lsm) != ST_OK)
         return false;
     lock_take(&e->lock);
     tree->floors[tree->floor_count++] = (struct sealed_floor){ floor, tree->applied_index };
@@ -290,6 +290,24 @@ engine_tree_seal(struct engine_tree *tree)
     if (atomic_load(&tree->active_floor) == NO_FLOOR)
         return ST_OK;
     return seal_and_schedule(tree) ? ST_OK : ST_NO_MEMORY;
+}
+
+void
+engine_tree_hold(struct engine_tree *tree)
+{
+    tree->held = true;
+}
+
+void
+engine_tree_resume(struct engine_tree *tree, uint64_t installed)
+{
+    tree->held = false;
+    if (installed == 0)
+        return;
+    tree->applied_index = installed;
+    atomic_store(&tree->applied, wal_end(tree->engine->log));
+    atomic_store(&tree->active_floor, NO_FLOOR);
+    engine__drop_floors(tree); /* the mark is beyond all of them */
 }
 
 /* ------------------------------------------------------------------ stalls */

@@ -130,7 +130,7 @@ tablet__apply_committed(struct tablet *t)
     raft_index limit = raft_applicable(t->raft);
     uint32_t ready = 0;
 
-    while (t->applied < limit) {
+    while (t->applied < limit && !t->installing) {
         struct tail_entry *e = tail_at(&t->tail, t->applied + 1);
 
         if (ready == 0)
@@ -150,32 +150,50 @@ tablet__apply_committed(struct tablet *t)
     tablet__answer_barriers(t);
 }
 
+static void
+orphan(struct list *orphans, struct request *r, enum status st)
+{
+    if (r == NULL)
+        return;
+    r->status = st;
+    list_push_back(orphans, &r->link);
+}
+
 void
-tablet__abandon_proposed(struct tablet *t)
+tablet__abandon_proposed(struct tablet *t, struct list *orphans)
 {
     enum status refusal = engine_log_health(t->engine) != ST_OK ? ST_IO : ST_NOT_LEADER;
+    struct list *at;
 
+    list_init(orphans);
     for (raft_index i = t->applied + 1; i < t->tail.limit; i++) {
         struct tail_entry *e = tail_at(&t->tail, i);
-        struct request *r = e->request;
 
         leave_overlay(t, e);
+        orphan(orphans, e->request, ST_UNKNOWN);
         e->request = NULL;
-        if (r != NULL)
-            tablet__finish(t, r, ST_UNKNOWN);
     }
-    while (!list_empty(&t->barriers)) {
-        struct barrier *b = container_of(t->barriers.next, struct barrier, link);
-        struct request *r = b->request;
+    while ((at = list_pop_front(&t->barriers)) != NULL) {
+        struct barrier *b = container_of(at, struct barrier, link);
 
-        list_remove(&b->link);
+        orphan(orphans, b->request, refusal);
         mem_free(b);
-        if (r != NULL)
-            tablet__finish(t, r, refusal);
     }
     ASSERT(t->overlay.count == 0);
     t->wants_round = false;
     t->answered = 0;
     t->clears_pending = 0;
     t->ceiling_proposed = false;
+}
+
+void
+tablet__answer_orphans(struct tablet *t, struct list *orphans)
+{
+    struct list *at;
+
+    while ((at = list_pop_front(orphans)) != NULL) {
+        struct request *r = container_of(at, struct request, link);
+
+        tablet__finish(t, r, r->status);
+    }
 }

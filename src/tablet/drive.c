@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#include "tablet/exchange.h"
 #include "tablet/tablet_internal.h"
 
 enum { CHARGED_BYTES_MIN = 64 << 10 };
@@ -302,12 +301,17 @@ tablet__step(struct tablet *t, struct raft_event event, struct incoming *in)
     enum raft_role before = raft_role(t->raft);
     struct raft_effects *fx = &t->reactor->effects;
     enum status st = make_ready(t);
+    struct list orphans;
 
     event.now_ns = tablet__boot_ns(t);
     if (st == ST_OK)
         st = raft_step(t->raft, &event, fx);
     if (st != ST_OK)
         return st;
+    t->install_due = fx->install;
+    list_init(&orphans);
+    if (before == RAFT_LEADER && raft_role(t->raft) != RAFT_LEADER)
+        tablet__abandon_proposed(t, &orphans); /* before any of it is cut off */
     take_entries(t, in);
     if (raft_config_index(t->raft) != t->config_seen)
         tablet__config_moved(t);
@@ -319,8 +323,7 @@ tablet__step(struct tablet *t, struct raft_event event, struct incoming *in)
     publish_reads(t);
     if (!t->alone)
         tablet__mark(t);
-    if (before == RAFT_LEADER && raft_role(t->raft) != RAFT_LEADER)
-        tablet__abandon_proposed(t); /* answers: so it comes last */
+    tablet__answer_orphans(t, &orphans);
     return ST_OK;
 }
 

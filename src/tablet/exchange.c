@@ -7,8 +7,6 @@
 #include "raft/codec.h"
 #include "tablet/tablet_internal.h"
 
-enum message_type { MESSAGE_BEAT = 1, MESSAGE_RAFT = 2 };
-
 enum { SILENT_CONNECTION_MS = 2000 };
 
 /* ------------------------------------------------------------------ arriving */
@@ -19,6 +17,7 @@ struct arrival {
     struct tablet *tablet;
     uint64_t from;
     size_t size;
+    enum exchange_type type;
 };
 
 static size_t
@@ -33,14 +32,14 @@ arrive(struct task *task)
     struct arrival *a = container_of(task, struct arrival, task);
     struct tablet_reactor *r = a->tablet->reactor;
 
-    tablet__receive(a->tablet, a->from, slice_of(a + 1, a->size));
+    tablet__receive(a->tablet, a->from, a->type, slice_of(a + 1, a->size));
     budget_return(engine_budget(r->node->engine), arrival_bytes(a->size));
     mem_free(a);
     atomic_fetch_sub(&r->arriving, 1);
 }
 
 static void
-carry_over(struct tablet *t, uint64_t from, struct slice payload)
+carry_over(struct tablet *t, uint64_t from, enum exchange_type type, struct slice payload)
 {
     struct budget *budget = engine_budget(t->engine);
     struct arrival *a;
@@ -52,7 +51,9 @@ carry_over(struct tablet *t, uint64_t from, struct slice payload)
         budget_return(budget, arrival_bytes(payload.size));
         return;
     }
-    *a = (struct arrival){ .task.run = arrive, .tablet = t, .from = from, .size = payload.size };
+    *a = (struct arrival){
+        .task.run = arrive, .tablet = t, .from = from, .size = payload.size, .type = type
+    };
     memcpy(a + 1, payload.data, payload.size);
     atomic_fetch_add(&t->reactor->arriving, 1);
     loop_post(t->reactor->loop, &a->task);
@@ -79,15 +80,15 @@ receive(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, st
         return;
     atomic_store(&n->heard_ns, loop_now_ns(r->loop));
     atomic_store(&n->incarnation, from->incarnation);
-    if (type != MESSAGE_RAFT)
-        return; /* of a later version, or a beat */
+    if (type == EXCHANGE_BEAT || type >= EXCHANGE_TYPE_COUNT)
+        return; /* that it came says all; or it is of a later version */
     t = tablet_node_find(r->node, id);
     if (t == NULL)
         return; /* the sender's view of the placement is another one */
     if (t->reactor == r)
-        tablet__receive(t, from->node, payload);
+        tablet__receive(t, from->node, (enum exchange_type)type, payload);
     else
-        carry_over(t, from->node, payload);
+        carry_over(t, from->node, (enum exchange_type)type, payload);
 }
 
 /* What was queued or under way is lost. */
@@ -154,7 +155,7 @@ exchange_connect(struct tablet_reactor *r, uint64_t incarnation,
 void
 exchange_beat(struct tablet_reactor *r)
 {
-    struct peer_message beat = { .type = MESSAGE_BEAT, .urgent = true };
+    struct peer_message beat = { .type = EXCHANGE_BEAT, .urgent = true };
 
     for (uint32_t i = 0; i < r->node->neighbour_count; i++) {
         if (peer_send(r->peer, r->node->neighbours[i].node, &beat) != ST_OK)
@@ -180,7 +181,7 @@ exchange_send(struct tablet *t, const struct raft_message *m)
 {
     struct tablet_reactor *r = t->reactor;
     struct peer_message message = {
-        .type = MESSAGE_RAFT, .id = t->id, .urgent = m->kind != RAFT_APPEND, .part_count = 1
+        .type = EXCHANGE_RAFT, .id = t->id, .urgent = m->kind != RAFT_APPEND, .part_count = 1
     };
     size_t size = raft_message_bytes(m);
     struct slice part;
@@ -195,4 +196,24 @@ exchange_send(struct tablet *t, const struct raft_message *m)
     part = slice_of(r->message.data, size);
     message.parts = &part;
     return peer_send(r->peer, m->to, &message);
+}
+
+enum status
+exchange_post(struct tablet *t, uint64_t node, enum exchange_type type, struct slice head,
+              struct slice rest)
+{
+    const struct slice parts[] = { head, rest };
+    struct peer_message message = {
+        .type = (uint8_t)type,
+        .id = t->id,
+        .urgent = type == EXCHANGE_WANT || type == EXCHANGE_RECEIVED,
+        .parts = parts,
+        .part_count = 2,
+    };
+    struct peer *peer = t->reactor->peer;
+    enum status st = peer == NULL ? ST_CLOSED : peer_send(peer, node, &message);
+
+    if (st == ST_OK)
+        tablet__mark(t);
+    return st;
 }

@@ -4,6 +4,11 @@
  *      type      id      payload                                                         urgent
  *      BEAT      0       empty: the sender's node lives                                   yes
  *      RAFT      tablet  raft/codec.h; an entry's data is the body of its log record      all but APPEND
+ *      OFFER     tablet  shipment:u64  term  index  log_term, varints
+ *                        head:string  checkpoint:string                                   no
+ *      WANT      tablet  shipment:u64  table  offset  size, varints                        yes
+ *      PIECE     tablet  shipment:u64  table  offset, varints  bytes                       no
+ *      RECEIVED  tablet  shipment:u64  ok:u8                                               yes
  *
  * Everything here is called on the reactor's loop.  What arrives on another loop than the tablet's is
  * carried there as a copy; without memory for that it is lost, as messages may be.
@@ -29,6 +34,20 @@ void exchange_beat(struct tablet_reactor *r);
 /* Queue a message about the tablet; it goes out with the end of the round.  ST_OK; ST_CLOSED,
  * ST_BUSY and the like: it is lost. */
 MUST_USE enum status exchange_send(struct tablet *t, const struct raft_message *m);
+
+enum exchange_type {
+    EXCHANGE_BEAT = 1,
+    EXCHANGE_RAFT = 2,
+    EXCHANGE_OFFER = 3,    /* a leader has a snapshot */
+    EXCHANGE_WANT = 4,     /* a part of it is asked for */
+    EXCHANGE_PIECE = 5,    /* and comes */
+    EXCHANGE_RECEIVED = 6, /* it is installed, or is not wanted, or (not ok) cannot be */
+    EXCHANGE_TYPE_COUNT
+};
+
+/* Queue any other message about the tablet, in at most two parts; as exchange_send(). */
+MUST_USE enum status exchange_post(struct tablet *t, uint64_t node, enum exchange_type type,
+                                   struct slice head, struct slice rest);
 
 /* The messages of the step under way; what cannot be sent is lost. */
 void exchange_send_all(struct tablet *t);

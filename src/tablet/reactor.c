@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#include "tablet/exchange.h"
 #include "tablet/tablet_internal.h"
 
 static void log_moved(void *ctx);

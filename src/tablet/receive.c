@@ -129,15 +129,13 @@ decode(struct tablet *t, struct slice bytes, struct raft_message *m, struct inco
     return ST_OK;
 }
 
-void
-tablet__receive(struct tablet *t, uint64_t from, struct slice bytes)
+static void
+receive_raft(struct tablet *t, uint64_t from, struct slice bytes)
 {
     struct incoming *in = NULL;
     struct raft_message m;
     enum status st;
 
-    if (t->raft == NULL)
-        return;
     st = decode(t, bytes, &m, &in);
     if (st == ST_OK) {
         m.from = from;
@@ -151,4 +149,31 @@ tablet__receive(struct tablet *t, uint64_t from, struct slice bytes)
     }
     log_event(st == ST_NO_MEMORY ? LOG_DEBUG : LOG_ERROR, "tablet.message_refused",
               log_u64("tablet", t->id), log_u64("from", from), log_str("why", status_name(st)));
+}
+
+void
+tablet__receive(struct tablet *t, uint64_t from, enum exchange_type type, struct slice bytes)
+{
+    if (t->raft == NULL)
+        return;
+    switch (type) {
+    case EXCHANGE_RAFT:
+        receive_raft(t, from, bytes);
+        break;
+    case EXCHANGE_OFFER:
+        staging_offered(t, from, bytes);
+        break;
+    case EXCHANGE_PIECE:
+        staging_piece(t, from, bytes);
+        break;
+    case EXCHANGE_WANT:
+        shipment_wanted(t, from, bytes);
+        break;
+    case EXCHANGE_RECEIVED:
+        shipment_received(t, from, bytes);
+        break;
+    case EXCHANGE_BEAT:
+    case EXCHANGE_TYPE_COUNT:
+        ASSERT(false);
+    }
 }

@@ -4,7 +4,6 @@
 #include "base/assert.h"
 #include "base/log.h"
 
-#include "tablet/exchange.h"
 #include "tablet/tablet_internal.h"
 
 enum { ENTRIES_PER_MESSAGE = 256 };
@@ -77,4 +76,5 @@ tablet__replicate(struct tablet *t)
         if (send_append(t, &append) != ST_OK)
             raft_not_sent(t->raft, &append);
     }
+    shipment_begin_if_due(t);
 }

@@ -20,16 +20,23 @@ last_term(const struct tablet *t)
     return last == NULL ? t->applied_term : last->term;
 }
 
+/* Entries after `index` are void. */
+static void
+cut_replayed(struct tablet *t, raft_index index)
+{
+    while (t->tail.limit > index + 1 && t->tail.limit > t->tail.first) {
+        tablet__forget(t, tail_pop_last(&t->tail));
+        engine_tree_dropped(t->tree);
+    }
+}
+
 /* The tail, without what the entry supersedes, ends just before it. */
 static enum status
 make_way_for(struct tablet *t, const struct wal_record *record)
 {
     if (record->index <= t->applied || record->index > t->tail.limit)
         return ST_CORRUPT; /* a hole, or a second time what is applied: no crash leaves either */
-    while (t->tail.limit > record->index) {
-        tablet__forget(t, tail_pop_last(&t->tail));
-        engine_tree_dropped(t->tree);
-    }
+    cut_replayed(t, record->index - 1);
     return record->term < last_term(t) ? ST_CORRUPT : ST_OK;
 }
 
@@ -90,8 +97,14 @@ replay_entry(struct tablet *t, const struct wal_record *record, wal_position at)
 enum status
 tablet_replay(struct tablet *t, const struct wal_record *record, wal_position at, struct err *err)
 {
-    enum status st =
-        record->type == WAL_HEAD ? replay_head(t, record) : replay_entry(t, record, at);
+    enum status st = ST_OK;
+
+    if (record->type == WAL_HEAD)
+        st = replay_head(t, record);
+    else if (record->type == WAL_CUT)
+        cut_replayed(t, record->index);
+    else
+        st = replay_entry(t, record, at);
 
     if (st == ST_CORRUPT || st == ST_INVALID) {
         return err_raise(err, st,

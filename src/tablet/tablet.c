@@ -79,11 +79,16 @@ tablet_create(struct tablet_reactor *reactor, struct engine_tree *tree,
 void
 tablet_destroy(struct tablet *t)
 {
+    struct list orphans;
+
     if (t == NULL)
         return;
     ASSERT(t->request_count == 0);
+    shipment_destroy(t);
+    staging_destroy(t);
     tablet__delist(t);
-    tablet__abandon_proposed(t); /* ceilings that nobody waits for */
+    tablet__abandon_proposed(t, &orphans); /* ceilings that nobody waits for */
+    ASSERT(list_empty(&orphans));
     while (t->tail.first < t->tail.limit)
         tablet__forget(t, tail_pop_first(&t->tail));
     tail_release(&t->tail);
@@ -115,7 +120,7 @@ tablet_lsm(const struct tablet *t)
 bool
 tablet_idle(const struct tablet *t)
 {
-    return t->request_count == 0;
+    return t->request_count == 0 && t->job_count == 0;
 }
 
 version_t
@@ -544,6 +549,8 @@ tablet_tick(struct tablet *t)
         return; /* no keyspace names it */
     t->serves = true;
     tablet__tick(t);
+    shipment_tick(t, now_ns);
+    staging_tick(t, now_ns);
     tablet__moved(t);
     if (!list_empty(&t->waiting) || atomic_load(&t->ceiling_stuck)) {
         (void)under_ceiling(t); /* writes that wait do not ask for it, and reads need it */

@@ -63,7 +63,7 @@ void tablet_submit(struct tablet *t, struct request *r);
 /* Every TABLET_TICK_MS: deadlines, elections, and the time ceiling. */
 void tablet_tick(struct tablet *t);
 
-/* Every request that was taken is answered. */
+/* Every request that was taken is answered, and no job works for this tablet. */
 bool tablet_idle(const struct tablet *t);
 
 /* ------------------------------------------------------------------ reading anywhere */

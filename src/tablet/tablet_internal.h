@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/prng.h"
 
+#include "tablet/exchange.h"
 #include "tablet/overlay.h"
 #include "tablet/tablet.h"
 #include "tablet/tail.h"
@@ -65,6 +66,13 @@ struct tablet {
     raft_term applied_term;
     uint64_t replayed_ceiling_ms; /* the highest in the log, committed or not */
     version_t version;            /* of the last entry in the tail, or evaluated */
+
+    /* snapshots */
+    struct shipment *shipment; /* that we send; NULL: none */
+    struct staging *staging;   /* that we receive; NULL: none */
+    bool install_due;          /* raft has just said: install what is staged */
+    bool installing;           /* the tree is another's: nothing is applied */
+    uint32_t job_count;        /* of these, under way */
 
     _Atomic uint64_t floor_ms;   /* the ceiling of the terms before: time is not earlier */
     _Atomic uint64_t ceiling_ms; /* committed; read by tablet_read() anywhere */
@@ -232,7 +240,7 @@ void tablet__forget_first(struct tablet *t);
 /* ------------------------------------------------------------------ the others (receive.c, replicate.c) */
 
 /* A message of another replica, as exchange.h has it. */
-void tablet__receive(struct tablet *t, uint64_t from, struct slice bytes);
+void tablet__receive(struct tablet *t, uint64_t from, enum exchange_type type, struct slice bytes);
 
 /* The entry at the index, of those that came; it is the caller's from now on. */
 struct tail_entry *incoming_take(struct incoming *in, raft_index index);
@@ -243,6 +251,22 @@ void tablet__replicate(struct tablet *t);
 
 /* What happened in this round goes out. */
 void tablet__end_round(struct tablet *t);
+
+/* ------------------------------------------------------------------ snapshots (shipment.c, staging.c) */
+
+/* Begin to send a snapshot to whoever needs one. */
+void shipment_begin_if_due(struct tablet *t);
+void shipment_wanted(struct tablet *t, uint64_t from, struct slice bytes);
+void shipment_received(struct tablet *t, uint64_t from, struct slice bytes);
+void shipment_tick(struct tablet *t, uint64_t now_ns);
+
+void staging_offered(struct tablet *t, uint64_t from, struct slice bytes);
+void staging_piece(struct tablet *t, uint64_t from, struct slice bytes);
+void staging_tick(struct tablet *t, uint64_t now_ns);
+
+/* The tablet's end; no job of theirs runs.  Job code. */
+void shipment_destroy(struct tablet *t);
+void staging_destroy(struct tablet *t);
 
 /* ------------------------------------------------------------------ applying (apply.c) */
 
@@ -255,8 +279,11 @@ void tablet__answer_barriers(struct tablet *t);
 /* One entry into the tree.  ST_NO_MEMORY, ST_BUSY: later. */
 MUST_USE enum status tablet__apply(struct tablet *t, const struct tail_entry *e);
 
-/* Nothing that was proposed and is not committed will be answered by this leader. */
-void tablet__abandon_proposed(struct tablet *t);
+/* We lead no more: what was proposed and is not committed leaves the overlay, and will not be answered by
+ * its commitment.  Those who wait for it come into `orphans`, to be answered when everything else is
+ * done: whoever is answered may submit again. */
+void tablet__abandon_proposed(struct tablet *t, struct list *orphans);
+void tablet__answer_orphans(struct tablet *t, struct list *orphans);
 
 /* ------------------------------------------------------------------ cold reads (cold.c) */
 

@@ -12,11 +12,11 @@ struct booting {
 };
 
 static void
-small_options(struct engine_options *o)
+small_options(const struct nodes *n, struct engine_options *o)
 {
     engine_options_default(o);
     o->dir = "data";
-    o->budget_bytes = 64 << 20;
+    o->budget_bytes = n->budget_bytes;
     o->segment_bytes = 128 << 10;
     o->log_bytes_max = 1 << 20;
     o->min_free_bytes = 1 << 20;
@@ -44,7 +44,7 @@ boot_body(void *ctx)
     };
     struct engine *engine = NULL;
 
-    small_options(&engine_options);
+    small_options(n, &engine_options);
     for (uint32_t i = 0; i < LOOPS; i++)
         loops[i] = sim_loop(n->w, b->node, i);
     engine_options.loops = loops;
@@ -74,7 +74,7 @@ nodes_create(struct nodes *n, uint64_t seed, uint32_t count)
     static const char *const hosts[NODES_MAX] = { "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4",
                                                   "10.0.0.5" };
 
-    *n = (struct nodes){ .count = count, .loop_count = LOOPS };
+    *n = (struct nodes){ .count = count, .budget_bytes = 4 << 20 };
     n->w = sim_create(seed);
     assert_non_null(n->w);
     for (uint32_t i = 0; i < count; i++) {

@@ -9,12 +9,12 @@
 #include "kv/kv.h"
 #include "simenv/simenv.h"
 
-enum { NODES_MAX = 5, NODES_VALUE_MAX = 64 };
+enum { NODES_MAX = 5, NODES_VALUE_MAX = 4096 };
 
 struct nodes {
     struct sim *w;
     uint32_t count;
-    uint32_t loop_count;
+    size_t budget_bytes; /* so small that the leader keeps few entries for its followers */
     struct kv *kv[NODES_MAX + 1];
     struct kv_node at[NODES_MAX];
     uint64_t founders[NODES_MAX];

@@ -120,6 +120,103 @@ a_deposed_leader_follows_with_a_log_that_was_cut(void **state)
     nodes_destroy(&n);
 }
 
+enum { MANY = 300, LARGE_BYTES = 1000 };
+
+static void
+put_many(struct nodes *n, uint32_t leader, char letter)
+{
+    char key[16];
+    char value[LARGE_BYTES + 1] = { 0 };
+
+    for (uint32_t i = 0; i < MANY; i++) {
+        snprintf(key, sizeof(key), "k%u", i);
+        memset(value, letter, LARGE_BYTES);
+        EXPECT_OK(nodes_put(n, leader, key, value));
+    }
+}
+
+static void
+check_many(struct nodes *n, uint32_t leader, char letter)
+{
+    char key[16];
+
+    for (uint32_t i = 0; i < MANY; i++) {
+        const char *value;
+
+        snprintf(key, sizeof(key), "k%u", i);
+        value = nodes_get(n, leader, key);
+        EXPECT(strlen(value) == LARGE_BYTES && value[0] == letter);
+    }
+}
+
+/* Crash whoever leads until that one does. */
+static void
+make_lead(struct nodes *n, uint32_t node)
+{
+    for (uint32_t i = 0; i < 100; i++) {
+        uint32_t leader = nodes_leader(n);
+
+        if (leader == node)
+            return;
+        nodes_crash(n, leader);
+        (void)nodes_leader(n);
+        nodes_boot_all(n);
+        sim_run_ms(n->w, 2000);
+    }
+    fail_msg("node %u never leads", node);
+}
+
+/* The leader's log no longer has what the member lacks: it gets the tables. */
+static void
+a_member_that_was_away_for_long_gets_a_snapshot(void **state)
+{
+    struct nodes n;
+    uint32_t leader;
+    uint32_t away;
+
+    (void)state;
+    nodes_create(&n, test_seed(6), 3);
+    leader = nodes_leader(&n);
+    away = leader == 3 ? 1 : 3;
+    nodes_cut(&n, away, true);
+    put_many(&n, nodes_leader_but(&n, away), 'a');
+    put_many(&n, nodes_leader_but(&n, away), 'b');
+    nodes_cut(&n, away, false);
+    sim_run_ms(n.w, 10000);
+    make_lead(&n, away);
+    check_many(&n, away, 'b');
+    nodes_destroy(&n);
+}
+
+/* What it has installed, and what it was told afterwards, survives a power cut. */
+static void
+a_snapshot_survives_a_power_cut_at_any_time(void **state)
+{
+    uint64_t seed = test_seed(7);
+
+    (void)state;
+    for (uint32_t life = 0; life < 15; life++) {
+        struct nodes n;
+        uint32_t away;
+
+        nodes_create(&n, seed + life, 3);
+        away = nodes_leader(&n) == 3 ? 1 : 3;
+        nodes_crash(&n, away);
+        put_many(&n, nodes_leader(&n), 'a');
+        nodes_boot_all(&n);
+        for (uint32_t cuts = 0; cuts < 4; cuts++) {
+            sim_run_ms(n.w, prng_below(sim_prng(n.w), 1200));
+            nodes_crash(&n, away);
+            EXPECT_OK(nodes_put(&n, nodes_leader(&n), "z", "z"));
+            nodes_boot_all(&n);
+        }
+        sim_run_ms(n.w, 10000);
+        make_lead(&n, away);
+        check_many(&n, away, 'a');
+        nodes_destroy(&n);
+    }
+}
+
 int
 main(void)
 {
@@ -129,6 +226,8 @@ main(void)
         cmocka_unit_test(the_loss_of_a_leader_loses_nothing_that_was_acknowledged),
         cmocka_unit_test(a_leader_that_is_cut_off_tells_nothing_old),
         cmocka_unit_test(a_deposed_leader_follows_with_a_log_that_was_cut),
+        cmocka_unit_test(a_member_that_was_away_for_long_gets_a_snapshot),
+        cmocka_unit_test(a_snapshot_survives_a_power_cut_at_any_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

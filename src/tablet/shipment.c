@@ -1,0 +1,333 @@
+/*
+ * A snapshot on its way to a follower that needs what the log no longer has (paper, 7).
+ *
+ *      leader                                       follower (staging.c)
+ *        flush, take a checkpoint (job) ──OFFER──>    begin an import (job)
+ *        read a piece (job)            <──WANT───     what comes next
+ *                                      ──PIECE──>     write it (job)   ... until all is there
+ *        tell raft                     <─RECEIVED─    install, or find that it is not needed
+ *
+ * The follower asks, so what is lost is asked for again, and nothing is ever sent that there is no room
+ * for.  What leaves this node is paced: SHIPMENT_BYTES_PER_TICK for each shipment (P7).
+ *
+ * The checkpoint pins its files until the shipment ends: with the follower's word, with our leadership, or
+ * when nothing is asked for SILENCE_NS.
+ */
+#include "base/assert.h"
+#include "base/coding.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include "lsm/checkpoint.h"
+#include "tablet/tablet_internal.h"
+
+enum {
+    PIECE_BYTES_MAX = 1 << 20,
+    SHIPMENT_BYTES_PER_TICK = 50 * 1000 * 1000 / 1000 * TABLET_TICK_MS, /* 50 MB/s */
+    OFFER_HEAD_BYTES_MAX = 2 * BODY_SMALL_MAX,
+};
+
+#define SILENCE_NS (10 * UINT64_C(1000000000))
+
+struct shipment {
+    struct job job;
+    struct tablet *tablet;
+    uint64_t node; /* to whom */
+    uint64_t id;
+    struct lsm_checkpoint *checkpoint; /* NULL: not yet taken */
+    struct buf encoded;                /* what it says */
+    struct buf piece;
+    struct lsm_piece wanted;
+    bool has_wanted;
+    bool reading; /* a piece; otherwise a checkpoint is being taken */
+    bool busy;    /* a job runs */
+    bool over;    /* it ends with its job */
+    int64_t allowance;
+    uint64_t heard_ns;
+    enum status status;
+    struct err err;
+};
+
+/* ------------------------------------------------------------------ the end */
+
+static void
+destroy(struct shipment *s)
+{
+    lsm_checkpoint_release(s->checkpoint);
+    buf_release(&s->encoded);
+    buf_release(&s->piece);
+    mem_free(s);
+}
+
+void
+shipment_destroy(struct tablet *t)
+{
+    if (t->shipment == NULL)
+        return;
+    ASSERT(!t->shipment->busy);
+    destroy(t->shipment);
+    t->shipment = NULL;
+}
+
+static void
+end(struct tablet *t, bool ok)
+{
+    struct shipment *s = t->shipment;
+    struct raft_event event = { .kind = RAFT_SNAPSHOT_SENT, .node = s->node, .ok = ok };
+
+    event.index = s->checkpoint == NULL ? 0 : lsm_checkpoint_mark(s->checkpoint).index;
+    t->shipment = NULL;
+    s->over = true;
+    if (!s->busy)
+        destroy(s);
+    tablet__hear(t, event);
+}
+
+/* ------------------------------------------------------------------ jobs */
+
+static void shipment_done(struct job *job);
+
+static enum status
+take_checkpoint(struct shipment *s)
+{
+    struct tablet *t = s->tablet;
+    enum status st = engine_tree_flush(t->tree, &s->err);
+
+    if (st == ST_OK) {
+        st = lsm_checkpoint_take(t->lsm, &s->checkpoint);
+        if (st != ST_OK)
+            return err_raise(&s->err, st, "tablet %016llx: no checkpoint can be taken (%s)",
+                             (unsigned long long)t->id, status_name(st));
+    }
+    return st == ST_OK ? lsm_checkpoint_encode(s->checkpoint, &s->encoded, &s->err) : st;
+}
+
+static enum status
+read_piece(struct shipment *s)
+{
+    enum status st;
+
+    buf_release(&s->piece);
+    s->piece.max = PIECE_BYTES_MAX;
+    st = buf_reserve(&s->piece, s->wanted.size);
+    if (st != ST_OK)
+        return err_raise(&s->err, st, "out of memory for a piece of a snapshot");
+    st = lsm_checkpoint_read(s->checkpoint, &s->wanted, s->piece.data, &s->err);
+    if (st == ST_OK)
+        s->piece.size = s->wanted.size;
+    return st;
+}
+
+static void
+shipment_run(struct job *job)
+{
+    struct shipment *s = container_of(job, struct shipment, job);
+
+    s->status = s->reading ? read_piece(s) : take_checkpoint(s);
+}
+
+static void
+submit(struct shipment *s)
+{
+    struct tablet *t = s->tablet;
+
+    s->busy = true;
+    t->job_count++;
+    s->job = (struct job){ .run = shipment_run, .done = shipment_done, .loop = t->loop };
+    env_submit(loop_env(t->loop), ENV_LANE_READ, &s->job);
+}
+
+/* ------------------------------------------------------------------ saying */
+
+/* The membership and the ceiling as of the checkpoint.  False: they are later ones. */
+static bool
+encode_head(struct shipment *s, struct buf *out)
+{
+    struct tablet *t = s->tablet;
+    struct head head = t->head;
+
+    if (head.config_index > lsm_checkpoint_mark(s->checkpoint).index)
+        return false;
+    head.hard = (struct raft_hard){ 0 };
+    head.commit = lsm_checkpoint_mark(s->checkpoint).index;
+    return head_encode(&head, out) == ST_OK;
+}
+
+static enum status
+encode_offer(struct shipment *s, struct buf *out)
+{
+    struct lsm_mark mark = lsm_checkpoint_mark(s->checkpoint);
+    struct buf head = buf_empty(OFFER_HEAD_BYTES_MAX);
+    enum status st = encode_head(s, &head) ? ST_OK : ST_BUSY;
+
+    if (st == ST_OK)
+        st = append_u64(out, s->id);
+    if (st == ST_OK)
+        st = append_varint(out, raft_hard(s->tablet->raft).term);
+    if (st == ST_OK)
+        st = append_varint(out, mark.index);
+    if (st == ST_OK)
+        st = append_varint(out, mark.term);
+    if (st == ST_OK)
+        st = append_string(out, buf_slice(&head));
+    if (st == ST_OK)
+        st = append_string(out, buf_slice(&s->encoded));
+    buf_release(&head);
+    return st;
+}
+
+static enum status
+offer(struct shipment *s)
+{
+    struct buf bytes = buf_empty(CHECKPOINT_BYTES_MAX + (size_t)2 * OFFER_HEAD_BYTES_MAX);
+    enum status st = encode_offer(s, &bytes);
+
+    if (st == ST_OK)
+        st = exchange_post(s->tablet, s->node, EXCHANGE_OFFER, buf_slice(&bytes),
+                           (struct slice){ 0 });
+    buf_release(&bytes);
+    return st;
+}
+
+static void
+send_piece(struct shipment *s)
+{
+    struct buf head = buf_empty(BODY_SMALL_MAX);
+    enum status st = append_u64(&head, s->id);
+
+    if (st == ST_OK)
+        st = append_varint(&head, s->wanted.table);
+    if (st == ST_OK)
+        st = append_varint(&head, s->wanted.offset);
+    if (st == ST_OK)
+        st = exchange_post(s->tablet, s->node, EXCHANGE_PIECE, buf_slice(&head),
+                           buf_slice(&s->piece));
+    buf_release(&head);
+    if (st != ST_OK)
+        log_event(LOG_DEBUG, "snapshot.piece_lost", log_u64("tablet", s->tablet->id));
+}
+
+/* ------------------------------------------------------------------ going on */
+
+static void
+read_if_due(struct shipment *s)
+{
+    if (s->busy || !s->has_wanted || s->allowance <= 0)
+        return;
+    s->has_wanted = false;
+    s->allowance -= s->wanted.size;
+    s->reading = true;
+    submit(s);
+}
+
+static void
+shipment_done(struct job *job)
+{
+    struct shipment *s = container_of(job, struct shipment, job);
+    struct tablet *t = s->tablet;
+
+    s->busy = false;
+    t->job_count--;
+    if (s->over) {
+        destroy(s);
+        return;
+    }
+    if (s->status != ST_OK) {
+        log_event(LOG_ERROR, "snapshot.not_sent", log_u64("tablet", t->id),
+                  log_u64("node", s->node), log_err(&s->err));
+        end(t, false);
+        return;
+    }
+    if (s->reading) {
+        send_piece(s);
+        read_if_due(s);
+    } else if (offer(s) != ST_OK) {
+        end(t, false); /* it begins anew after the next heartbeat */
+    }
+}
+
+void
+shipment_begin_if_due(struct tablet *t)
+{
+    struct shipment *s;
+    uint64_t node;
+
+    if (t->shipment != NULL)
+        return;
+    node = raft_next_snapshot(t->raft);
+    if (node == 0)
+        return;
+    s = mem_new(struct shipment);
+    if (s == NULL || engine_tree_seal(t->tree) != ST_OK) {
+        mem_free(s);
+        tablet__hear(t, (struct raft_event){ .kind = RAFT_SNAPSHOT_SENT, .node = node });
+        return;
+    }
+    s->tablet = t;
+    s->node = node;
+    s->id = prng_next(&t->dice);
+    s->encoded = buf_empty(CHECKPOINT_BYTES_MAX);
+    s->heard_ns = tablet__boot_ns(t);
+    s->allowance = SHIPMENT_BYTES_PER_TICK;
+    t->shipment = s;
+    submit(s);
+}
+
+/* The one that the message is about; NULL: it is over. */
+static struct shipment *
+named(struct tablet *t, uint64_t from, struct reader *r)
+{
+    uint64_t id = read_u64(r);
+    struct shipment *s = t->shipment;
+
+    if (r->bad || s == NULL || s->id != id || s->node != from || s->checkpoint == NULL)
+        return NULL;
+    s->heard_ns = tablet__boot_ns(t);
+    return s;
+}
+
+void
+shipment_wanted(struct tablet *t, uint64_t from, struct slice bytes)
+{
+    struct reader r = reader_of(bytes);
+    struct shipment *s = named(t, from, &r);
+    uint64_t table = read_varint(&r);
+    uint64_t offset = read_varint(&r);
+    uint64_t size = read_varint(&r);
+
+    if (s == NULL || r.bad || reader_left(&r) != 0 || table > UINT32_MAX || size == 0 ||
+        size > PIECE_BYTES_MAX || (s->busy && s->reading))
+        return; /* a piece that is being read will be asked for again, if it does not come */
+    s->wanted =
+        (struct lsm_piece){ .table = (uint32_t)table, .size = (uint32_t)size, .offset = offset };
+    s->has_wanted = true;
+    read_if_due(s);
+}
+
+void
+shipment_received(struct tablet *t, uint64_t from, struct slice bytes)
+{
+    struct reader r = reader_of(bytes);
+    struct shipment *s = named(t, from, &r);
+    uint8_t ok = read_u8(&r);
+
+    if (s != NULL && !r.bad)
+        end(t, ok == 1);
+}
+
+void
+shipment_tick(struct tablet *t, uint64_t now_ns)
+{
+    struct shipment *s = t->shipment;
+
+    if (s == NULL)
+        return;
+    if (raft_role(t->raft) != RAFT_LEADER || now_ns > s->heard_ns + SILENCE_NS) {
+        end(t, false);
+        return;
+    }
+    s->allowance += SHIPMENT_BYTES_PER_TICK;
+    if (s->allowance > SHIPMENT_BYTES_PER_TICK)
+        s->allowance = SHIPMENT_BYTES_PER_TICK;
+    read_if_due(s);
+}
