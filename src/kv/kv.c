@@ -510,6 +510,14 @@ kv_now_ms(struct kv_door *door, uint32_t keyspace)
     return node_clock_ms(&door->kv->clock, loop_now_ns(door->loop));
 }
 
+struct tablet *
+kv_tablet(struct kv *kv, uint32_t keyspace)
+{
+    struct keyspace *k = kv__keyspace(kv, keyspace);
+
+    return k == NULL ? NULL : k->tablet;
+}
+
 /* ------------------------------------------------------------------ snapshots */
 
 struct kv_snapshot *

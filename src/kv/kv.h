@@ -19,6 +19,7 @@
 
 struct kv;
 struct kv_door;
+struct tablet;
 
 /* The nodes that keep the data together.  The store's identity (engine_options) names the cluster and
  * this node. */
@@ -163,6 +164,10 @@ void kv_admin_submit(struct kv_door *door, struct kv_admin *a);
 
 /* 0..1000 of a running KV_COMPACT. */
 uint32_t kv_compact_permille(struct kv_door *door, uint32_t keyspace);
+
+/* The keyspace's tablet on this node, for who changes its group or looks at it, on tablet_loop(); NULL:
+ * there is no such keyspace. */
+struct tablet *kv_tablet(struct kv *kv, uint32_t keyspace);
 
 /* ------------------------------------------------------------------ figures */
 

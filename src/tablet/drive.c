@@ -282,17 +282,33 @@ take_entries(struct tablet *t, struct incoming *in)
     }
 }
 
-/* Until when may what is committed be told at once?  Alone: for ever, even when the log has failed
- * (P4). */
+/* Until when may what is committed be told at once?  Who leads alone: for ever, even after the log has
+ * failed (P4). */
 static void
 publish_reads(struct tablet *t)
 {
-    uint64_t until_ns = UINT64_MAX;
+    uint64_t before_ns = atomic_load_explicit(&t->reads_until_ns, memory_order_relaxed);
+    uint64_t until_ns = 0;
 
-    if (!t->alone)
-        until_ns = tablet__leads(t) && t->answered <= t->applied ? raft_lease_until(t->raft) : 0;
-    if (atomic_load_explicit(&t->reads_until_ns, memory_order_relaxed) != until_ns)
+    if (t->alone &&
+        (tablet__leads(t) || (before_ns == UINT64_MAX && engine_log_health(t->engine) != ST_OK)))
+        until_ns = UINT64_MAX;
+    else if (!t->alone && tablet__leads(t) && t->answered <= t->applied)
+        until_ns = raft_lease_until(t->raft);
+    if (until_ns != before_ns)
         atomic_store(&t->reads_until_ns, until_ns);
+}
+
+static void
+log_role(const struct tablet *t, enum raft_role before)
+{
+    enum raft_role now = raft_role(t->raft);
+
+    if (t->alone || (before == RAFT_LEADER) == (now == RAFT_LEADER))
+        return;
+    log_event(LOG_INFO, now == RAFT_LEADER ? "tablet.leads" : "tablet.leads_no_more",
+              log_u64("tablet", t->id), log_u64("node", t->reactor->node->id),
+              log_u64("term", raft_hard(t->raft).term));
 }
 
 enum status
@@ -321,6 +337,7 @@ tablet__step(struct tablet *t, struct raft_event event, struct incoming *in)
         log_event(LOG_DEBUG, "tablet.log_deferred", log_u64("tablet", t->id));
     exchange_send_all(t);
     publish_reads(t);
+    log_role(t, before);
     if (!t->alone)
         tablet__mark(t);
     tablet__answer_orphans(t, &orphans);
@@ -335,6 +352,24 @@ tablet__hear(struct tablet *t, struct raft_event event)
     if (tablet__step(t, event, NULL) != ST_OK)
         log_event(LOG_DEBUG, "tablet.event_lost", log_u64("tablet", t->id));
     tablet__apply_committed(t);
+}
+
+enum status
+tablet_change_members(struct tablet *t, const struct raft_config *target)
+{
+    return tablet__step(t, (struct raft_event){ .kind = RAFT_CHANGE, .config = target }, NULL);
+}
+
+enum status
+tablet_transfer(struct tablet *t, uint64_t node)
+{
+    return tablet__step(t, (struct raft_event){ .kind = RAFT_TRANSFER, .node = node }, NULL);
+}
+
+const struct raft *
+tablet_raft(const struct tablet *t)
+{
+    return t->raft;
 }
 
 void

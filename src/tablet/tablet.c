@@ -275,11 +275,11 @@ note_stall(struct tablet *t, enum engine_stall stall)
     }
 }
 
-/* Is this the place for it?  ST_BUSY: it may be soon.  Alone, reads go on without a log (P4). */
+/* Is this the place for it?  ST_BUSY: it may be soon.  Who led alone goes on reading without a log (P4). */
 static enum status
 may_evaluate(const struct tablet *t, bool writes)
 {
-    if (tablet__leads(t) || (t->alone && !writes))
+    if (tablet__leads(t) || (!writes && atomic_load(&t->reads_until_ns) == UINT64_MAX))
         return ST_OK;
     return raft_role(t->raft) == RAFT_LEADER ? ST_BUSY : ST_NOT_LEADER;
 }

@@ -66,6 +66,20 @@ void tablet_tick(struct tablet *t);
 /* Every request that was taken is answered, and no job works for this tablet. */
 bool tablet_idle(const struct tablet *t);
 
+/* ------------------------------------------------------------------ the group (owner) */
+
+/* Have the group's members be `target`, which is never joint.  ST_OK: begun; it is done when it is the one in
+ * force and its entry is committed.  ST_NOT_LEADER; ST_BUSY: another change is under way, or it is too
+ * early; ST_INVALID: no membership, or the one in force; ST_NO_MEMORY. */
+MUST_USE enum status tablet_change_members(struct tablet *t, const struct raft_config *target);
+
+/* Hand over leadership to the node; 0: to whom is nearest.  ST_OK: begun.  ST_NOT_LEADER, ST_INVALID:
+ * not a voter; ST_NO_MEMORY. */
+MUST_USE enum status tablet_transfer(struct tablet *t, uint64_t node);
+
+/* For those who look: operators, checkers. */
+const struct raft *tablet_raft(const struct tablet *t);
+
 /* ------------------------------------------------------------------ reading anywhere */
 
 /* Answer a pure read from committed state, on the reader's loop, which is r->home.

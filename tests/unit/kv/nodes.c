@@ -1,8 +1,19 @@
 #include "unit/kv/nodes.h"
 
+#include "tablet/tablet.h"
 #include "unit/test.h"
 
 enum { PEER_PORT = 7000, DEADLINE_MS = 2000, PATIENCE_MS = 60000, LOOPS = 2 };
+
+struct ask {
+    struct list link; /* of those that nobody awaits */
+    struct nodes *n;
+    uint32_t node;
+    struct request request;
+    struct op op;
+    struct op_result result;
+    bool done;
+};
 
 struct booting {
     struct nodes *n;
@@ -34,7 +45,7 @@ boot_body(void *ctx)
         .nodes = n->at,
         .node_count = n->count,
         .founders = n->founders,
-        .founder_count = n->count,
+        .founder_count = n->count < NODES_FOUNDERS ? n->count : NODES_FOUNDERS,
         .keyspace_count = 1,
     };
     struct engine_options engine_options;
@@ -75,6 +86,7 @@ nodes_create(struct nodes *n, uint64_t seed, uint32_t count)
                                                   "10.0.0.5" };
 
     *n = (struct nodes){ .count = count, .budget_bytes = 4 << 20 };
+    list_init(&n->unawaited);
     n->w = sim_create(seed);
     assert_non_null(n->w);
     for (uint32_t i = 0; i < count; i++) {
@@ -87,7 +99,11 @@ nodes_create(struct nodes *n, uint64_t seed, uint32_t count)
 void
 nodes_destroy(struct nodes *n)
 {
+    struct list *at;
+
     sim_destroy(n->w);
+    while ((at = list_pop_front(&n->unawaited)) != NULL)
+        free(container_of(at, struct ask, link));
 }
 
 void
@@ -120,15 +136,6 @@ nodes_cut(struct nodes *n, uint32_t node, bool cut)
 }
 
 /* ------------------------------------------------------------------ requests */
-
-struct ask {
-    struct nodes *n;
-    uint32_t node;
-    struct request request;
-    struct op op;
-    struct op_result result;
-    bool done;
-};
 
 static void
 on_done(struct request *r)
@@ -208,7 +215,7 @@ nodes_send_put(struct nodes *n, uint32_t node, const char *key, const char *valu
 {
     struct op op = put(key, value);
 
-    (void)ask_node(n, node, &op); /* the process is short */
+    list_push_back(&n->unawaited, &ask_node(n, node, &op)->link);
 }
 
 enum status
@@ -244,4 +251,76 @@ uint32_t
 nodes_leader(struct nodes *n)
 {
     return nodes_leader_but(n, 0);
+}
+
+/* ------------------------------------------------------------------ the group */
+
+struct order {
+    struct tablet *t;
+    const struct raft_config *config;
+    uint64_t to;
+    enum status status;
+};
+
+static void
+change_body(void *ctx)
+{
+    struct order *o = ctx;
+
+    o->status = tablet_change_members(o->t, o->config);
+}
+
+static void
+transfer_body(void *ctx)
+{
+    struct order *o = ctx;
+
+    o->status = tablet_transfer(o->t, o->to);
+}
+
+static enum status
+give_order(struct nodes *n, uint32_t node, struct order *o, void (*body)(void *ctx))
+{
+    o->t = kv_tablet(n->kv[node], 0);
+    sim_on_loop(n->w, node, loop_index(tablet_loop(o->t)), body, o);
+    return o->status;
+}
+
+/* Committed, and not joint. */
+static bool
+is_in_force(struct nodes *n, uint32_t node, const struct raft_config *config)
+{
+    const struct raft *r = tablet_raft(kv_tablet(n->kv[node], 0));
+
+    return raft_config_equal(raft_config(r), config) && raft_config_index(r) <= raft_commit(r);
+}
+
+void
+nodes_change(struct nodes *n, const uint64_t *voters, uint32_t count)
+{
+    struct raft_config config = { .voter_count = count };
+    struct order o = { .config = &config };
+
+    memcpy(config.voters, voters, count * sizeof(voters[0]));
+    for (uint32_t passed_ms = 0; passed_ms < PATIENCE_MS; passed_ms += 100) {
+        uint32_t leader = nodes_leader(n);
+        enum status st = give_order(n, leader, &o, change_body);
+
+        EXPECT(st == ST_OK || st == ST_BUSY || st == ST_NOT_LEADER || st == ST_INVALID);
+        sim_run_ms(n->w, 100);
+        if (sim_running(n->w, leader) && is_in_force(n, leader, &config))
+            return;
+    }
+    fail_msg("the members do not become those that were asked for");
+}
+
+bool
+nodes_transfer(struct nodes *n, uint32_t to)
+{
+    struct order o = { .to = to };
+
+    if (give_order(n, nodes_leader(n), &o, transfer_body) != ST_OK)
+        return false;
+    sim_run_ms(n->w, 1000);
+    return nodes_leader(n) == to;
 }

@@ -9,7 +9,7 @@
 #include "kv/kv.h"
 #include "simenv/simenv.h"
 
-enum { NODES_MAX = 5, NODES_VALUE_MAX = 4096 };
+enum { NODES_MAX = 5, NODES_FOUNDERS = 3, NODES_VALUE_MAX = 4096 };
 
 struct nodes {
     struct sim *w;
@@ -18,11 +18,12 @@ struct nodes {
     struct kv *kv[NODES_MAX + 1];
     struct kv_node at[NODES_MAX];
     uint64_t founders[NODES_MAX];
-    uint64_t hint; /* who leads, as the last refusal said */
+    struct list unawaited; /* requests whose answer nobody awaits */
+    uint64_t hint;         /* who leads, as the last refusal said */
     char value[NODES_VALUE_MAX];
 };
 
-/* So many nodes, all of them running. */
+/* So many nodes, all of them running; the first NODES_FOUNDERS are the members. */
 void nodes_create(struct nodes *n, uint64_t seed, uint32_t count);
 void nodes_destroy(struct nodes *n);
 
@@ -31,6 +32,12 @@ void nodes_boot_all(struct nodes *n); /* those that do not run */
 
 /* The node takes part in no conversation any more, or again. */
 void nodes_cut(struct nodes *n, uint32_t node, bool cut);
+
+/* Have the voters be these, in ascending order; waits until it is so, whoever leads. */
+void nodes_change(struct nodes *n, const uint64_t *voters, uint32_t count);
+
+/* The node that leads hands over; true: to `to`, within a second. */
+bool nodes_transfer(struct nodes *n, uint32_t to);
 
 /* Waits until some node leads; but for that one. */
 uint32_t nodes_leader(struct nodes *n);

@@ -217,6 +217,55 @@ a_snapshot_survives_a_power_cut_at_any_time(void **state)
     }
 }
 
+/* One for another, through a joint membership; then one at a time down to a member that is alone, and
+ * back: nothing is lost on the way. */
+static void
+members_come_and_go_while_the_store_serves(void **state)
+{
+    static const uint64_t replaced[] = { 1, 4, 5 };
+    static const uint64_t two[] = { 4, 5 };
+    static const uint64_t one[] = { 5 };
+    static const uint64_t many[] = { 1, 2, 3, 4, 5 };
+    struct nodes n;
+
+    (void)state;
+    nodes_create(&n, test_seed(8), 5);
+    put_many(&n, nodes_leader(&n), 'a');
+    nodes_change(&n, replaced, 3);
+    nodes_crash(&n, 2);
+    nodes_crash(&n, 3);
+    check_many(&n, nodes_leader(&n), 'a');
+    put_many(&n, nodes_leader(&n), 'b');
+    nodes_change(&n, two, 2);
+    nodes_crash(&n, 1);
+    nodes_change(&n, one, 1);
+    nodes_crash(&n, 4);
+    EXPECT(nodes_leader(&n) == 5);
+    check_many(&n, 5, 'b');
+    put_many(&n, 5, 'c');
+    nodes_boot_all(&n);
+    nodes_change(&n, many, 5);
+    sim_run_ms(n.w, 5000);
+    nodes_crash(&n, 5);
+    check_many(&n, nodes_leader(&n), 'c');
+    nodes_destroy(&n);
+}
+
+static void
+leadership_is_handed_over_on_request(void **state)
+{
+    struct nodes n;
+    uint32_t to;
+
+    (void)state;
+    nodes_create(&n, test_seed(9), 3);
+    to = nodes_leader(&n) == 2 ? 3 : 2;
+    EXPECT_OK(nodes_put(&n, nodes_leader(&n), "a", "1"));
+    EXPECT(nodes_transfer(&n, to));
+    EXPECT(strcmp(nodes_get(&n, to, "a"), "1") == 0);
+    nodes_destroy(&n);
+}
+
 int
 main(void)
 {
@@ -228,6 +277,8 @@ main(void)
         cmocka_unit_test(a_deposed_leader_follows_with_a_log_that_was_cut),
         cmocka_unit_test(a_member_that_was_away_for_long_gets_a_snapshot),
         cmocka_unit_test(a_snapshot_survives_a_power_cut_at_any_time),
+        cmocka_unit_test(members_come_and_go_while_the_store_serves),
+        cmocka_unit_test(leadership_is_handed_over_on_request),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

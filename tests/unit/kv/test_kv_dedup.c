@@ -286,8 +286,9 @@ TEST(a_retry_of_a_write_that_is_under_way_waits_for_it)
         EXPECT_OK(call_wait(tries[i]));
         EXPECT_U64(tries[i]->results[0].integer, 1);
         EXPECT(i == 0 || tries[i - 1]->done_at < tries[i]->done_at);
-        free(tries[i]);
     }
+    for (int i = 0; i < TRIES; i++)
+        free(tries[i]);
     EXPECT_STR(fix_get(&f, "n"), "1");
     finish(&f);
 }
