@@ -34,11 +34,12 @@ names(const struct kv_cluster *cluster, uint64_t node)
 static enum status
 check(const struct kv *kv, const struct kv_cluster *cluster, struct err *err)
 {
-    if (cluster->node_count > KV_NODES_MAX || !names(cluster, kv->node.id))
+    if (cluster->node_count > KV_NODES_MAX || !names(cluster, kv->node.id)) {
         return err_raise(
             err, ST_INVALID,
             "a cluster of %u nodes, of at most %d, that does not name this one, %016llx",
             cluster->node_count, KV_NODES_MAX, (unsigned long long)kv->node.id);
+    }
     if (cluster->keyspace_count == 0 || cluster->keyspace_count > LIMIT_DATABASES)
         return err_raise(err, ST_INVALID, "%u keyspaces, instead of 1 to %d",
                          cluster->keyspace_count, LIMIT_DATABASES);
@@ -85,10 +86,11 @@ kv__connect(struct kv *kv, const struct kv_cluster *cluster, struct err *err)
 
     if (cluster == NULL)
         return ST_OK;
-    for (uint32_t i = 0; i < cluster->node_count; i++)
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
         addresses[i] = (struct exchange_address){ .node = cluster->nodes[i].id,
                                                   .host = cluster->nodes[i].host,
                                                   .port = cluster->nodes[i].port };
+    }
     while (incarnation == 0)
         env_random(env, &incarnation, sizeof(incarnation));
     kv->peer_of = mem_new_array(struct peer *, kv->door_count);

@@ -32,10 +32,11 @@ dedup_check(const struct request *r, struct err *err)
     if (r->sequence == 0)
         return err_raise(err, ST_INVALID, "the writes of a client are numbered from 1");
     for (uint32_t i = 0; i < r->op_count; i++) {
-        if (r->ops[i].kind == OP_CLEAR)
+        if (r->ops[i].kind == OP_CLEAR) {
             return err_raise(err, ST_INVALID,
                              "a clear cannot have a client's identity: it wipes what would be kept "
                              "of it");
+        }
     }
     return ST_OK;
 }
@@ -226,23 +227,25 @@ dedup_recall(struct slice record, version_t version, struct request *r, bool *re
     uint64_t count = read_varint(&in);
     enum status st = ST_OK;
 
-    if (record.size > 0 && format > DEDUP_FORMAT)
+    if (record.size > 0 && format > DEDUP_FORMAT) {
         return err_raise(&r->err, ST_INVALID,
                          "the record of a client's write has format %u, which is newer than this "
                          "program's %d",
                          format, DEDUP_FORMAT);
+    }
     if (in.bad || format == 0 || sequence == 0 || outcome >= OUTCOME_COUNT)
         return cannot_read(r);
     *repeated = sequence >= r->sequence;
-    if (sequence > r->sequence)
+    if (sequence > r->sequence) {
         r->answer = err_raise(&r->err, ST_INVALID,
                               "write %llu of this client comes after its write %llu: whether it "
                               "was carried out is no longer known",
                               (unsigned long long)r->sequence, (unsigned long long)sequence);
-    else if (sequence == r->sequence && count != r->op_count)
+    } else if (sequence == r->sequence && count != r->op_count) {
         r->answer = err_raise(&r->err, ST_INVALID, "write %llu of this client was another request",
                               (unsigned long long)r->sequence);
-    else if (sequence == r->sequence)
+    } else if (sequence == r->sequence) {
         st = answer_as_before(&in, (enum outcome)outcome, version, r);
+    }
     return st == ST_OK ? ST_OK : cannot_read(r);
 }

@@ -114,7 +114,7 @@ stage(struct unit *u, enum key_kind kind, struct slice key, const struct entry *
     stored = stored_key(kind, key, room);
     w = find_write(u, stored);
     if (w == NULL) {
-        ASSERT(u->write_count < u->write_capacity);
+        ASSERT(u->writes != NULL && u->write_count < u->write_capacity);
         if (u->slots != NULL)
             *slot_of(u, stored) = u->write_count + 1;
         w = &u->writes[u->write_count++];

@@ -54,11 +54,11 @@ tablet__enlist(struct tablet *t)
     struct tablet **grown;
 
     ASSERT(tablet_node_find(n, t->id) == NULL);
-    grown = mem_resize(n->tablets, (n->tablet_count + 1) * sizeof(*grown));
+    grown = mem_resize(n->tablets, (n->tablet_count + 1) * sizeof(struct tablet *));
     if (grown == NULL)
         return ST_NO_MEMORY;
     n->tablets = grown;
-    memmove(&grown[at + 1], &grown[at], (n->tablet_count - at) * sizeof(*grown));
+    memmove(&grown[at + 1], &grown[at], (n->tablet_count - at) * sizeof(struct tablet *));
     grown[at] = t;
     n->tablet_count++;
     list_push_back(&t->reactor->tablets, &t->on_reactor);
@@ -73,7 +73,7 @@ tablet__delist(struct tablet *t)
 
     ASSERT(n->tablets[at] == t);
     n->tablet_count--;
-    memmove(&n->tablets[at], &n->tablets[at + 1], (n->tablet_count - at) * sizeof(*n->tablets));
+    memmove(&n->tablets[at], &n->tablets[at + 1], (n->tablet_count - at) * sizeof(struct tablet *));
     list_remove(&t->on_reactor);
 }
 

@@ -27,21 +27,21 @@ gather(const struct tablet *t, const struct raft_append *append,
 }
 
 static enum status
-send_append(struct tablet *t, struct raft_append *append)
+send_append(struct tablet *t, const struct raft_append *append)
 {
     struct raft_entry entries[ENTRIES_PER_MESSAGE];
-    struct raft_message *m = &append->message;
+    struct raft_message m = append->message;
     uint64_t bytes = 0;
     enum status st;
 
     if (append->first <= append->last) {
-        m->entry_count = gather(t, append, entries, &bytes);
-        m->entries = entries;
-        m->flow.bytes += bytes;
+        m.entry_count = gather(t, append, entries, &bytes);
+        m.entries = entries;
+        m.flow.bytes += bytes;
     }
-    st = exchange_send(t, m);
+    st = exchange_send(t, &m);
     if (st == ST_OK)
-        raft_sent(t->raft, append, append->first + m->entry_count - 1, bytes);
+        raft_sent(t->raft, append, append->first + m.entry_count - 1, bytes);
     return st;
 }
 
