@@ -32,6 +32,7 @@ static const char help[] =
     "  --only LIST      of the planned faults, only these: numbers and ranges, or none\n"
     "  --history FILE   what clients saw, as JSON lines for distkv check-history\n"
     "  --trace FILE     the plan, and the log of the nodes\n"
+    "  --marks all      fail if no seed has been to one of the places of base/mark.h\n"
     "  --ignore-sync P  fsyncs of files with P in their path do nothing: can the simulator fail?\n\n"
     "Exit code: 0 all is well; 1 a violation, with the command that replays it; 2 wrong arguments.\n";
 
@@ -41,6 +42,8 @@ struct simulation {
     uint64_t last;
     struct trial_report *report; /* shared with the child that fills it in */
     uint64_t violations;
+    bool want_marks;
+    uint64_t marks[MARK_COUNT]; /* of all seeds */
 };
 
 /* ------------------------------------------------------------------ one seed */
@@ -139,6 +142,28 @@ tell(struct simulation *s, double seconds)
     fflush(stdout);
 }
 
+/* How many places nobody has been to. */
+static uint32_t
+tell_unseen(const struct simulation *s)
+{
+    uint32_t unseen = 0;
+
+    for (enum mark m = 0; m < MARK_COUNT; m++) {
+        if (s->marks[m] > 0 || mark_nodes(m) > s->options.nodes)
+            continue;
+        printf("never seen: %s (%s)\n", mark_text(m), mark_name(m));
+        unseen++;
+    }
+    return unseen;
+}
+
+static void
+add_marks(struct simulation *s)
+{
+    for (int m = 0; m < MARK_COUNT; m++)
+        s->marks[m] += s->report->marks[m];
+}
+
 static int
 run_seeds(struct simulation *s)
 {
@@ -159,11 +184,14 @@ run_seeds(struct simulation *s)
             return CODE_WRONG;
         tell(s, show_clock() - begun);
         s->violations += s->report->violated;
+        add_marks(s);
         if (bar)
             progress_update(&progress, seed - s->first + 1, seed - s->first + 1);
     }
     if (bar)
         progress_end(&progress, s->last - s->first + 1);
+    if (s->want_marks && tell_unseen(s) > 0)
+        return CODE_VIOLATION;
     return s->violations > 0 ? CODE_VIOLATION : CODE_FINE;
 }
 
@@ -247,6 +275,8 @@ take_option(struct simulation *s, const char *flag, const char *value)
         return (o->history_path = value) != NULL;
     if (strcmp(flag, "--trace") == 0)
         return (o->trace_path = value) != NULL;
+    if (strcmp(flag, "--marks") == 0)
+        return (s->want_marks = strcmp(value, "all") == 0);
     return strcmp(flag, "--ignore-sync") == 0 && (o->ignore_sync = value) != NULL;
 }
 

@@ -302,6 +302,26 @@ count(struct crowd *c, enum history_result result)
     }
 }
 
+static void
+mark_answer(const struct errand *call, enum history_result result)
+{
+    struct node *n = call->node;
+
+    mark_hit_if(!call->answered, MARK_CLIENT_GAVE_UP);
+    if (!call->answered)
+        return;
+    mark_hit_if(call->status == ST_UNKNOWN, MARK_REQUEST_UNKNOWN);
+    mark_hit_if(call->status == ST_TIMEOUT, MARK_REQUEST_TIMEOUT);
+    if (call->status == ST_NO_SPACE) {
+        mark_hit(MARK_DISK_FULL);
+        n->full_life = call->life;
+    } else if (result == HISTORY_OK && call->want.verb == HISTORY_PUT &&
+               n->full_life == call->life) {
+        mark_hit(MARK_RESUMED_AFTER_FULL);
+        n->full_life = 0;
+    }
+}
+
 /* The client's operation has come to an end, for it. */
 static enum status
 conclude(struct crowd *c, struct caller *caller, struct err *err)
@@ -312,10 +332,7 @@ conclude(struct crowd *c, struct caller *caller, struct err *err)
     caller->call = NULL;
     call->abandoned = true;
     count(c, op.result);
-    mark_hit_if(call->answered && call->status == ST_UNKNOWN, MARK_REQUEST_UNKNOWN);
-    mark_hit_if(call->answered && call->status == ST_TIMEOUT, MARK_REQUEST_TIMEOUT);
-    mark_hit_if(call->answered && call->status == ST_NO_SPACE, MARK_DISK_FULL);
-    mark_hit_if(!call->answered, MARK_CLIENT_GAVE_UP);
+    mark_answer(call, op.result);
     rest(c, caller);
     if (op.result == HISTORY_OK) {
         note_seen(caller, call);

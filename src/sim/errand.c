@@ -70,6 +70,18 @@ errand_free(struct errand *c)
     mem_free(c);
 }
 
+static void
+note_value(struct errand *c)
+{
+    struct slice value = c->result.value;
+
+    if (!c->want.counter) {
+        value_name(value, c->seen);
+        return;
+    }
+    snprintf(c->seen, sizeof(c->seen), "%.*s", (int)value.size, (const char *)value.data);
+}
+
 /* In the node's context: whatever is written here is the world's. */
 static void
 on_done(struct request *r)
@@ -80,13 +92,8 @@ on_done(struct request *r)
     c->answered = true;
     c->status = r->status;
     c->return_ns = errand_moment(c->moment, c->node->world);
-    if (r->status == ST_OK && c->want.verb == HISTORY_GET && c->result.code == OP_DONE) {
-        if (c->want.counter)
-            snprintf(c->seen, sizeof(c->seen), "%.*s", (int)c->result.value.size,
-                     (const char *)c->result.value.data);
-        else
-            value_name(c->result.value, c->seen);
-    }
+    if (r->status == ST_OK && c->want.verb == HISTORY_GET && c->result.code == OP_DONE)
+        note_value(c);
     *c->stirred = true;
 }
 

@@ -28,7 +28,6 @@ struct machine {
     uint64_t down_ms; /* how long it stays down, should it die in a call */
     uint64_t cut_at;  /* of the next start */
     uint64_t disk_fails_until_ns;
-    bool was_full;
     bool killed; /* and nothing ran since */
 };
 
@@ -156,12 +155,12 @@ begin_disk(struct havoc *h, const struct action *a)
         sim_set_disk_latency_us(w, a->node, (uint32_t)a->amount);
         return;
     }
-    m->disk_fails_until_ns = after_ms(h, a->for_ms + DISK_MEMORY_MS);
+    if (m->disk_fails_until_ns < after_ms(h, a->for_ms + DISK_MEMORY_MS))
+        m->disk_fails_until_ns = after_ms(h, a->for_ms + DISK_MEMORY_MS);
     if (a->kind == FAULT_IO) {
         sim_fail(w, a->node, a->ops, a->nth, a->flag, ST_IO);
     } else {
         sim_set_capacity(w, a->node, sim_disk_used(w, a->node) + (uint64_t)a->amount);
-        m->was_full = true;
     }
 }
 
@@ -329,6 +328,7 @@ static enum status
 start(struct havoc *h, struct node *n, struct err *err)
 {
     struct machine *m = &h->machines[n->id];
+    bool may_fail = disk_may_fail(h, n); /* nothing is undone while it starts */
     uint64_t cut_at = m->cut_at;
     enum status st;
 
@@ -347,7 +347,7 @@ start(struct havoc *h, struct node *n, struct err *err)
         return ST_OK;
     }
     mark_hit(MARK_START_REFUSED);
-    if ((st == ST_IO || st == ST_NO_SPACE) && disk_may_fail(h, n))
+    if ((st == ST_IO || st == ST_NO_SPACE) && may_fail)
         return ST_OK;
     return err_raise(err, st, "node %u does not start (H1): %s", n->id, n->err.text);
 }
@@ -356,6 +356,7 @@ static enum status
 finish_stop(struct havoc *h, struct node *n, struct err *err)
 {
     struct machine *m = &h->machines[n->id];
+    bool may_fail = disk_may_fail(h, n);
 
     if (!n->drained) {
         if (now_ns(h) < m->stop_by_ns ||
@@ -372,7 +373,7 @@ finish_stop(struct havoc *h, struct node *n, struct err *err)
     crowd_node_died(h->options.crowd, n);
     if (m->up_at_ns != UINT64_MAX)
         m->up_at_ns = after_ms(h, m->down_ms);
-    if (n->status == ST_OK || disk_may_fail(h, n))
+    if (n->status == ST_OK || may_fail)
         return ST_OK;
     return err_raise(err, n->status, "node %u does not close (H1): %s", n->id, n->err.text);
 }
@@ -393,6 +394,8 @@ tend_node(struct havoc *h, struct node *n, struct err *err)
         return finish_stop(h, n, err);
     if (m->up_at_ns == UINT64_MAX)
         stop_node(h, n, 0);
+    else if (h->ended)
+        renew_if_failed(h, n); /* it stood still when all was healed */
     return ST_OK;
 }
 

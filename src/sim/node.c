@@ -13,7 +13,7 @@ node_init(struct node *n, struct sim *world, const struct setup *setup, uint32_t
 bool
 node_responds(const struct node *n)
 {
-    return n->state != NODE_DOWN && !sim_paused(n->world, n->id);
+    return n->state != NODE_DOWN && sim_running(n->world, n->id) && !sim_paused(n->world, n->id);
 }
 
 /* ------------------------------------------------------------------ starting */

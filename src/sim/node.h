@@ -27,6 +27,7 @@ struct node {
     enum node_state state;
     uint32_t life;           /* counts its processes, from 1 */
     uint64_t alive_since_ns; /* when it could last have begun to answer: since its start or pause */
+    uint32_t full_life;      /* the process that last said that its disk is full */
     bool drained;
     struct env *env;    /* of the process, as the next */
     struct kv *kv;      /* NULL: there is none */

@@ -13,7 +13,7 @@ trial_options_default(struct trial_options *options)
     *options = (struct trial_options){
         .seed = 1,
         .nodes = 1,
-        .ms = 2 * MINUTE_MS,
+        .ms = (uint64_t)2 * MINUTE_MS,
         .faults = FAULTS_ALL,
     };
 }

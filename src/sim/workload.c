@@ -72,7 +72,9 @@ next_byte(struct filling *f)
 
     if (at % PERIOD == 0)
         f->word = hash_u64(f->word + at);
-    return at % PERIOD < PERIOD / 2 ? (uint8_t)('a' + (f->word >> at % PERIOD * 8 & 15)) : '-';
+    if (at % PERIOD >= PERIOD / 2)
+        return '-';
+    return (uint8_t)('a' + (f->word >> at % PERIOD * 8 & 15));
 }
 
 size_t
