@@ -22,7 +22,7 @@ endef
 
 sources = $(shell find $(wildcard src include tests bench) -name '*.[ch]')
 
-.PHONY: all run test asan ubsan tsan damage exhaust fuzz hostile mutants test-oracle bench lint fmt install deps clean help
+.PHONY: all run test asan ubsan tsan sim-campaign damage exhaust fuzz hostile mutants test-oracle bench lint fmt install deps clean help
 
 all:
 	@scripts/install-deps --check build
@@ -45,6 +45,16 @@ ubsan:
 
 tsan:
 	$(call test_in,build-tsan,thread)
+
+# In the background, and it goes on where it stopped: SIM_SEEDS, SIM_ARGS; results in build/sim-campaign.
+SIM_SEEDS ?= 10000
+SIM_ARGS  ?= --minutes 2
+
+sim-campaign: all
+	@mkdir -p build/sim-campaign
+	@nohup nice scripts/sim-campaign build/distkv build/sim-campaign $(SIM_SEEDS) $(SIM_ARGS) \
+	    >build/sim-campaign/summary 2>&1 & \
+	echo "process $$! simulates in the background; build/sim-campaign/log grows"
 
 # One process for each of JOBS; each says how far it is.  What is wrong is named, and the last line
 # sums up.
@@ -146,6 +156,7 @@ help:
 	@echo 'make run              install what is missing, build, and start a server on this machine'
 	@echo 'make test [T=bloom]   run the tests, or those whose name matches T'
 	@echo 'make asan|ubsan|tsan  the same under the address, undefined-behaviour or thread sanitizer'
+	@echo 'make sim-campaign     simulate 10,000 seeds in the background, or go on with them'
 	@echo 'make damage           flip a bit of every byte of a small store, on JOBS=$(JOBS) processes'
 	@echo 'make test-oracle      our raft against etcd'"'"'s, for ORACLE_SECONDS=60; MUTANTS=1: is it able to fail?'
 	@echo 'make fuzz [T=wal]     each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'

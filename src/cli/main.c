@@ -30,6 +30,7 @@ static const struct command {
     { "check", cli_check_main, "verify a data directory offline, and name what is wrong" },
     { "check-history", cli_check_history_main,
       "judge whether what clients saw is linearizable, and say what is not" },
+    { "sim", cli_sim_main, "simulate a store with clients and faults, and judge what they saw" },
     { "version", version_main, "print the version" },
     { "help", help_main, "print this" },
 };

@@ -201,3 +201,40 @@ sim_disk_each(struct sim *w, uint32_t id, void (*fn)(void *ctx, const char *path
     mem_free(f.items);
     sim__bury_dead(d);
 }
+
+/* ------------------------------------------------------------------ what a power cut may take */
+
+struct look {
+    struct sim *world;
+    uint32_t id;
+    const char *part;
+    bool found;
+};
+
+static void
+look_at_file(void *ctx, const char *path, uint64_t size)
+{
+    struct look *l = ctx;
+    const struct sim_inode *inode;
+
+    (void)size;
+    if (l->found || strstr(path, l->part) == NULL)
+        return;
+    inode = find_file(l->world, l->id, path);
+    l->found = inode != NULL && (inode->size_dirty || !list_empty(&inode->unsynced));
+}
+
+bool
+sim_disk_unsynced(struct sim *w, uint32_t id, const char *part)
+{
+    struct look look = { w, id, part, false };
+
+    sim_disk_each(w, id, look_at_file, &look);
+    return look.found;
+}
+
+uint64_t
+sim_disk_used(struct sim *w, uint32_t id)
+{
+    return sim__node(w, id)->disk->block_count * SIM_BLOCK;
+}

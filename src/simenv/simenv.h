@@ -198,6 +198,12 @@ MUST_USE bool sim_disk_flip(struct sim *w, uint32_t id, const char *path, uint64
 void sim_disk_each(struct sim *w, uint32_t id,
                    void (*fn)(void *ctx, const char *path, uint64_t size), void *ctx);
 
+/* Has a file whose path contains `part` bytes, or a size, that a power cut may take? */
+bool sim_disk_unsynced(struct sim *w, uint32_t id, const char *part);
+
+/* Bytes that the node's files take, in blocks. */
+uint64_t sim_disk_used(struct sim *w, uint32_t id);
+
 /* A copy of what a stopped node's disk shows, to be put back as often as wanted; put back, all of
  * it is durable. */
 struct sim_disk_image;

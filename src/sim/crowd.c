@@ -1,0 +1,499 @@
+/*
+ * The life of a client
+ *
+ *      resting ──due──> asking ──answered, given up, its node dead──> resting ...
+ *
+ * A client that gives up leaves its call behind: the node still has it.  It is freed when it is
+ * answered, or when the node's process is gone.
+ *
+ *   C1  Every call that was sent and not answered is in `calls`, and so is the memory that a node
+ *       may still write to.
+ *   C2  A node answers within its deadline (P8).  The crowd's bound has room for clocks that run at
+ *       half the speed, and counts from the last time at which the node could not run.
+ */
+#include "sim/crowd.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/mark.h"
+#include "base/mem.h"
+#include "base/prng.h"
+
+#include "sim/errand.h"
+
+enum {
+    NS_PER_MS = 1000000,
+    DEADLINE_MS = 2000,
+    PATIENCE_MS_MIN = 300,
+    PATIENCE_MS_SPREAD = 4000,
+    ANSWER_MS_MAX = 15000, /* C2 */
+    PHASE_MS = 5000,
+    PAUSE_MS = 20, /* after a refusal, and until a node is there again */
+    NOBODY_ASKS_MS = 1000,
+    SECOND_MS = 1000,
+};
+
+struct caller {
+    uint32_t id;
+    struct prng prng;
+    uint64_t due_ns; /* it does something: ask, or give up */
+    struct errand *call;
+    uint32_t node; /* whom it asked last, from 0 */
+    uint64_t number;
+
+    /* What it saw last of a register: what its next compare-and-set expects. */
+    bool has_seen;
+    uint32_t seen_key;
+    version_t seen_version;
+    char seen[VALUE_NAME_MAX];
+
+    uint32_t finale; /* what it has still to read in the end, as the last + 1 */
+    bool wrote_finale;
+};
+
+struct crowd {
+    struct crowd_options options;
+    struct history *history;
+    struct caller *callers;
+    struct list calls; /* C1 */
+    bool stirred;
+    bool finale;
+    uint64_t moment;
+    uint64_t begun_ns;
+    uint64_t finale_from; /* a moment: what was asked before is of the first age */
+    uint64_t last_busy_second;
+    struct crowd_counts counts;
+};
+
+enum status
+crowd_create(struct crowd **out, const struct crowd_options *options)
+{
+    struct crowd *c = mem_new(struct crowd);
+
+    if (c == NULL)
+        return ST_NO_MEMORY;
+    c->options = *options;
+    list_init(&c->calls);
+    c->begun_ns = sim_now_ns(options->world);
+    c->callers = mem_new_array(struct caller, options->setup->callers);
+    if (c->callers == NULL || history_create(&c->history) != ST_OK) {
+        crowd_destroy(c);
+        return ST_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < options->setup->callers; i++) {
+        struct caller *caller = &c->callers[i];
+
+        caller->id = i;
+        caller->due_ns = c->begun_ns;
+        prng_init(&caller->prng, hash_u64(options->setup->seed + (uint64_t)i * 0x9e3779b9));
+    }
+    *out = c;
+    return ST_OK;
+}
+
+void
+crowd_destroy(struct crowd *c)
+{
+    struct list *link;
+
+    if (c == NULL)
+        return;
+    while ((link = list_pop_front(&c->calls)) != NULL)
+        errand_free(container_of(link, struct errand, link));
+    history_destroy(c->history);
+    mem_free(c->callers);
+    mem_free(c);
+}
+
+/* ------------------------------------------------------------------ how often */
+
+static uint64_t
+now_ns(const struct crowd *c)
+{
+    return sim_now_ns(c->options.world);
+}
+
+static uint32_t
+rate_now(const struct crowd *c)
+{
+    const struct setup *s = c->options.setup;
+    uint64_t phase = (now_ns(c) - c->begun_ns) / NS_PER_MS / PHASE_MS;
+
+    return s->rate != 0 ? s->rate : s->workload->rates[hash_u64(s->seed ^ ~phase) & 3];
+}
+
+static void
+rest(struct crowd *c, struct caller *caller)
+{
+    uint32_t rate = rate_now(c);
+    uint64_t mean_ns;
+
+    if (c->finale) {
+        caller->due_ns = now_ns(c);
+        return;
+    }
+    if (rate == 0) {
+        caller->due_ns = now_ns(c) + NOBODY_ASKS_MS * (uint64_t)NS_PER_MS;
+        return;
+    }
+    mean_ns = (uint64_t)c->options.setup->callers * 1000 * NS_PER_MS / rate;
+    caller->due_ns = now_ns(c) + prng_below(&caller->prng, 2 * mean_ns);
+}
+
+/* ------------------------------------------------------------------ what */
+
+static enum history_verb
+draw_verb(struct prng *p, const struct workload *w)
+{
+    uint32_t weights[HISTORY_VERB_COUNT] = {
+        [HISTORY_GET] = w->gets,  [HISTORY_PUT] = w->puts,   [HISTORY_DELETE] = w->deletes,
+        [HISTORY_CAS] = w->cases, [HISTORY_INCR] = w->incrs,
+    };
+    uint32_t sum = w->gets + w->puts + w->deletes + w->cases + w->incrs;
+    uint64_t at = prng_below(p, sum);
+    int verb = 0;
+
+    while (at >= weights[verb])
+        at -= weights[verb++];
+    return (enum history_verb)verb;
+}
+
+static void
+draw_value(struct caller *caller, const struct workload *w, struct errand_want *want)
+{
+    uint32_t spread = w->value_max - w->value_min;
+
+    want->number = ++caller->number;
+    want->value_size = w->value_min + (size_t)prng_below(&caller->prng, spread + 1);
+}
+
+/* A compare-and-set needs something to compare with; who has seen nothing looks first. */
+static void
+draw_want(struct caller *caller, const struct workload *w, struct errand_want *want)
+{
+    want->verb = draw_verb(&caller->prng, w);
+    want->counter =
+        want->verb == HISTORY_INCR ||
+        (want->verb == HISTORY_GET && prng_below(&caller->prng, w->keys + w->counters) >= w->keys);
+    want->key = (uint32_t)prng_below(&caller->prng, want->counter ? w->counters : w->keys);
+    if (want->verb == HISTORY_INCR)
+        want->number = 1 + prng_below(&caller->prng, 3);
+    if (want->verb == HISTORY_CAS && !caller->has_seen)
+        want->verb = HISTORY_GET;
+    if (want->verb == HISTORY_PUT || want->verb == HISTORY_CAS)
+        draw_value(caller, w, want);
+    if (want->verb != HISTORY_CAS)
+        return;
+    want->key = caller->seen_key;
+    want->version = caller->seen_version;
+    memcpy(want->expect, caller->seen, sizeof(want->expect));
+    caller->has_seen = false;
+}
+
+/* Registers first, then counters, each client every so manieth. */
+static void
+want_for_finale(const struct crowd *c, struct caller *caller, struct errand_want *want)
+{
+    const struct workload *w = c->options.setup->workload;
+
+    if (!caller->wrote_finale) {
+        want->verb = HISTORY_PUT;
+        want->key = caller->id % w->keys;
+        draw_value(caller, w, want);
+        return;
+    }
+    want->verb = HISTORY_GET;
+    want->counter = caller->finale >= w->keys;
+    want->key = want->counter ? caller->finale - w->keys : caller->finale;
+}
+
+static bool
+has_finished(const struct crowd *c, const struct caller *caller)
+{
+    const struct workload *w = c->options.setup->workload;
+
+    return caller->wrote_finale && caller->finale >= w->keys + w->counters;
+}
+
+/* ------------------------------------------------------------------ asking */
+
+/* Whom?  The one that answered last, or when it did not, any. */
+static struct node *
+choose_node(struct crowd *c, struct caller *caller)
+{
+    struct node *n = &c->options.nodes[caller->node];
+
+    if (n->state != NODE_UP)
+        caller->node = (uint32_t)prng_below(&caller->prng, c->options.setup->nodes);
+    n = &c->options.nodes[caller->node];
+    return n->state == NODE_UP && node_responds(n) ? n : NULL;
+}
+
+static bool
+may_ask(const struct crowd *c)
+{
+    return c->finale || c->options.ops_max == 0 || c->counts.issued < c->options.ops_max;
+}
+
+static enum status
+ask(struct crowd *c, struct caller *caller)
+{
+    struct errand_want want = { 0 };
+    struct node *n = choose_node(c, caller);
+    struct errand *call;
+
+    if (n == NULL) {
+        caller->due_ns = now_ns(c) + PAUSE_MS * (uint64_t)NS_PER_MS;
+        return ST_OK;
+    }
+    if (c->finale)
+        want_for_finale(c, caller, &want);
+    else
+        draw_want(caller, c->options.setup->workload, &want);
+    call = errand_create(&want, caller->id);
+    if (call == NULL)
+        return ST_NO_MEMORY;
+    c->counts.issued++;
+    call->node = n;
+    call->life = n->life;
+    call->stirred = &c->stirred;
+    call->moment = &c->moment;
+    call->call_ns = errand_moment(&c->moment, c->options.world);
+    caller->call = call;
+    caller->due_ns = now_ns(c) + (PATIENCE_MS_MIN + prng_below(&caller->prng, PATIENCE_MS_SPREAD)) *
+                                     (uint64_t)NS_PER_MS;
+    list_push_back(&c->calls, &call->link);
+    errand_send(call, DEADLINE_MS);
+    return ST_OK;
+}
+
+/* ------------------------------------------------------------------ being answered */
+
+static void
+note_seen(struct caller *caller, const struct errand *call)
+{
+    if (call->want.verb != HISTORY_GET || call->want.counter)
+        return;
+    caller->has_seen = true;
+    caller->seen_key = call->want.key;
+    caller->seen_version = call->result.code == OP_DONE ? call->result.version : 0;
+    memcpy(caller->seen, call->seen, sizeof(caller->seen));
+}
+
+static void
+note_finale(const struct crowd *c, struct caller *caller)
+{
+    if (caller->wrote_finale)
+        caller->finale += c->options.setup->callers;
+    caller->wrote_finale = true;
+}
+
+static void
+count(struct crowd *c, enum history_result result)
+{
+    uint64_t second = (now_ns(c) - c->begun_ns) / NS_PER_MS / SECOND_MS + 1;
+
+    c->counts.ok += result == HISTORY_OK;
+    c->counts.failed += result == HISTORY_FAIL;
+    c->counts.unknown += result == HISTORY_UNKNOWN;
+    if (result == HISTORY_OK && second != c->last_busy_second) {
+        c->last_busy_second = second;
+        c->counts.busy_ms += SECOND_MS;
+    }
+}
+
+static void
+mark_answer(const struct errand *call, enum history_result result)
+{
+    struct node *n = call->node;
+
+    mark_hit_if(!call->answered, MARK_CLIENT_GAVE_UP);
+    if (!call->answered)
+        return;
+    mark_hit_if(call->status == ST_UNKNOWN, MARK_REQUEST_UNKNOWN);
+    mark_hit_if(call->status == ST_TIMEOUT, MARK_REQUEST_TIMEOUT);
+    if (call->status == ST_NO_SPACE) {
+        mark_hit(MARK_DISK_FULL);
+        n->full_life = call->life;
+    } else if (result == HISTORY_OK && call->want.verb == HISTORY_PUT &&
+               n->full_life == call->life) {
+        mark_hit(MARK_RESUMED_AFTER_FULL);
+        n->full_life = 0;
+    }
+}
+
+/* The client's operation has come to an end, for it. */
+static enum status
+conclude(struct crowd *c, struct caller *caller, struct err *err)
+{
+    struct errand *call = caller->call;
+    struct history_op op = errand_story(call, errand_moment(&c->moment, c->options.world));
+
+    caller->call = NULL;
+    call->abandoned = true;
+    count(c, op.result);
+    mark_answer(call, op.result);
+    rest(c, caller);
+    if (op.result == HISTORY_OK) {
+        note_seen(caller, call);
+        if (c->finale && call->call_ns > c->finale_from)
+            note_finale(c, caller);
+    } else {
+        caller->node = (uint32_t)prng_below(&caller->prng, c->options.setup->nodes);
+        if (caller->due_ns < now_ns(c) + PAUSE_MS * (uint64_t)NS_PER_MS)
+            caller->due_ns = now_ns(c) + PAUSE_MS * (uint64_t)NS_PER_MS;
+    }
+    return history_add(c->history, &op, err);
+}
+
+static enum status
+check_bound(const struct crowd *c, const struct errand *call, struct err *err)
+{
+    uint64_t since =
+        call->sent_ns > call->node->alive_since_ns ? call->sent_ns : call->node->alive_since_ns;
+
+    if (call->answered || now_ns(c) < since + ANSWER_MS_MAX * (uint64_t)NS_PER_MS)
+        return ST_OK;
+    return err_raise(err, ST_TIMEOUT,
+                     "node %u did not answer a %s of \"%s\" within %d ms (its deadline was %d ms)",
+                     call->node->id, history_verb_name(call->want.verb), call->key, ANSWER_MS_MAX,
+                     DEADLINE_MS);
+}
+
+static enum status
+sweep_calls(struct crowd *c, struct err *err)
+{
+    struct list *at = c->calls.next;
+    enum status st = ST_OK;
+
+    while (at != &c->calls && st == ST_OK) {
+        struct errand *call = container_of(at, struct errand, link);
+        struct caller *caller = &c->callers[call->client];
+
+        at = at->next;
+        if (call->answered && !call->abandoned)
+            st = conclude(c, caller, err);
+        if (st == ST_OK)
+            st = check_bound(c, call, err);
+        if (call->answered && call->abandoned) {
+            list_remove(&call->link);
+            errand_free(call);
+        }
+    }
+    return st;
+}
+
+enum status
+crowd_tend(struct crowd *c, struct err *err)
+{
+    enum status st;
+
+    c->stirred = false;
+    st = sweep_calls(c, err);
+    for (uint32_t i = 0; i < c->options.setup->callers && st == ST_OK; i++) {
+        struct caller *caller = &c->callers[i];
+
+        if (caller->due_ns > now_ns(c))
+            continue;
+        if (caller->call != NULL)
+            st = conclude(c, caller, err);
+        else if (!may_ask(c) || (c->finale && has_finished(c, caller)))
+            caller->due_ns = UINT64_MAX;
+        else if (rate_now(c) == 0 && !c->finale)
+            rest(c, caller);
+        else
+            st = ask(c, caller);
+    }
+    return st;
+}
+
+void
+crowd_node_died(struct crowd *c, const struct node *n)
+{
+    struct list *at = c->calls.next;
+
+    while (at != &c->calls) {
+        struct errand *call = container_of(at, struct errand, link);
+
+        at = at->next;
+        if (call->node != n || call->answered)
+            continue;
+        ASSERT(call->life == n->life);
+        call->answered = true; /* nobody writes to it any more */
+        call->status = ST_UNKNOWN;
+        call->return_ns = errand_moment(&c->moment, c->options.world);
+    }
+    c->stirred = true;
+}
+
+/* ------------------------------------------------------------------ looking */
+
+const bool *
+crowd_stirred(const struct crowd *c)
+{
+    return &c->stirred;
+}
+
+uint64_t
+crowd_next_ns(const struct crowd *c)
+{
+    uint64_t next = UINT64_MAX;
+
+    for (uint32_t i = 0; i < c->options.setup->callers; i++) {
+        if (c->callers[i].due_ns < next)
+            next = c->callers[i].due_ns;
+    }
+    return next;
+}
+
+uint32_t
+crowd_waiting(const struct crowd *c, const struct node *n)
+{
+    uint32_t waiting = 0;
+
+    list_each (at, &c->calls) {
+        const struct errand *call = container_of(at, struct errand, link);
+
+        waiting += call->node == n && !call->answered;
+    }
+    return waiting;
+}
+
+bool
+crowd_is_done(const struct crowd *c)
+{
+    bool done = c->finale || !may_ask(c);
+
+    for (uint32_t i = 0; i < c->options.setup->callers && done; i++) {
+        const struct caller *caller = &c->callers[i];
+
+        done = caller->call == NULL && (!c->finale || has_finished(c, caller));
+    }
+    return done;
+}
+
+void
+crowd_begin_finale(struct crowd *c)
+{
+    c->finale = true;
+    c->finale_from = errand_moment(&c->moment, c->options.world);
+    for (uint32_t i = 0; i < c->options.setup->callers; i++) {
+        struct caller *caller = &c->callers[i];
+
+        caller->finale = caller->id;
+        if (caller->call == NULL)
+            caller->due_ns = now_ns(c);
+    }
+}
+
+const struct history *
+crowd_history(const struct crowd *c)
+{
+    return c->history;
+}
+
+void
+crowd_count(const struct crowd *c, struct crowd_counts *out)
+{
+    *out = c->counts;
+}

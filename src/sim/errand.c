@@ -1,0 +1,186 @@
+#include "sim/errand.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/mark.h"
+#include "base/mem.h"
+
+enum { NS_PER_MS = 1000000 };
+
+uint64_t
+errand_moment(uint64_t *moment, const struct sim *world)
+{
+    uint64_t now = sim_now_ns(world);
+
+    *moment = now > *moment ? now : *moment + 1;
+    return *moment;
+}
+
+/* ------------------------------------------------------------------ asking */
+
+static void
+write_value(struct errand *c)
+{
+    size_t size = value_make(c->value, c->want.value_size, c->client, c->want.number);
+
+    c->op.value = slice_of(c->value, size);
+}
+
+static void
+fill_op(struct errand *c)
+{
+    static const enum op_kind kinds[HISTORY_VERB_COUNT] = {
+        [HISTORY_GET] = OP_GET, [HISTORY_PUT] = OP_PUT,   [HISTORY_DELETE] = OP_DELETE,
+        [HISTORY_CAS] = OP_PUT, [HISTORY_INCR] = OP_INCR,
+    };
+
+    c->op.kind = kinds[c->want.verb];
+    c->op.key = slice_str(c->key);
+    if (c->op.kind == OP_PUT)
+        write_value(c);
+    if (c->want.verb == HISTORY_INCR)
+        c->op.number = (int64_t)c->want.number;
+    if (c->want.verb == HISTORY_CAS) {
+        c->precondition = (struct precondition){ c->op.key, c->want.version };
+        c->request.preconditions = &c->precondition;
+        c->request.precondition_count = 1;
+    }
+}
+
+struct errand *
+errand_create(const struct errand_want *want, uint32_t client)
+{
+    struct errand *c = mem_alloc_zero(sizeof(*c) + want->value_size + VALUE_NAME_MAX);
+
+    if (c == NULL)
+        return NULL;
+    list_init(&c->link);
+    c->client = client;
+    c->want = *want;
+    snprintf(c->key, sizeof(c->key), "%c%" PRIu32, want->counter ? 'n' : 'k', want->key);
+    fill_op(c);
+    return c;
+}
+
+void
+errand_free(struct errand *c)
+{
+    mem_free(c);
+}
+
+static void
+note_value(struct errand *c)
+{
+    struct slice value = c->result.value;
+
+    if (!c->want.counter) {
+        value_name(value, c->seen);
+        return;
+    }
+    snprintf(c->seen, sizeof(c->seen), "%.*s", (int)value.size, (const char *)value.data);
+}
+
+/* In the node's context: whatever is written here is the world's. */
+static void
+on_done(struct request *r)
+{
+    struct errand *c = container_of(r, struct errand, request);
+
+    ASSERT(!c->answered);
+    c->answered = true;
+    c->status = r->status;
+    c->return_ns = errand_moment(c->moment, c->node->world);
+    if (r->status == ST_OK && c->want.verb == HISTORY_GET && c->result.code == OP_DONE)
+        note_value(c);
+    *c->stirred = true;
+}
+
+void
+errand_send(struct errand *c, uint64_t deadline_ms)
+{
+    struct node *n = c->node;
+    uint32_t loop = c->client % n->setup->loops;
+    struct request *r = &c->request;
+
+    c->sent = true;
+    c->sent_ns = sim_now_ns(n->world);
+    r->durability = n->setup->durability;
+    r->origin = c->client + 1;
+    r->deadline_ns = loop_now_ns(sim_loop(n->world, n->id, loop)) + deadline_ms * NS_PER_MS;
+    r->ops = &c->op;
+    r->op_count = 1;
+    r->results = &c->result;
+    r->result_bytes_max = WORKLOAD_VALUE_MAX;
+    r->done = on_done;
+    node_submit(n, loop, r);
+}
+
+/* ------------------------------------------------------------------ what is certain */
+
+static enum history_result
+judge_status(const struct errand *c)
+{
+    if (!c->sent)
+        return HISTORY_FAIL;
+    if (!c->answered)
+        return HISTORY_UNKNOWN;
+    if (c->status == ST_OK)
+        return c->result.code == OP_DONE || c->want.verb != HISTORY_INCR ? HISTORY_OK
+                                                                         : HISTORY_FAIL;
+    return c->status == ST_UNKNOWN ? HISTORY_UNKNOWN : HISTORY_FAIL;
+}
+
+static struct history_value
+named(const char *name)
+{
+    return (struct history_value){ name[0] != '\0', slice_str(name) };
+}
+
+static struct history_value
+written(const struct errand *c)
+{
+    struct slice value = c->op.value;
+    const uint8_t *blank = value.size == 0 ? NULL : memchr(value.data, ' ', value.size);
+
+    if (blank != NULL)
+        value.size = (size_t)(blank - value.data);
+    return (struct history_value){ true, value };
+}
+
+struct history_op
+errand_story(const struct errand *c, uint64_t now)
+{
+    struct history_op op = {
+        .verb = c->want.verb,
+        .result = judge_status(c),
+        .client = c->client,
+        .call_ns = c->call_ns,
+        .return_ns = c->answered ? c->return_ns : now,
+        .key = slice_str(c->key),
+    };
+
+    switch (c->want.verb) {
+    case HISTORY_GET:
+        op.value = named(c->seen);
+        break;
+    case HISTORY_CAS:
+        op.expect = named(c->want.expect);
+        op.mismatch = c->answered && c->status == ST_CONFLICT;
+        mark_hit_if(op.mismatch, MARK_CAS_MISMATCH);
+        op.value = written(c);
+        break;
+    case HISTORY_PUT:
+        op.value = written(c);
+        break;
+    case HISTORY_INCR:
+        op.delta = (int64_t)c->want.number;
+        op.sum = c->result.integer;
+        break;
+    case HISTORY_DELETE:
+    case HISTORY_VERB_COUNT:
+        break;
+    }
+    return op;
+}

@@ -1,0 +1,64 @@
+/*
+ * sim/errand.h — one request of a client, with all the memory that it needs.
+ *
+ * It belongs to the node from errand_send() until it is answered, or the node's process is gone.  Its
+ * client may have given it up long before.
+ */
+#ifndef SIM_ERRAND_H
+#define SIM_ERRAND_H
+
+#include "base/list.h"
+
+#include "history/history.h"
+#include "sim/node.h"
+
+struct errand_want {
+    enum history_verb verb;
+    bool counter; /* the key is a counter: its value is a number, not one of ours */
+    uint32_t key;
+    uint64_t number;   /* put, cas: the value's; incr: its delta */
+    size_t value_size; /* put, cas */
+    version_t version; /* cas: of what was seen; 0: nothing */
+    char expect[VALUE_NAME_MAX];
+};
+
+struct errand {
+    struct list link; /* in the crowd's list of those that are under way */
+    uint32_t client;
+    struct errand_want want;
+    struct node *node;
+    uint32_t life; /* of the node, when it was sent */
+    bool abandoned;
+    bool sent;
+    bool answered;
+    bool *stirred;           /* set when it is answered */
+    uint64_t call_ns;        /* moments of the history */
+    uint64_t return_ns;      /* likewise */
+    uint64_t sent_ns;        /* world time */
+    enum status status;      /* what was answered */
+    struct op_result result; /* without its value, which is here: */
+    char seen[VALUE_NAME_MAX];
+    uint64_t *moment; /* the crowd's; one later for every event */
+
+    struct request request;
+    struct op op;
+    struct precondition precondition;
+    char key[WORKLOAD_KEY_MAX];
+    uint8_t value[]; /* what is written */
+};
+
+/* NULL: out of memory. */
+struct errand *errand_create(const struct errand_want *want, uint32_t client);
+void errand_free(struct errand *c);
+
+/* The node is up and responds. */
+void errand_send(struct errand *c, uint64_t deadline_ms);
+
+/* What is certain of it now, as an operation of a history; borrows from the call.  `now`: the
+ * moment at which its client gives it up, if it is not answered. */
+struct history_op errand_story(const struct errand *c, uint64_t now);
+
+/* The next moment: the world's time, and later than the one before. */
+uint64_t errand_moment(uint64_t *moment, const struct sim *world);
+
+#endif

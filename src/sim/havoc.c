@@ -1,0 +1,488 @@
+/*
+ * The faults at work.
+ *
+ *   H1  A node that does not start, or does not close, without a fault of its disk is a violation.
+ *   H2  Each action that lasts is undone by the same list, in the order of time; what is undone
+ *       late (a later action of its kind on the same node) is whole all the sooner.
+ */
+#include "sim/havoc.h"
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mark.h"
+#include "base/mem.h"
+
+enum {
+    NS_PER_MS = 1000000,
+    RETRY_MS = 200,        /* after a start that was refused */
+    DRAIN_MS_MAX = 60000,  /* an orderly stop ends within this */
+    DISK_MEMORY_MS = 5000, /* a failure of the disk may still show so long after it is whole */
+};
+
+#define CAPACITY_BYTES (UINT64_C(1) << 40)
+
+/* What the plan does to one machine. */
+struct machine {
+    uint64_t up_at_ns; /* it is to run from then on; UINT64_MAX: not any more */
+    uint64_t stop_by_ns;
+    uint64_t down_ms; /* how long it stays down, should it die in a call */
+    uint64_t cut_at;  /* of the next start */
+    uint64_t disk_fails_until_ns;
+    bool killed; /* and nothing ran since */
+};
+
+struct havoc {
+    struct havoc_options options;
+    uint64_t begun_ns;
+    uint32_t next;     /* action to begin */
+    uint64_t *undo_ns; /* of each action; 0: nothing to undo */
+    struct machine machines[NODE_CLUSTER_MAX + 1];
+    bool ended;
+    struct havoc_counts counts;
+};
+
+enum status
+havoc_create(struct havoc **out, const struct havoc_options *options)
+{
+    struct havoc *h = mem_new(struct havoc);
+
+    ASSERT(options->setup->nodes <= NODE_CLUSTER_MAX);
+    if (h == NULL)
+        return ST_NO_MEMORY;
+    h->options = *options;
+    h->begun_ns = sim_now_ns(options->world);
+    h->undo_ns = mem_new_array(uint64_t, options->plan->count + 1);
+    if (h->undo_ns == NULL) {
+        mem_free(h);
+        return ST_NO_MEMORY;
+    }
+    *out = h;
+    return ST_OK;
+}
+
+void
+havoc_destroy(struct havoc *h)
+{
+    if (h == NULL)
+        return;
+    mem_free(h->undo_ns);
+    mem_free(h);
+}
+
+static uint64_t
+now_ns(const struct havoc *h)
+{
+    return sim_now_ns(h->options.world);
+}
+
+static uint64_t
+after_ms(const struct havoc *h, uint64_t ms)
+{
+    return now_ns(h) + ms * NS_PER_MS;
+}
+
+/* ------------------------------------------------------------------ ends of processes */
+
+static void
+look_before_end(struct havoc *h, struct node *n)
+{
+    struct kv_stats stats = { 0 };
+
+    if (n->state != NODE_UP || !node_responds(n))
+        return;
+    node_stats(n, &stats);
+    if (n->state == NODE_DOWN || !sim_running(h->options.world, n->id))
+        return;
+    mark_hit_if(stats.engine.trees.flushes > 0, MARK_FLUSHED);
+    mark_hit_if(stats.engine.trees.compactions > 0, MARK_COMPACTED);
+    for (int s = 0; s < ENGINE_STALL_COUNT; s++)
+        mark_hit_if(stats.engine.stall_count[s] > 0, MARK_STALLED);
+}
+
+static void
+cut_power(struct havoc *h, struct node *n)
+{
+    struct sim *w = h->options.world;
+    struct machine *m = &h->machines[n->id];
+
+    look_before_end(h, n);
+    mark_hit_if(sim_running(w, n->id), MARK_POWER_CUT);
+    mark_hit_if(m->killed, MARK_CUT_AFTER_KILL);
+    mark_hit_if(sim_disk_unsynced(w, n->id, ".log"), MARK_CUT_UNSYNCED_LOG);
+    mark_hit_if(sim_disk_unsynced(w, n->id, ".sst"), MARK_CUT_UNSYNCED_TABLE);
+    mark_hit_if(sim_disk_unsynced(w, n->id, "MANIFEST"), MARK_CUT_UNSYNCED_MANIFEST);
+    sim_crash(w, n->id);
+    h->counts.power_cuts++;
+}
+
+static void
+note_death(struct havoc *h, struct node *n, uint64_t down_ms)
+{
+    struct machine *m = &h->machines[n->id];
+
+    if (!node_notice_death(n))
+        return;
+    crowd_node_died(h->options.crowd, n);
+    if (m->up_at_ns != UINT64_MAX)
+        m->up_at_ns = after_ms(h, down_ms);
+}
+
+static void
+stop_node(struct havoc *h, struct node *n, uint64_t down_ms)
+{
+    struct machine *m = &h->machines[n->id];
+
+    if (n->state != NODE_UP || !node_responds(n))
+        return;
+    look_before_end(h, n);
+    if (!sim_running(h->options.world, n->id))
+        return;
+    mark_hit_if(crowd_waiting(h->options.crowd, n) > 0, MARK_STOPPED_CLEAN);
+    m->stop_by_ns = after_ms(h, DRAIN_MS_MAX);
+    m->down_ms = down_ms;
+    node_begin_stop(n);
+}
+
+/* ------------------------------------------------------------------ actions */
+
+static void
+begin_disk(struct havoc *h, const struct action *a)
+{
+    struct sim *w = h->options.world;
+    struct machine *m = &h->machines[a->node];
+
+    if (a->kind == FAULT_SLOW) {
+        sim_set_disk_latency_us(w, a->node, (uint32_t)a->amount);
+        return;
+    }
+    if (m->disk_fails_until_ns < after_ms(h, a->for_ms + DISK_MEMORY_MS))
+        m->disk_fails_until_ns = after_ms(h, a->for_ms + DISK_MEMORY_MS);
+    if (a->kind == FAULT_IO) {
+        sim_fail(w, a->node, a->ops, a->nth, a->flag, ST_IO);
+    } else {
+        sim_set_capacity(w, a->node, sim_disk_used(w, a->node) + (uint64_t)a->amount);
+    }
+}
+
+static void
+begin_clock(struct havoc *h, const struct action *a)
+{
+    if (a->kind == FAULT_DRIFT) {
+        sim_drift_clock(h->options.world, a->node, (int32_t)a->amount);
+        return;
+    }
+    mark_hit_if(a->amount < 0, MARK_CLOCK_BACK);
+    sim_jump_clock(h->options.world, a->node, a->amount);
+}
+
+static void
+begin_death(struct havoc *h, struct node *n, const struct action *a)
+{
+    struct machine *m = &h->machines[a->node];
+
+    m->down_ms = a->for_ms;
+    if (a->kind == FAULT_DEATH) {
+        sim_crash_at(h->options.world, a->node, a->ops, a->nth, a->flag);
+        return;
+    }
+    if (a->kind == FAULT_KILL) {
+        if (!sim_running(h->options.world, n->id))
+            return;
+        look_before_end(h, n);
+        if (sim_running(h->options.world, n->id))
+            sim_kill(h->options.world, n->id);
+        m->killed = true;
+        h->counts.kills++;
+        mark_hit(MARK_KILLED);
+    } else {
+        m->cut_at = a->kind == FAULT_RECOVERY ? a->nth : 0;
+        cut_power(h, n);
+        m->killed = false;
+    }
+    note_death(h, n, a->for_ms);
+}
+
+static void
+pause_node(struct havoc *h, struct node *n, uint64_t ms)
+{
+    if (!sim_running(h->options.world, n->id))
+        return;
+    mark_hit_if(crowd_waiting(h->options.crowd, n) > 0, MARK_PAUSED);
+    sim_pause(h->options.world, n->id, ms);
+    n->alive_since_ns = after_ms(h, ms);
+}
+
+static void
+set_links(struct havoc *h, const struct action *a, bool bad)
+{
+    struct sim *w = h->options.world;
+
+    for (uint32_t to = 1; to <= h->options.setup->nodes; to++) {
+        struct sim_link link = sim_link_default();
+
+        if ((a->nodes & 1u << to) == 0)
+            continue;
+        if (bad && a->kind == FAULT_LINK) {
+            link.delay_us_max = (uint32_t)a->amount;
+            link.refuse = a->flag;
+        }
+        link.cut = bad && a->kind == FAULT_PARTITION;
+        sim_net_set(w, a->node, to, &link);
+        if (a->kind == FAULT_LINK || a->flag)
+            sim_net_set(w, to, a->node, &link);
+    }
+}
+
+static void
+begin(struct havoc *h, uint32_t index)
+{
+    const struct action *a = &h->options.plan->actions[index];
+    struct node *n = &h->options.nodes[a->node - 1];
+
+    switch (a->kind) {
+    case FAULT_POWER:
+    case FAULT_DEATH:
+    case FAULT_RECOVERY:
+    case FAULT_KILL:
+        begin_death(h, n, a);
+        break;
+    case FAULT_RESTART:
+        stop_node(h, n, a->for_ms);
+        break;
+    case FAULT_PAUSE:
+        pause_node(h, n, a->for_ms);
+        break;
+    case FAULT_JUMP:
+    case FAULT_DRIFT:
+        begin_clock(h, a);
+        break;
+    case FAULT_IO:
+    case FAULT_FULL:
+    case FAULT_SLOW:
+        begin_disk(h, a);
+        break;
+    case FAULT_PARTITION:
+    case FAULT_LINK:
+        set_links(h, a, true);
+        break;
+    case FAULT_COUNT:
+        break;
+    }
+    h->undo_ns[index] = after_ms(h, a->for_ms);
+}
+
+/* A log that has failed takes no more writes until its node is started anew (P4). */
+static void
+renew_if_failed(struct havoc *h, struct node *n)
+{
+    if (n->state != NODE_UP || kv_writable(n->kv) != ST_IO)
+        return;
+    mark_hit(MARK_DISK_FAILED);
+    stop_node(h, n, 0);
+}
+
+static void
+undo(struct havoc *h, uint32_t index)
+{
+    const struct action *a = &h->options.plan->actions[index];
+    struct sim *w = h->options.world;
+
+    h->undo_ns[index] = 0;
+    if (a->kind == FAULT_DEATH)
+        sim_crash_at(w, a->node, 0, 0, false);
+    if (a->kind == FAULT_DRIFT)
+        sim_drift_clock(w, a->node, 0);
+    if (a->kind == FAULT_IO) {
+        sim_fail(w, a->node, 0, 0, false, ST_OK);
+        renew_if_failed(h, &h->options.nodes[a->node - 1]);
+    }
+    if (a->kind == FAULT_FULL)
+        sim_set_capacity(w, a->node, CAPACITY_BYTES);
+    if (a->kind == FAULT_SLOW)
+        sim_set_disk_latency_us(w, a->node, h->options.setup->latency_us);
+    if (a->kind == FAULT_PARTITION || a->kind == FAULT_LINK)
+        set_links(h, a, false);
+}
+
+/* ------------------------------------------------------------------ nodes */
+
+static bool
+disk_may_fail(const struct havoc *h, const struct node *n)
+{
+    return now_ns(h) < h->machines[n->id].disk_fails_until_ns;
+}
+
+static void
+look_at_recovery(struct node *n)
+{
+    struct kv_stats stats = { 0 };
+
+    node_stats(n, &stats);
+    mark_hit_if(stats.engine.recovery.torn_bytes > 0, MARK_TORN_TAIL);
+    mark_hit_if(stats.engine.recovery.rewritten_count > 0, MARK_REWRITTEN);
+    mark_hit_if(stats.engine.recovery.record_count > 0, MARK_REPLAYED);
+    mark_hit_if(n->life > 1 && stats.engine.recovery.clean, MARK_RECOVERED_CLEAN);
+}
+
+static enum status
+start(struct havoc *h, struct node *n, struct err *err)
+{
+    struct machine *m = &h->machines[n->id];
+    bool may_fail = disk_may_fail(h, n); /* nothing is undone while it starts */
+    uint64_t cut_at = m->cut_at;
+    enum status st;
+
+    m->cut_at = 0;
+    m->killed = false;
+    st = node_boot(n, cut_at);
+    if (st == ST_OK) {
+        look_at_recovery(n);
+        note_death(h, n, m->down_ms);
+        return ST_OK;
+    }
+    m->up_at_ns = after_ms(h, RETRY_MS);
+    if (st == ST_CLOSED && !sim_running(h->options.world, n->id)) {
+        mark_hit(MARK_DIED_IN_RECOVERY);
+        h->counts.power_cuts++;
+        return ST_OK;
+    }
+    mark_hit(MARK_START_REFUSED);
+    if ((st == ST_IO || st == ST_NO_SPACE) && may_fail)
+        return ST_OK;
+    return err_raise(err, st, "node %u does not start (H1): %s", n->id, n->err.text);
+}
+
+static enum status
+finish_stop(struct havoc *h, struct node *n, struct err *err)
+{
+    struct machine *m = &h->machines[n->id];
+    bool may_fail = disk_may_fail(h, n);
+
+    if (!n->drained) {
+        if (now_ns(h) < m->stop_by_ns ||
+            now_ns(h) < n->alive_since_ns + DRAIN_MS_MAX * UINT64_C(1000000))
+            return ST_OK;
+        return err_raise(err, ST_TIMEOUT, "node %u does not drain within %d ms", n->id,
+                         DRAIN_MS_MAX);
+    }
+    if (!node_finish_stop(n)) {
+        note_death(h, n, m->down_ms);
+        return ST_OK;
+    }
+    h->counts.stops++;
+    crowd_node_died(h->options.crowd, n);
+    if (m->up_at_ns != UINT64_MAX)
+        m->up_at_ns = after_ms(h, m->down_ms);
+    if (n->status == ST_OK || may_fail)
+        return ST_OK;
+    return err_raise(err, n->status, "node %u does not close (H1): %s", n->id, n->err.text);
+}
+
+static enum status
+tend_node(struct havoc *h, struct node *n, struct err *err)
+{
+    struct machine *m = &h->machines[n->id];
+
+    if (n->state != NODE_DOWN && !sim_running(h->options.world, n->id)) {
+        mark_hit(MARK_DIED_IN_CALL);
+        h->counts.power_cuts++;
+        note_death(h, n, m->down_ms);
+    }
+    if (n->state == NODE_DOWN && m->up_at_ns <= now_ns(h))
+        return start(h, n, err);
+    if (n->state == NODE_STOPPING && node_responds(n))
+        return finish_stop(h, n, err);
+    if (m->up_at_ns == UINT64_MAX)
+        stop_node(h, n, 0);
+    else if (h->ended)
+        renew_if_failed(h, n); /* it stood still when all was healed */
+    return ST_OK;
+}
+
+enum status
+havoc_tend(struct havoc *h, struct err *err)
+{
+    const struct plan *plan = h->options.plan;
+    enum status st = ST_OK;
+
+    for (uint32_t i = 0; i < h->next; i++) {
+        if (h->undo_ns[i] != 0 && h->undo_ns[i] <= now_ns(h))
+            undo(h, i);
+    }
+    while (!h->ended && h->next < plan->count &&
+           h->begun_ns + plan->actions[h->next].at_ms * NS_PER_MS <= now_ns(h)) {
+        if (picks_has(h->options.only, h->next))
+            begin(h, h->next);
+        h->next++;
+    }
+    for (uint32_t i = 0; i < h->options.setup->nodes && st == ST_OK; i++)
+        st = tend_node(h, &h->options.nodes[i], err);
+    return st;
+}
+
+uint64_t
+havoc_next_ns(const struct havoc *h)
+{
+    uint64_t next = UINT64_MAX;
+
+    if (!h->ended && h->next < h->options.plan->count)
+        next = h->begun_ns + h->options.plan->actions[h->next].at_ms * NS_PER_MS;
+    for (uint32_t i = 0; i < h->next; i++) {
+        if (h->undo_ns[i] != 0 && h->undo_ns[i] < next)
+            next = h->undo_ns[i];
+    }
+    return next;
+}
+
+void
+havoc_end(struct havoc *h)
+{
+    h->ended = true;
+    for (uint32_t i = 0; i < h->next; i++) {
+        if (h->undo_ns[i] != 0)
+            undo(h, i);
+    }
+    for (uint32_t i = 0; i < h->options.setup->nodes; i++) {
+        struct machine *m = &h->machines[i + 1];
+
+        renew_if_failed(h, &h->options.nodes[i]);
+        m->cut_at = m->down_ms = 0;
+        if (m->up_at_ns > now_ns(h))
+            m->up_at_ns = now_ns(h);
+    }
+}
+
+void
+havoc_stop_all(struct havoc *h)
+{
+    for (uint32_t i = 0; i < h->options.setup->nodes; i++)
+        h->machines[i + 1].up_at_ns = UINT64_MAX;
+}
+
+static bool
+all_are(const struct havoc *h, enum node_state state)
+{
+    for (uint32_t i = 0; i < h->options.setup->nodes; i++) {
+        if (h->options.nodes[i].state != state)
+            return false;
+    }
+    return true;
+}
+
+bool
+havoc_all_up(const struct havoc *h)
+{
+    return all_are(h, NODE_UP);
+}
+
+bool
+havoc_all_down(const struct havoc *h)
+{
+    return all_are(h, NODE_DOWN);
+}
+
+void
+havoc_count(const struct havoc *h, struct havoc_counts *out)
+{
+    *out = h->counts;
+}

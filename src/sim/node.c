@@ -1,0 +1,161 @@
+#include "sim/node.h"
+
+#include "base/assert.h"
+
+void
+node_init(struct node *n, struct sim *world, const struct setup *setup, uint32_t id)
+{
+    *n = (struct node){ .world = world, .setup = setup, .id = id };
+    sim_set_disk_latency_us(world, id, setup->latency_us);
+    sim_set_cold_percent(world, id, setup->cold_percent);
+}
+
+bool
+node_responds(const struct node *n)
+{
+    return n->state != NODE_DOWN && sim_running(n->world, n->id) && !sim_paused(n->world, n->id);
+}
+
+/* ------------------------------------------------------------------ starting */
+
+static void
+open_node(void *ctx)
+{
+    struct node *n = ctx;
+    struct engine_options engine_options = n->setup->engine;
+    struct loop *loops[SETUP_LOOPS_MAX];
+    struct kv_options options = { loops, n->setup->loops, "sim" };
+    struct engine *engine = NULL;
+
+    for (uint32_t i = 0; i < options.loop_count; i++)
+        loops[i] = sim_loop(n->world, n->id, i);
+    engine_options.loops = loops;
+    engine_options.loop_count = options.loop_count;
+    n->status = engine_open(&engine, n->env, &engine_options, &n->err);
+    if (n->status == ST_OK)
+        n->status = kv_open(&n->kv, engine, &options, &n->err);
+}
+
+enum status
+node_boot(struct node *n, uint64_t cut_at)
+{
+    ASSERT(n->state == NODE_DOWN && n->kv == NULL);
+    n->env = sim_boot(n->world, n->id, n->setup->loops);
+    n->life++;
+    if (cut_at > 0)
+        sim_crash_at(n->world, n->id, SIM_OP_ALL, cut_at, n->life % 2 == 0);
+    if (!sim_call(n->world, n->id, open_node, n))
+        n->status = ST_CLOSED;
+    if (cut_at > 0)
+        sim_crash_at(n->world, n->id, 0, 0, false);
+    if (n->status != ST_OK) {
+        n->kv = NULL;
+        if (sim_running(n->world, n->id))
+            sim_end(n->world, n->id);
+        return n->status;
+    }
+    n->state = NODE_UP;
+    n->alive_since_ns = sim_now_ns(n->world);
+    return ST_OK;
+}
+
+bool
+node_notice_death(struct node *n)
+{
+    if (n->state == NODE_DOWN || sim_running(n->world, n->id))
+        return false;
+    n->state = NODE_DOWN;
+    n->kv = NULL;
+    return true;
+}
+
+/* ------------------------------------------------------------------ stopping */
+
+static void
+drained(void *ctx)
+{
+    struct node *n = ctx;
+
+    n->drained = true;
+}
+
+static void
+drain_node(void *ctx)
+{
+    struct node *n = ctx;
+
+    kv_drain(n->kv, drained, n);
+}
+
+void
+node_begin_stop(struct node *n)
+{
+    ASSERT(n->state == NODE_UP);
+    n->state = NODE_STOPPING;
+    n->drained = false;
+    sim_on_loop(n->world, n->id, 0, drain_node, n);
+}
+
+static void
+close_node(void *ctx)
+{
+    struct node *n = ctx;
+
+    n->status = kv_close(n->kv, &n->err);
+}
+
+bool
+node_finish_stop(struct node *n)
+{
+    ASSERT(n->state == NODE_STOPPING && n->drained);
+    sim_end_loops(n->world, n->id);
+    if (!sim_running(n->world, n->id) || !sim_call(n->world, n->id, close_node, n))
+        return false; /* node_notice_death() says the rest */
+    sim_end(n->world, n->id);
+    n->state = NODE_DOWN;
+    n->kv = NULL;
+    return true;
+}
+
+/* ------------------------------------------------------------------ while it is up */
+
+struct visit {
+    struct node *node;
+    struct request *request;
+    struct kv_stats *stats;
+    uint32_t loop;
+};
+
+static void
+submit(void *ctx)
+{
+    struct visit *v = ctx;
+
+    kv_submit(kv_door_of(v->node->kv, v->loop), v->request);
+}
+
+void
+node_submit(struct node *n, uint32_t loop_index, struct request *r)
+{
+    struct visit visit = { .node = n, .request = r, .loop = loop_index };
+
+    ASSERT(n->state == NODE_UP);
+    sim_on_loop(n->world, n->id, loop_index, submit, &visit);
+}
+
+static void
+look(void *ctx)
+{
+    struct visit *v = ctx;
+
+    kv_stats(v->node->kv, v->stats);
+}
+
+void
+node_stats(struct node *n, struct kv_stats *out)
+{
+    struct visit visit = { .node = n, .stats = out };
+
+    ASSERT(n->state == NODE_UP);
+    sim_on_loop(n->world, n->id, 0, look, &visit);
+}

@@ -1,0 +1,61 @@
+/*
+ * sim/node.h — one node of the cluster under test: its process, from engine to coordinator, on a
+ * machine of the simulated world.
+ *
+ *      down ──node_boot──> up ──node_begin_stop──> stopping ──node_finish_stop──> down
+ *        ^                  └── a crash: node_notice_death() ──────────────────────┘
+ *
+ * This is the one place that knows how a node is made.  The structure is the world's memory: it
+ * outlives every process.
+ */
+#ifndef SIM_NODE_H
+#define SIM_NODE_H
+
+#include "kv/kv.h"
+#include "sim/setup.h"
+#include "simenv/simenv.h"
+
+/* How many nodes one cluster can have: as many as kv/ knows how to replicate over. */
+enum { NODE_CLUSTER_MAX = 1 };
+
+enum node_state { NODE_DOWN, NODE_UP, NODE_STOPPING };
+
+struct node {
+    struct sim *world;
+    const struct setup *setup;
+    uint32_t id;
+    enum node_state state;
+    uint32_t life;           /* counts its processes, from 1 */
+    uint64_t alive_since_ns; /* when it could last have begun to answer: since its start or pause */
+    uint32_t full_life;      /* the process that last said that its disk is full */
+    bool drained;
+    struct env *env;    /* of the process, as the next */
+    struct kv *kv;      /* NULL: there is none */
+    enum status status; /* of the last start or stop */
+    struct err err;
+};
+
+void node_init(struct node *n, struct sim *world, const struct setup *setup, uint32_t id);
+
+/* The node is down.  With `cut_at` its power is cut at that call to its disk while it starts.
+ * ST_OK: it is up.  ST_CLOSED: its power was cut.  Else it has refused, which n->err explains, and
+ * its process has ended. */
+enum status node_boot(struct node *n, uint64_t cut_at);
+
+/* Whoever crashed it, or had it crash at a call: it is gone.  True: it was so. */
+bool node_notice_death(struct node *n);
+
+/* It is up, and not paused: drain, then `n->drained`; then close and end the process. */
+void node_begin_stop(struct node *n);
+
+/* It has drained, and is not paused.  False: it died in the attempt.  n->status: how it closed. */
+bool node_finish_stop(struct node *n);
+
+/* It is up and not paused: as code of its loop. */
+void node_submit(struct node *n, uint32_t loop_index, struct request *r);
+void node_stats(struct node *n, struct kv_stats *out);
+
+/* Can code of this node run now? */
+bool node_responds(const struct node *n);
+
+#endif

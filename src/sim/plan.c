@@ -1,0 +1,341 @@
+/*
+ * Drawing a plan.
+ *
+ * Every kind draws from a generator of its own, so that leaving one kind out (--faults) does not
+ * move the others.  The mean time between two faults of a kind is drawn so that seconds and minutes
+ * are equally likely.
+ */
+#include "sim/plan.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/prng.h"
+
+#include "simenv/simenv.h"
+
+enum {
+    PRESENT_PERCENT = 60, /* how often a kind takes part in a run at all */
+    MEAN_MS_MIN = 400,
+    MEAN_DOUBLINGS = 8, /* up to 256 times as much */
+    DAMPING_US = 1000,
+};
+
+static const struct kind {
+    const char *name;
+    const char *text;
+    uint32_t nodes_min;
+    bool takes_unsynced;
+} kinds[FAULT_COUNT] = {
+#define FAULT_ROW(name, word, text, nodes, takes) [FAULT_##name] = { word, (text), (nodes), takes },
+    FAULT_LIST(FAULT_ROW)
+};
+
+const char *
+fault_name(enum fault f)
+{
+    return kinds[f].name;
+}
+
+const char *
+fault_text(enum fault f)
+{
+    return kinds[f].text;
+}
+
+static bool
+find_fault(struct slice word, unsigned *mask)
+{
+    for (int f = 0; f < FAULT_COUNT; f++) {
+        if (slice_equal(word, slice_str(kinds[f].name))) {
+            *mask |= 1u << f;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+faults_parse(const char *text, unsigned *mask)
+{
+    unsigned found = 0;
+
+    if (strcmp(text, "all") == 0 || strcmp(text, "none") == 0) {
+        *mask = text[0] == 'a' ? FAULTS_ALL : 0;
+        return true;
+    }
+    for (;;) {
+        size_t size = strcspn(text, ",");
+
+        if (!find_fault(slice_of(text, size), &found))
+            return false;
+        if (text[size] == '\0')
+            break;
+        text += size + 1;
+    }
+    *mask = found;
+    return true;
+}
+
+/* ------------------------------------------------------------------ picks */
+
+bool
+picks_has(const struct picks *p, uint32_t index)
+{
+    ASSERT(index < PLAN_ACTIONS_MAX);
+    return !p->some || (p->words[index / 64] >> index % 64 & 1) != 0;
+}
+
+void
+picks_set(struct picks *p, uint32_t index, bool wanted)
+{
+    uint64_t bit = UINT64_C(1) << index % 64;
+
+    ASSERT(p->some && index < PLAN_ACTIONS_MAX);
+    if (wanted)
+        p->words[index / 64] |= bit;
+    else
+        p->words[index / 64] &= ~bit;
+}
+
+static bool
+parse_index(const char **at, uint32_t *out)
+{
+    char *end;
+    unsigned long value;
+
+    if (**at < '0' || **at > '9')
+        return false;
+    value = strtoul(*at, &end, 10);
+    *at = end;
+    *out = (uint32_t)value;
+    return value < PLAN_ACTIONS_MAX;
+}
+
+bool
+picks_parse(const char *text, struct picks *p)
+{
+    *p = (struct picks){ .some = true };
+    if (strcmp(text, "none") == 0)
+        return true;
+    for (;;) {
+        uint32_t first, last;
+
+        if (!parse_index(&text, &first))
+            return false;
+        last = first;
+        if (*text == '-' && (text++, !parse_index(&text, &last)))
+            return false;
+        for (uint32_t i = first; i <= last; i++)
+            picks_set(p, i, true);
+        if (*text == '\0')
+            return true;
+        if (*text++ != ',')
+            return false;
+    }
+}
+
+enum status
+picks_print(const struct picks *p, struct buf *out)
+{
+    const char *before = "";
+    enum status st = ST_OK;
+
+    ASSERT(p->some);
+    for (uint32_t i = 0; i < PLAN_ACTIONS_MAX && st == ST_OK; i++) {
+        uint32_t last = i;
+
+        if (!picks_has(p, i))
+            continue;
+        while (last + 1 < PLAN_ACTIONS_MAX && picks_has(p, last + 1))
+            last++;
+        st = last > i ? buf_printf(out, "%s%" PRIu32 "-%" PRIu32, before, i, last)
+                      : buf_printf(out, "%s%" PRIu32, before, i);
+        before = ",";
+        i = last;
+    }
+    return st == ST_OK && before[0] == '\0' ? buf_printf(out, "none") : st;
+}
+
+/* ------------------------------------------------------------------ one action */
+
+static uint64_t
+between(struct prng *p, uint64_t low, uint64_t high)
+{
+    return low + prng_below(p, high - low + 1);
+}
+
+/* Each order of magnitude is as likely as the next. */
+static uint64_t
+magnitude(struct prng *p, uint64_t low, unsigned doublings)
+{
+    uint64_t scale = low << prng_below(p, doublings);
+
+    return between(p, scale, 2 * scale);
+}
+
+static void
+draw_death(struct prng *p, struct action *a)
+{
+    static const unsigned ops[] = { SIM_OP_ALL, SIM_WRITE,    SIM_SYNC, SIM_RENAME,
+                                    SIM_REMOVE, SIM_SYNC_DIR, SIM_FILL, SIM_WRITE | SIM_SYNC };
+
+    a->ops = ops[prng_below(p, sizeof(ops) / sizeof(ops[0]))];
+    a->nth = magnitude(p, 1, 6);
+    a->flag = prng_chance(p, 1, 2);
+    a->for_ms = magnitude(p, 10, 8);
+}
+
+static void
+draw_io(struct prng *p, struct action *a)
+{
+    static const unsigned ops[] = { SIM_WRITE, SIM_SYNC,     SIM_READ,  SIM_OPEN | SIM_RENAME,
+                                    SIM_FILL,  SIM_SYNC_DIR, SIM_OP_ALL };
+
+    a->ops = ops[prng_below(p, sizeof(ops) / sizeof(ops[0]))];
+    a->nth = magnitude(p, 1, 6);
+    a->flag = prng_chance(p, 1, 4);
+    a->for_ms = magnitude(p, 50, 6);
+}
+
+static void
+draw_clock(struct prng *p, struct action *a)
+{
+    int64_t sign = prng_chance(p, 1, 2) ? 1 : -1;
+
+    if (a->kind == FAULT_JUMP)
+        a->amount = sign * (int64_t)magnitude(p, 10, 16);
+    else
+        a->amount = sign * (int64_t)magnitude(p, 10, 14);
+    a->for_ms = magnitude(p, 100, 8);
+}
+
+static void
+draw_net(struct prng *p, struct action *a, uint32_t nodes)
+{
+    unsigned all = ((1u << nodes) - 1) << 1;
+
+    a->nodes = (unsigned)prng_below(p, all + 1u) & all & ~(1u << a->node);
+    if (a->nodes == 0)
+        a->nodes = all & ~(1u << a->node); /* alone against all */
+    a->flag = a->kind == FAULT_PARTITION ? prng_chance(p, 2, 3) : prng_chance(p, 1, 8);
+    a->amount = (int64_t)magnitude(p, 500, 11);
+    a->for_ms = magnitude(p, 50, 9);
+}
+
+static void
+draw_action(struct prng *p, struct action *a, uint32_t nodes)
+{
+    a->node = (uint32_t)between(p, 1, nodes);
+    a->for_ms = magnitude(p, 5, 9);
+    switch (a->kind) {
+    case FAULT_DEATH:
+        draw_death(p, a);
+        break;
+    case FAULT_RECOVERY:
+        a->nth = magnitude(p, 1, 8);
+        break;
+    case FAULT_IO:
+        draw_io(p, a);
+        break;
+    case FAULT_JUMP:
+    case FAULT_DRIFT:
+        draw_clock(p, a);
+        break;
+    case FAULT_FULL:
+        a->amount = (int64_t)prng_below(p, 1 << 20);
+        a->for_ms = magnitude(p, 100, 6);
+        break;
+    case FAULT_SLOW:
+        a->amount = (int64_t)magnitude(p, DAMPING_US, 11);
+        a->for_ms = magnitude(p, 50, 7);
+        break;
+    case FAULT_PARTITION:
+    case FAULT_LINK:
+        draw_net(p, a, nodes);
+        break;
+    case FAULT_POWER:
+    case FAULT_KILL:
+    case FAULT_RESTART:
+    case FAULT_PAUSE:
+    case FAULT_COUNT:
+        break;
+    }
+}
+
+/* ------------------------------------------------------------------ the plan */
+
+static enum status
+draw_kind(struct plan *plan, const struct plan_options *o, enum fault kind)
+{
+    struct prng prng;
+    uint64_t mean_ms, at_ms;
+
+    prng_init(&prng, hash_u64(o->seed ^ hash_u64(kind + 1)));
+    if (!prng_chance(&prng, PRESENT_PERCENT, 100))
+        return ST_OK;
+    mean_ms = magnitude(&prng, MEAN_MS_MIN, MEAN_DOUBLINGS);
+    at_ms = prng_below(&prng, 2 * mean_ms);
+    while (at_ms < o->ms && plan->count < PLAN_ACTIONS_MAX) {
+        struct action *grown = mem_resize(plan->actions, (plan->count + 1) * sizeof(struct action));
+
+        if (grown == NULL)
+            return ST_NO_MEMORY;
+        plan->actions = grown;
+        grown[plan->count] = (struct action){ .at_ms = at_ms, .kind = kind };
+        draw_action(&prng, &grown[plan->count++], o->nodes);
+        at_ms += 1 + prng_below(&prng, 2 * mean_ms);
+    }
+    return ST_OK;
+}
+
+static int
+by_time(const void *left, const void *right)
+{
+    const struct action *a = left;
+    const struct action *b = right;
+
+    if (a->at_ms != b->at_ms)
+        return a->at_ms < b->at_ms ? -1 : 1;
+    return (a->kind > b->kind) - (a->kind < b->kind);
+}
+
+enum status
+plan_draw(struct plan *plan, const struct plan_options *options)
+{
+    enum status st = ST_OK;
+
+    *plan = (struct plan){ 0 };
+    for (enum fault f = 0; f < FAULT_COUNT && st == ST_OK; f++) {
+        if ((options->faults & 1u << f) != 0 && options->nodes >= kinds[f].nodes_min &&
+            !(options->keeps_unsynced && kinds[f].takes_unsynced))
+            st = draw_kind(plan, options, f);
+    }
+    if (st != ST_OK)
+        plan_release(plan);
+    else if (plan->count > 1)
+        qsort(plan->actions, plan->count, sizeof(struct action), by_time);
+    return st;
+}
+
+void
+plan_release(struct plan *plan)
+{
+    mem_free(plan->actions);
+    *plan = (struct plan){ 0 };
+}
+
+const char *
+action_text(const struct action *a, char out[ACTION_TEXT_MAX])
+{
+    snprintf(out, ACTION_TEXT_MAX,
+             "%" PRIu64 ".%03" PRIu64 " s: %s of node %" PRIu32 " for %" PRIu64 " ms; nth %" PRIu64
+             ", calls %#x, with %#x, amount %" PRId64 "%s",
+             a->at_ms / 1000, a->at_ms % 1000, kinds[a->kind].name, a->node, a->for_ms, a->nth,
+             a->ops, a->nodes, a->amount, a->flag ? ", flag" : "");
+    return out;
+}

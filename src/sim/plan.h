@@ -1,0 +1,98 @@
+/*
+ * sim/plan.h — what will go wrong in a run, and when, decided before it begins.
+ *
+ * A plan is a list of actions in the order of time, drawn from the seed alone.  What the run does
+ * has no influence on it, so an action can be left out without moving the others: that is how a
+ * failing run is made small (sim/shrink.h).  Each kind of fault has a rate of its own, drawn per
+ * seed, and often none (swarm testing: Groce et al., "Swarm Testing", 2012): a fault that is always
+ * there hides what only happens without it.
+ *
+ * Pure.
+ */
+#ifndef SIM_PLAN_H
+#define SIM_PLAN_H
+
+#include "base/slice.h"
+
+/* In words; the least number of nodes; does it take what was written and not synced? */
+#define FAULT_LIST(X)                                                              \
+ X(POWER, "power", "power cuts", 1, true)                                          \
+ X(DEATH, "death", "power cuts in the middle of a call to the disk", 1, true)      \
+ X(RECOVERY, "recovery", "power cuts, and more of them while recovering", 1, true) \
+ X(KILL, "kill", "SIGKILL: the page cache stays", 1, false)                        \
+ X(RESTART, "restart", "orderly restarts", 1, false)                               \
+ X(PAUSE, "pause", "processes that stand still", 1, false)                         \
+ X(JUMP, "jump", "wall clocks that jump", 1, false)                                \
+ X(DRIFT, "drift", "clocks that run fast or slow", 1, false)                       \
+ X(IO, "io", "calls to the disk that fail, once or for a while", 1, true)          \
+ X(FULL, "full", "disks without a free block", 1, false)                           \
+ X(SLOW, "slow", "disks that take long, up to a standstill", 1, false)             \
+ X(PARTITION, "partition", "cut links, one way too", 2, false)                     \
+ X(LINK, "link", "links that are slow, narrow, or refuse", 2, false)
+
+enum fault {
+#define FAULT_ENUM(name, word, text, nodes, takes) FAULT_##name,
+    FAULT_LIST(FAULT_ENUM)
+#undef FAULT_ENUM
+        FAULT_COUNT
+};
+
+#define FAULTS_ALL ((1u << FAULT_COUNT) - 1)
+
+const char *fault_name(enum fault f);
+const char *fault_text(enum fault f);
+
+/* "all", "none", or names with commas; false: there is no such fault. */
+bool faults_parse(const char *text, unsigned *mask);
+
+struct action {
+    uint64_t at_ms;  /* since the run began */
+    uint64_t for_ms; /* until it is undone: a machine runs again, a link is whole ... */
+    enum fault kind;
+    uint32_t node;  /* which, from 1 */
+    uint64_t nth;   /* DEATH, RECOVERY, IO: of the calls that match, this one */
+    unsigned ops;   /* DEATH, IO: which calls (enum sim_op) */
+    unsigned nodes; /* PARTITION, LINK: with which others, a bit (1 << id) each */
+    int64_t amount; /* JUMP: ms; DRIFT: ppm; FULL: bytes left; SLOW, LINK: us */
+    bool flag;      /* DEATH: after the call; IO: for good; PARTITION: both ways; LINK: refuse */
+};
+
+enum {
+    PLAN_ACTIONS_MAX = 4096, /* later ones are left out */
+    ACTION_TEXT_MAX = 160,
+};
+
+/* A selection of actions by their numbers. */
+struct picks {
+    bool some; /* false: all of them */
+    uint64_t words[PLAN_ACTIONS_MAX / 64];
+};
+
+bool picks_has(const struct picks *p, uint32_t index);
+void picks_set(struct picks *p, uint32_t index, bool wanted);
+
+/* "3,7-9", or "none"; false: it is something else. */
+bool picks_parse(const char *text, struct picks *p);
+MUST_USE enum status picks_print(const struct picks *p, struct buf *out);
+
+struct plan_options {
+    uint64_t seed;
+    uint32_t nodes;
+    uint64_t ms;
+    unsigned faults;
+    bool keeps_unsynced; /* what is not synced must not get lost: no fault that takes it */
+};
+
+struct plan {
+    struct action *actions; /* owned; sorted by time */
+    uint32_t count;
+};
+
+/* ST_NO_MEMORY. */
+MUST_USE enum status plan_draw(struct plan *plan, const struct plan_options *options);
+void plan_release(struct plan *plan);
+
+/* "12.345 s: power of node 1, for 1.200 s" */
+const char *action_text(const struct action *a, char out[ACTION_TEXT_MAX]);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * sim/setup.h — what a run is made of, drawn from its seed: options of the engine, reactors, clients.
+ *
+ * Memtables, tables and segments are small, so that in a minute there are flushes, compactions and
+ * recycled segments.
+ */
+#ifndef SIM_SETUP_H
+#define SIM_SETUP_H
+
+#include "engine/engine.h"
+#include "sim/plan.h"
+#include "sim/workload.h"
+#include "tablet/request.h"
+
+/* What the user asks for. */
+struct trial_options {
+    uint64_t seed;
+    uint32_t nodes;
+    uint64_t ms; /* of the part with faults */
+    unsigned faults;
+    const struct workload *workload; /* NULL: drawn */
+    uint32_t rate;                   /* operations per second; 0: drawn, and it changes */
+    uint32_t callers;                /* 0: drawn */
+    uint64_t ops_max;                /* the part with faults ends after so many; 0: no limit */
+    struct picks only;               /* of the plan's actions */
+    const char *history_path;        /* NULL: not written; borrowed, as the two that follow */
+    const char *trace_path;
+    const char *ignore_sync; /* fsyncs of such files do nothing: a test of the tests */
+};
+
+/* One node, two minutes, all faults; everything else drawn. */
+void trial_options_default(struct trial_options *options);
+
+/* The command that runs exactly this again. */
+MUST_USE enum status trial_command(const struct trial_options *options, struct buf *out);
+
+enum { SETUP_CALLERS_MAX = 32, SETUP_LOOPS_MAX = 2 };
+
+struct setup {
+    uint64_t seed;
+    uint32_t nodes;
+    const struct workload *workload;
+    uint32_t callers;
+    uint32_t rate;  /* 0: it changes */
+    uint32_t loops; /* of each node */
+    enum durability durability;
+    uint32_t latency_us; /* of the disks */
+    uint32_t cold_percent;
+    struct engine_options engine;
+};
+
+void setup_draw(struct setup *setup, const struct trial_options *options);
+
+/* Some power cuts lose writes of lesser classes that were acknowledged. */
+static inline bool
+setup_is_durable(const struct setup *setup)
+{
+    return setup->durability == DURABILITY_ALWAYS;
+}
+
+#endif

@@ -1,0 +1,173 @@
+/* Whole runs, and what they are made of.  Each failure prints the command that replays it. */
+#include "sim/trial.h"
+#include "unit/test.h"
+
+static struct trial_report
+run(const struct trial_options *options)
+{
+    struct trial_report report;
+    struct err err = { 0 };
+
+    EXPECT_OK(trial_run(options, &report, &err));
+    return report;
+}
+
+static struct trial_options
+short_run(uint64_t seed, const char *workload)
+{
+    struct trial_options options;
+
+    trial_options_default(&options);
+    options.seed = seed;
+    options.ms = 5000;
+    options.workload = workload_find(workload);
+    EXPECT(options.workload != NULL);
+    return options;
+}
+
+static void
+expect_fine(const struct trial_options *options)
+{
+    struct trial_report report = run(options);
+    struct buf command = buf_empty(1 << 16);
+
+    if (report.violated) {
+        EXPECT_OK(trial_command(options, &command));
+        print_error("%s\nreplay: %.*s\n", report.text, (int)command.size,
+                    (const char *)command.data);
+    }
+    buf_release(&command);
+    EXPECT(!report.violated && !report.undecided);
+}
+
+TEST(a_few_hundred_short_runs_are_fine)
+{
+    uint64_t seed = test_seed(1);
+
+    for (uint64_t i = 0; i < 150; i++) {
+        struct trial_options plain = short_run(seed + i, "plain");
+        struct trial_options counters = short_run(seed + i, "counters");
+
+        expect_fine(&plain);
+        expect_fine(&counters);
+    }
+}
+
+TEST(the_same_seed_gives_the_same_trace)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct trial_options options = short_run(seed, "mixed");
+        struct trial_report first = run(&options);
+        struct trial_report second = run(&options);
+
+        EXPECT_U64(first.trace_hash, second.trace_hash);
+        EXPECT_U64(memcmp(&first, &second, sizeof(first)), 0);
+    }
+}
+
+/* A test of the tests: a log that is never synced loses acknowledged writes, and that is seen. */
+TEST(a_log_that_is_not_synced_is_found_out)
+{
+    uint32_t found = 0;
+
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct trial_options options = short_run(seed, "plain");
+
+        options.ignore_sync = ".log";
+        found += run(&options).violated;
+    }
+    EXPECT(found >= 5);
+}
+
+/* How many pauses the plan of all kinds has; each is also, and in this order, in the other. */
+static uint32_t
+compare_pauses(uint64_t seed)
+{
+    struct plan_options all = { seed, 3, 60000, FAULTS_ALL, false };
+    struct plan_options one = { seed, 3, 60000, 1u << FAULT_PAUSE, false };
+    struct plan whole, part;
+    uint32_t seen = 0;
+
+    EXPECT_OK(plan_draw(&whole, &all));
+    EXPECT_OK(plan_draw(&part, &one));
+    for (uint32_t i = 0; i < whole.count; i++) {
+        if (whole.actions[i].kind != FAULT_PAUSE)
+            continue;
+        assert_true(seen < part.count);
+        EXPECT_U64(whole.actions[i].at_ms, part.actions[seen].at_ms);
+        EXPECT_U64(whole.actions[i].node, part.actions[seen++].node);
+    }
+    EXPECT_U64(seen, part.count);
+    plan_release(&whole);
+    plan_release(&part);
+    return seen;
+}
+
+TEST(leaving_a_kind_out_does_not_move_the_others)
+{
+    uint32_t seen = 0;
+
+    for (uint64_t seed = 1; seed <= 20; seed++)
+        seen += compare_pauses(seed);
+    EXPECT(seen > 0);
+}
+
+TEST(a_plan_that_must_keep_what_is_not_synced_has_no_fault_that_takes_it)
+{
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct plan_options options = { seed, 1, 60000, FAULTS_ALL, true };
+        struct plan plan;
+
+        EXPECT_OK(plan_draw(&plan, &options));
+        for (uint32_t i = 0; i < plan.count; i++) {
+            EXPECT(plan.actions[i].kind != FAULT_POWER && plan.actions[i].kind != FAULT_IO);
+            EXPECT(plan.actions[i].kind != FAULT_DEATH && plan.actions[i].kind != FAULT_RECOVERY);
+            EXPECT(plan.actions[i].kind != FAULT_PARTITION); /* one node alone has no links */
+        }
+        plan_release(&plan);
+    }
+}
+
+TEST(a_selection_is_printed_as_it_is_read)
+{
+    static const char *const good[] = { "none", "0", "3,7-9", "0-4095" };
+    static const char *const bad[] = { "", "a", "3-", ",3", "3,", "4096", "3..4" };
+    struct picks picks;
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct buf text = buf_empty(1000);
+
+        EXPECT(picks_parse(good[i], &picks));
+        EXPECT_OK(picks_print(&picks, &text));
+        EXPECT_SLICE(buf_slice(&text), good[i]);
+        buf_release(&text);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        EXPECT(!picks_parse(bad[i], &picks));
+}
+
+TEST(a_value_tells_its_name_and_damage)
+{
+    uint8_t value[400];
+    char name[VALUE_NAME_MAX];
+    size_t size = value_make(value, sizeof(value), 3, 17);
+
+    EXPECT_U64(size, sizeof(value));
+    value_name(slice_of(value, size), name);
+    EXPECT_STR(name, "3.17");
+    for (size_t i = 0; i < size; i++) {
+        value[i] ^= 1;
+        value_name(slice_of(value, size), name);
+        EXPECT(strcmp(name, "3.17") != 0);
+        value[i] ^= 1;
+    }
+    size = value_make(value, 0, 3, 17);
+    value_name(slice_of(value, size), name);
+    EXPECT_STR(name, "3.17");
+}
+
+QUIET_TEST_MAIN(RUN(a_few_hundred_short_runs_are_fine), RUN(the_same_seed_gives_the_same_trace),
+                RUN(a_log_that_is_not_synced_is_found_out),
+                RUN(leaving_a_kind_out_does_not_move_the_others),
+                RUN(a_plan_that_must_keep_what_is_not_synced_has_no_fault_that_takes_it),
+                RUN(a_selection_is_printed_as_it_is_read), RUN(a_value_tells_its_name_and_damage))
