@@ -339,7 +339,9 @@ conclude(struct crowd *c, struct caller *caller, struct err *err)
         if (c->finale && call->call_ns > c->finale_from)
             note_finale(c, caller);
     } else {
-        caller->node = (uint32_t)prng_below(&caller->prng, c->options.setup->nodes);
+        caller->node = call->leader != 0
+                           ? (uint32_t)call->leader - 1
+                           : (uint32_t)prng_below(&caller->prng, c->options.setup->nodes);
         if (caller->due_ns < now_ns(c) + PAUSE_MS * (uint64_t)NS_PER_MS)
             caller->due_ns = now_ns(c) + PAUSE_MS * (uint64_t)NS_PER_MS;
     }

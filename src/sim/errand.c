@@ -91,6 +91,7 @@ on_done(struct request *r)
     ASSERT(!c->answered);
     c->answered = true;
     c->status = r->status;
+    c->leader = r->status == ST_NOT_LEADER ? r->leader : 0;
     c->return_ns = errand_moment(c->moment, c->node->world);
     if (r->status == ST_OK && c->want.verb == HISTORY_GET && c->result.code == OP_DONE)
         note_value(c);

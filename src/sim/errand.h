@@ -36,6 +36,7 @@ struct errand {
     uint64_t return_ns;      /* likewise */
     uint64_t sent_ns;        /* world time */
     enum status status;      /* what was answered */
+    uint64_t leader;         /* with ST_NOT_LEADER: whom to ask; 0: nobody knows */
     struct op_result result; /* without its value, which is here: */
     char seen[VALUE_NAME_MAX];
     uint64_t *moment; /* the crowd's; one later for every event */

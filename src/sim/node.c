@@ -1,6 +1,10 @@
 #include "sim/node.h"
 
+#include <string.h>
+
 #include "base/assert.h"
+
+enum { PEER_PORT = 7000, CLUSTER_BYTE = 7 };
 
 void
 node_init(struct node *n, struct sim *world, const struct setup *setup, uint32_t id)
@@ -18,19 +22,56 @@ node_responds(const struct node *n)
 
 /* ------------------------------------------------------------------ starting */
 
+/* All nodes, each of which is a founder of the one keyspace. */
+struct membership {
+    struct kv_cluster cluster;
+    struct kv_node nodes[NODE_CLUSTER_MAX];
+    uint64_t founders[NODE_CLUSTER_MAX];
+};
+
+static void
+list_members(const struct node *n, struct membership *out)
+{
+    static const char *const hosts[NODE_CLUSTER_MAX] = { "10.0.0.1", "10.0.0.2", "10.0.0.3",
+                                                         "10.0.0.4", "10.0.0.5", "10.0.0.6",
+                                                         "10.0.0.7", "10.0.0.8", "10.0.0.9" };
+
+    for (uint32_t i = 0; i < n->setup->nodes; i++) {
+        out->nodes[i] = (struct kv_node){ .id = i + 1, .host = hosts[i], .port = PEER_PORT };
+        out->founders[i] = i + 1;
+    }
+    out->cluster = (struct kv_cluster){
+        .nodes = out->nodes,
+        .node_count = n->setup->nodes,
+        .founders = out->founders,
+        .founder_count = n->setup->nodes,
+        .keyspace_count = 1,
+        .lease_percent = n->setup->lease_percent,
+    };
+}
+
 static void
 open_node(void *ctx)
 {
     struct node *n = ctx;
     struct engine_options engine_options = n->setup->engine;
     struct loop *loops[SETUP_LOOPS_MAX];
-    struct kv_options options = { loops, n->setup->loops, "sim" };
+    struct kv_options options = { .loops = loops,
+                                  .loop_count = n->setup->loops,
+                                  .node_name = "sim" };
+    struct membership all;
     struct engine *engine = NULL;
 
     for (uint32_t i = 0; i < options.loop_count; i++)
         loops[i] = sim_loop(n->world, n->id, i);
     engine_options.loops = loops;
     engine_options.loop_count = options.loop_count;
+    if (n->setup->nodes > 1) {
+        list_members(n, &all);
+        options.cluster = &all.cluster;
+        engine_options.node = n->id;
+        memset(engine_options.cluster, (int)CLUSTER_BYTE, sizeof(engine_options.cluster));
+    }
     n->status = engine_open(&engine, n->env, &engine_options, &n->err);
     if (n->status == ST_OK)
         n->status = kv_open(&n->kv, engine, &options, &n->err);

@@ -15,8 +15,8 @@
 #include "sim/setup.h"
 #include "simenv/simenv.h"
 
-/* How many nodes one cluster can have: as many as kv/ knows how to replicate over. */
-enum { NODE_CLUSTER_MAX = 1 };
+/* How many nodes one cluster can have. */
+enum { NODE_CLUSTER_MAX = 9 };
 
 enum node_state { NODE_DOWN, NODE_UP, NODE_STOPPING };
 

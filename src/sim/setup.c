@@ -5,7 +5,11 @@
 #include "base/hash.h"
 #include "base/prng.h"
 
-enum { MINUTE_MS = 60000, SETUP_SALT = 0x5e7 };
+enum {
+    LEASE_PERCENT = 60,
+    /* drift of clocks is bounded by the rest */ MINUTE_MS = 60000,
+    SETUP_SALT = 0x5e7
+};
 
 void
 trial_options_default(struct trial_options *options)
@@ -130,6 +134,9 @@ setup_draw(struct setup *setup, const struct trial_options *options)
         setup->durability = (enum durability)prng_below(&p, DURABILITY_COUNT);
     setup->latency_us = (uint32_t)ONE_OF(&p, 10, 50, 200, 1000);
     setup->cold_percent = (uint32_t)ONE_OF(&p, 0, 50, 100);
+    setup->lease_percent = prng_chance(&p, 1, 2) ? 0 : LEASE_PERCENT;
+    if (setup->nodes > 1)
+        setup->durability = DURABILITY_ALWAYS; /* the others may lose what a leader alone has */
     setup->rate = options->rate;
     if (options->workload != NULL)
         setup->workload = options->workload;

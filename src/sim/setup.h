@@ -39,6 +39,7 @@ enum { SETUP_CALLERS_MAX = 32, SETUP_LOOPS_MAX = 2 };
 struct setup {
     uint64_t seed;
     uint32_t nodes;
+    uint32_t lease_percent; /* of several nodes; 0: reads ask the others */
     const struct workload *workload;
     uint32_t callers;
     uint32_t rate;  /* 0: it changes */

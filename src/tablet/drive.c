@@ -391,6 +391,21 @@ is_durable(const struct tablet *t, const struct tail_entry *e)
     return e->end <= engine_written(t->engine);
 }
 
+static bool
+head_is_durable(const struct tablet *t)
+{
+    return !t->head_owed && t->head_end <= engine_durable(t->engine);
+}
+
+/* Entries that came together have one ticket; some of them may be durable before others are given. */
+static bool
+is_last_of_ticket(const struct tablet *t, const struct tail_entry *e)
+{
+    const struct tail_entry *next = tail_at(&t->tail, e->index + 1);
+
+    return next == NULL || next->ticket != e->ticket;
+}
+
 /* The last ticket up to which everything is durable; `*unsynced`: the first entry that is not. */
 static uint64_t
 durable_ticket(const struct tablet *t, raft_index *unsynced)
@@ -400,15 +415,19 @@ durable_ticket(const struct tablet *t, raft_index *unsynced)
     for (*unsynced = t->unsynced;;) {
         const struct tail_entry *e = *unsynced < t->given ? tail_at(&t->tail, *unsynced) : NULL;
 
-        if (t->head_ticket > ticket && (e == NULL || t->head_ticket <= e->ticket)) {
-            if (t->head_owed || t->head_end > engine_durable(t->engine))
+        if (t->head_ticket > ticket && (e == NULL || t->head_ticket < e->ticket)) {
+            if (!head_is_durable(t))
                 return ticket;
             ticket = t->head_ticket;
             continue;
         }
         if (e == NULL || !is_durable(t, e))
             return ticket;
-        ticket = e->ticket;
+        if (is_last_of_ticket(t, e)) {
+            if (t->head_ticket == e->ticket && !head_is_durable(t))
+                return ticket;
+            ticket = e->ticket;
+        }
         ++*unsynced;
     }
 }

@@ -32,7 +32,8 @@ arrive(struct task *task)
     struct arrival *a = container_of(task, struct arrival, task);
     struct tablet_reactor *r = a->tablet->reactor;
 
-    tablet__receive(a->tablet, a->from, a->type, slice_of(a + 1, a->size));
+    if (!r->resting)
+        tablet__receive(a->tablet, a->from, a->type, slice_of(a + 1, a->size));
     budget_return(engine_budget(r->node->engine), arrival_bytes(a->size));
     mem_free(a);
     atomic_fetch_sub(&r->arriving, 1);

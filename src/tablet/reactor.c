@@ -120,7 +120,7 @@ tablet_reactor_listen(struct tablet_reactor *r)
 bool
 tablet_reactor_idle(const struct tablet_reactor *r)
 {
-    if (!list_empty(&r->reader.cold) || !list_empty(&r->owner.cold) || r->round_posted ||
+    if (!list_empty(&r->reader.cold) || !list_empty(&r->owner.cold) ||
         atomic_load(&r->arriving) > 0)
         return false;
     list_each (at, &r->tablets) {
@@ -179,6 +179,8 @@ end_round(struct task *task)
     struct list *at;
 
     r->round_posted = false;
+    if (r->resting)
+        return; /* what is left in it goes when the log is closed */
     flush_log(r);
     list_init(&marked);
     list_splice_back(&marked, &r->marked);

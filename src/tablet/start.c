@@ -20,14 +20,30 @@ last_term(const struct tablet *t)
     return last == NULL ? t->applied_term : last->term;
 }
 
+/* A snapshot of a later term was installed over the log: what stood there goes on below its term, or
+ * beyond a hole that such entries leave.  The cut that says so comes later in the log. */
+static bool
+is_void(const struct tablet *t, const struct wal_record *record)
+{
+    return (record->index > t->applied && record->term < t->applied_term) ||
+           (t->awaits_cut && record->index > t->tail.limit);
+}
+
 /* Entries after `index` are void. */
 static void
-cut_replayed(struct tablet *t, raft_index index)
+drop_after(struct tablet *t, raft_index index)
 {
     while (t->tail.limit > index + 1 && t->tail.limit > t->tail.first) {
         tablet__forget(t, tail_pop_last(&t->tail));
         engine_tree_dropped(t->tree);
     }
+}
+
+static void
+cut_replayed(struct tablet *t, const struct wal_record *cut)
+{
+    drop_after(t, cut->index);
+    t->awaits_cut = false;
 }
 
 /* The tail, without what the entry supersedes, ends just before it. */
@@ -36,7 +52,7 @@ make_way_for(struct tablet *t, const struct wal_record *record)
 {
     if (record->index <= t->applied || record->index > t->tail.limit)
         return ST_CORRUPT; /* a hole, or a second time what is applied: no crash leaves either */
-    cut_replayed(t, record->index - 1);
+    drop_after(t, record->index - 1);
     return record->term < last_term(t) ? ST_CORRUPT : ST_OK;
 }
 
@@ -71,8 +87,13 @@ static enum status
 replay_entry(struct tablet *t, const struct wal_record *record, wal_position at)
 {
     struct tail_entry *e;
-    enum status st = tail_entry_decode(record->body, &e);
+    enum status st;
 
+    if (is_void(t, record)) {
+        t->awaits_cut = true;
+        return ST_OK;
+    }
+    st = tail_entry_decode(record->body, &e);
     if (st != ST_OK)
         return st;
     st = e->body.lag == 0 || e->body.lag > record->index ? ST_CORRUPT : make_way_for(t, record);
@@ -102,7 +123,7 @@ tablet_replay(struct tablet *t, const struct wal_record *record, wal_position at
     if (record->type == WAL_HEAD)
         st = replay_head(t, record);
     else if (record->type == WAL_CUT)
-        cut_replayed(t, record->index);
+        cut_replayed(t, record);
     else
         st = replay_entry(t, record, at);
 
@@ -169,7 +190,7 @@ create_raft(struct tablet *t)
     if (options.hard.term < t->applied_term)
         options.hard = (struct raft_hard){ .term = t->applied_term };
     options.now_ns = tablet__boot_ns(t);
-    options.lease_percent = t->reactor->node->lease_percent;
+    options.lease_percent = t->has_leases ? t->reactor->node->lease_percent : 0;
     options.uncommitted_bytes_max = t->pending_bytes_max;
     st = raft_create(&t->raft, &options);
     if (st == ST_OK)
@@ -196,7 +217,7 @@ give_all(struct tablet *t, struct err *err)
 enum status
 tablet_stand(struct tablet *t, struct err *err)
 {
-    enum status st = create_raft(t);
+    enum status st = t->awaits_cut ? ST_CORRUPT : create_raft(t);
 
     t->head.ceiling_ms = tablet_ceiling_ms(t);
     if (st == ST_OK && t->alone)
@@ -211,9 +232,6 @@ enum status
 tablet_lead(struct tablet *t, struct err *err)
 {
     tablet__note_durable(t);
-    if (t->alone && raft_role(t->raft) != RAFT_LEADER)
-        return err_raise(err, ST_NOT_LEADER, "tablet %016llx: this node is not its one voter",
-                         (unsigned long long)t->id);
     return give_all(t, err);
 }
 
@@ -222,7 +240,7 @@ tablet_started(struct tablet *t, struct err *err)
 {
     tablet__note_durable(t);
     tablet__apply_committed(t);
-    if (t->alone && !tablet__leads(t))
+    if (raft_role(t->raft) == RAFT_LEADER && !tablet__leads(t))
         return err_raise(err, ST_NO_MEMORY, "tablet %016llx: its log could not be applied",
                          (unsigned long long)t->id);
     return give_all(t, err); /* the head, with the new ceiling */

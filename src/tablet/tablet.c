@@ -46,6 +46,7 @@ tablet_create(struct tablet_reactor *reactor, struct engine_tree *tree,
     t->id = engine_tree_id(tree);
     t->loop = reactor->loop;
     t->head.config = *founders;
+    t->has_leases = founders->voter_count > 1;
     t->head.hard.term = lsm_flushed(t->lsm).term;
     t->applied = lsm_flushed(t->lsm).index;
     t->applied_term = lsm_flushed(t->lsm).term;

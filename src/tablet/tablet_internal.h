@@ -46,6 +46,7 @@ struct tablet {
     /* consensus (drive.c) */
     struct raft *raft; /* NULL: not started */
     struct prng dice;  /* for the timeouts of elections */
+    bool has_leases;   /* if they are asked for: not a group that is born alone */
     bool alone;        /* the one voter: what is durable here is committed */
     raft_index config_seen;
     struct tail tail;            /* the end of the log: what is not applied, or may yet be sent */
@@ -64,6 +65,7 @@ struct tablet {
     bool sync_gathered; /* and one of them is to be fsynced */
     raft_index applied;
     raft_term applied_term;
+    bool awaits_cut; /* the replay has met entries that a snapshot made void: the cut must follow */
     uint64_t replayed_ceiling_ms; /* the highest in the log, committed or not */
     version_t version;            /* of the last entry in the tail, or evaluated */
 
