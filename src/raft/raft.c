@@ -156,18 +156,6 @@ raft_restore(struct raft **restored, raft_index index, const struct raft_entry *
     return ST_OK;
 }
 
-enum status
-raft_restore_applied(struct raft *r, raft_index index)
-{
-    if (index > r->terms.last_index)
-        return ST_CORRUPT;
-    if (index > r->commit)
-        r->commit = index;
-    if (index > r->applied)
-        r->applied = index;
-    return ST_OK;
-}
-
 /* ------------------------------------------------------------------ shared steps */
 
 const struct raft_config *

@@ -243,10 +243,6 @@ void raft_destroy(struct raft *r); /* NULL is allowed */
 MUST_USE enum status raft_restore(struct raft **r, raft_index index,
                                   const struct raft_entry *entry);
 
-/* After the last raft_restore(): entries up to `index` are applied, and so committed.  ST_CORRUPT: the
- * log is shorter. */
-MUST_USE enum status raft_restore_applied(struct raft *r, raft_index index);
-
 /* Twice the room for stretches of one term; between two steps.  A step does not allocate; without
  * room a member takes no entries of one more term, and does not stand, until enough is applied.
  * ST_NO_MEMORY: nothing has changed. */

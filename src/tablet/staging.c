@@ -253,6 +253,10 @@ installed(struct tablet *t, struct staging *s)
               log_u64("index", s->index), log_str("status", status_name(s->status)));
     tell_raft(t, ok);
     say_received(t, s->from, s->id, ok);
+    if (s->import != NULL) {
+        drop(t); /* the log had failed before */
+        return;
+    }
     t->staging = NULL;
     destroy(s);
 }

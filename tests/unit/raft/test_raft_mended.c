@@ -68,8 +68,7 @@ TEST(no_lease_is_held_beside_another_leader)
     group_send_appends(g, group_node(g, 4));
     talk(g, 4, 2);
     talk(g, 4, 5);
-    EXPECT(!lease_holds(member(g, 1), now_ns) ||
-           raft_commit(member(g, 1)) == g->committed_last);
+    EXPECT(!lease_holds(member(g, 1), now_ns) || raft_commit(member(g, 1)) == g->committed_last);
     group_destroy(g);
 }
 
