@@ -253,6 +253,16 @@ adopt_chain(struct wal *w, struct walk *k)
     }
 }
 
+/* A record that moves to a fresh segment gets a higher position than the one it was replayed at:
+ * were it a lower one, a release up to that would take the record with it (N1 of the engine). */
+static wal_position
+end_of_walk(const struct walk *k)
+{
+    if (list_empty(&k->segments))
+        return 0;
+    return wal__walk_last(k)->base + (k->end - SEGMENT_HEADER_BYTES);
+}
+
 static uint64_t
 round_up(uint64_t bytes)
 {
@@ -292,9 +302,10 @@ continue_fresh(struct wal *w, struct walk *k, struct err *err)
         wal__segment_destroy(fresh);
         return st;
     }
+    fresh->base = end_of_walk(k);
     adopt_chain(w, k);
     if (!list_empty(&w->chain))
-        fresh->base = wal__segment_end(container_of(w->chain.prev, struct segment, link));
+        fresh->begin = wal__segment_end(container_of(w->chain.prev, struct segment, link));
     list_push_back(&w->chain, &fresh->link);
     return wal__chain_write(&w->place, &w->chain, err);
 }
@@ -448,6 +459,7 @@ begin(struct wal *w)
     }
     end = w->current->base + (w->at - SEGMENT_HEADER_BYTES);
     w->current->heads_end = end;
+    w->begin = container_of(w->chain.next, struct segment, link)->begin;
     atomic_init(&w->end, end);
     atomic_init(&w->written, end);
     atomic_init(&w->durable, end);

@@ -243,7 +243,7 @@ wal__segment_recycle(const struct place *p, struct segment *s, uint64_t sequence
         s->file = NULL;
         return st;
     }
-    s->base = 0;
+    s->begin = s->base = 0;
     s->heads_end = 0;
     s->limit = 0;
     s->seal_at = 0;

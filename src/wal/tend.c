@@ -2,8 +2,8 @@
  * Housekeeping: what was released leaves the chain, spares are made ready.
  *
  * Beside it records are appended and flushed.  Appending takes segments out of
- * `ready`, and adds at the end of `chain`; flushing settles segments.  Nobody
- * but us takes from the front of `chain`, or touches `freed`.
+ * `ready`, and adds at the end of `chain`; flushing settles segments; reading
+ * holds some.  Nobody but us takes from the front of `chain`, or touches `freed`.
  *
  * Recycling comes before removing, and removing before making, so that on a
  * full disk what was released is used.
@@ -34,7 +34,7 @@ releasable(const struct wal *w)
     list_each (at, &w->chain) {
         const struct segment *s = container_of(at, struct segment, link);
 
-        if (s == w->current || !s->settled || wal__segment_end(s) > w->released)
+        if (s == w->current || !s->settled || wal__segment_end(s) > w->released || s->readers > 0)
             break;
         if (container_of(at->next, struct segment, link)->heads_end > durable) /* W7 */
             break;
@@ -65,6 +65,18 @@ list_kept(const struct wal *w, uint32_t skip, uint32_t kept_max, struct chain *c
     c->entries[c->count - 1].limit = 0;
 }
 
+/* Who begins to read from now on finds the oldest ones gone already (W12).  Under the lock. */
+static void
+bar_oldest(struct wal *w, uint32_t count)
+{
+    struct list *at = w->chain.next;
+
+    while (count-- > 0)
+        at = at->next;
+    ASSERT(container_of(at, struct segment, link)->begin >= w->begin);
+    w->begin = container_of(at, struct segment, link)->begin;
+}
+
 static void
 drop_oldest(struct wal *w, uint32_t count)
 {
@@ -72,7 +84,7 @@ drop_oldest(struct wal *w, uint32_t count)
     while (count-- > 0) {
         struct segment *s = container_of(list_pop_front(&w->chain), struct segment, link);
 
-        ASSERT(s->settled && s->file == NULL);
+        ASSERT(s->settled && s->file == NULL && s->readers == 0); /* W12 */
         w->chain_count--;
         w->retained_bytes -= s->bytes;
         list_push_back(&w->freed, &s->link);
@@ -89,6 +101,7 @@ release_segments(struct wal *w, struct err *err)
 
     lock_take(w->lock);
     skip = releasable(w);
+    bar_oldest(w, skip);
     kept_max = w->chain_count - skip;
     lock_drop(w->lock);
     if (skip == 0)

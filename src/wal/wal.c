@@ -52,6 +52,8 @@
  *        there are fewer, and the disk has no room for another, nothing is appended.  So whoever
  *        dies on a full disk leaves them, and wal_open() finds a fresh segment where none could be
  *        allocated.
+ *   W12  A segment that is being read, and all behind it, stay in the chain; one that is on its way
+ *        out of it is not read any more.
  *
  * THE DISK is assumed to write sectors of 512 bytes whole, in any order.
  *
@@ -127,7 +129,7 @@ rotate(struct wal *w, struct segment *next)
     w->retained_bytes += next->bytes;
     w->current = next;
     w->at = SEGMENT_HEADER_BYTES;
-    next->base = wal__segment_end(old);
+    next->begin = next->base = wal__segment_end(old);
 
     lay_link(w, RECORD_FOLLOW, old);
     for (size_t i = 0; i < w->heads.slot_count; i++) {
@@ -370,7 +372,7 @@ wal_begin(const struct wal *w)
     wal_position begin;
 
     lock_take(w->lock);
-    begin = container_of(w->chain.next, struct segment, link)->base;
+    begin = w->begin;
     lock_drop(w->lock);
     return begin;
 }

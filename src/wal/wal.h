@@ -150,6 +150,29 @@ MUST_USE enum status wal_mark(struct wal *w, struct err *err);
  * segments below it may be recycled by the next wal_tend().  Thread-safe. */
 void wal_release(struct wal *w, wal_position position);
 
+/* Called for each entry that is read back, oldest first.  `record` is borrowed: it dies when the
+ * call returns.  `end` is the position just past it, as wal_append() gave it, from where a later
+ * reading goes on.  Anything but ST_OK ends the reading. */
+typedef enum status wal_read_fn(void *ctx, const struct wal_record *record, wal_position end,
+                                struct err *err);
+
+/* Read the entries between two positions, none of them beyond wal_written(), beside appends,
+ * flushes and tending.  Blocks, on the page cache mostly.  A position to begin or to end at is one
+ * that wal_append(), `fn` or wal_begin() gave in this process, or that the replay gave: such a one
+ * may lie before the record that came with it, so the reading may begin with older ones.
+ *
+ * Every entry is read as it was appended, of all tablets, and those too that a later entry or a cut
+ * has made void: its term tells whether it is the one that is wanted.
+ *
+ * What is being read stays: nothing from its segment on is recycled meanwhile, so `fn` is not to wait
+ * for anything slow.
+ *
+ * ST_OK: all of them.  ST_NOT_FOUND: `from` lies before wal_begin(), nothing was read.
+ * ST_CORRUPT: damage; the text names file and offset.  ST_IO, ST_NO_MEMORY.  Otherwise what `fn`
+ * ended it with: ST_CLOSED is never ours, and good for "enough". */
+MUST_USE enum status wal_read(struct wal *w, wal_position from, wal_position limit, wal_read_fn *fn,
+                              void *ctx, struct err *err);
+
 /* Is there housekeeping to do: spares to prepare, segments to recycle?  Thread-safe. */
 bool wal_wants_tending(const struct wal *w);
 
@@ -158,7 +181,8 @@ bool wal_wants_tending(const struct wal *w);
  * call again later.  ST_IO. */
 MUST_USE enum status wal_tend(struct wal *w, struct err *err);
 
-/* Position where the oldest retained segment begins, and bytes of all retained segments. */
+/* The oldest position that can be read: where the oldest retained segment begins, unless that is
+ * about to go; and bytes of all retained segments. */
 wal_position wal_begin(const struct wal *w);
 uint64_t wal_retained_bytes(const struct wal *w);
 

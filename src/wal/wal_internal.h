@@ -14,6 +14,7 @@
  *      wal.c       the essay; append, mark, and what is asked of a stream
  *      flush.c     wal_flush, wal_close
  *      tend.c      spares, release, recycling
+ *      read.c      wal_read
  *      verify.c    wal_verify
  *      cut.c       wal_cut
  */
@@ -129,12 +130,14 @@ struct segment {
     uint64_t bytes;
     uint64_t seed;
     struct file *file;      /* open while it may be written to; owned */
+    wal_position begin;     /* where the one before ends */
     wal_position base;      /* position of its first record */
     wal_position heads_end; /* position past the hard states at its beginning */
     uint64_t limit;         /* offset past its last record; 0 while it grows */
     uint64_t seal_at;       /* offset of its seal; 0 = none */
     bool settled;           /* sealed or cut, durable, closed */
     bool doomed;            /* freed, and not to be used again */
+    uint32_t readers;       /* W12 */
 };
 
 /* Position past the last record of a segment that has a limit. */
@@ -408,6 +411,7 @@ struct wal {
     bool marked;  /* the last record laid out is a mark */
     bool serving; /* wal_serve() */
     wal_position released;
+    wal_position begin;    /* nothing before it is read any more; its segment is in `chain` */
     uint64_t wanted_bytes; /* a segment of this size is missing; 0 = none */
     bool no_space;         /* the last wal_tend() met ST_NO_SPACE */
     struct err failure;    /* why the stream ended (W5) */

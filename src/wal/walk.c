@@ -108,7 +108,7 @@ enter_segment(struct walk *k, const struct segment_header *h, struct file *file,
         st = wal__prove(k, k->end, err);
         before->limit = k->end;
         before->settled = true;
-        s->base = wal__segment_end(before);
+        s->begin = s->base = wal__segment_end(before);
         s->heads_end = s->base;
         leave_segment(k);
     }

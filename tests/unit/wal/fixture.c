@@ -35,6 +35,7 @@ show_record(void *ctx, const struct wal_record *record, wal_position at, struct 
         snprintf(text, sizeof(text), "%s", body);
     if (f->contents[0] == '\0')
         f->first_at = at;
+    f->last_at = at;
     add_text(f, text);
     if (record->type == WAL_ENTRY && record->index >= f->next_index)
         f->next_index = record->index + 1;

@@ -36,6 +36,7 @@ struct fix {
     bool plain;
     char contents[CONTENTS_MAX];
     wal_position first_at; /* of the first record replayed */
+    wal_position last_at;  /* of the last */
 };
 
 /* A fresh disk, and a stream on it that is created and open. */
