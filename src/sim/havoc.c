@@ -28,6 +28,7 @@ struct machine {
     uint64_t down_ms; /* how long it stays down, should it die in a call */
     uint64_t cut_at;  /* of the next start */
     uint64_t disk_fails_until_ns;
+    uint32_t failing_life; /* the last process that has seen it fail */
     bool killed; /* and nothing ran since */
 };
 
@@ -157,6 +158,7 @@ begin_disk(struct havoc *h, const struct action *a)
     }
     if (m->disk_fails_until_ns < after_ms(h, a->for_ms + DISK_MEMORY_MS))
         m->disk_fails_until_ns = after_ms(h, a->for_ms + DISK_MEMORY_MS);
+    m->failing_life = h->options.nodes[a->node - 1].life;
     if (a->kind == FAULT_IO) {
         sim_fail(w, a->node, a->ops, a->nth, a->flag, ST_IO);
     } else {
@@ -312,6 +314,13 @@ disk_may_fail(const struct havoc *h, const struct node *n)
     return now_ns(h) < h->machines[n->id].disk_fails_until_ns;
 }
 
+/* A log that has failed stays so until a restart (P4), long after its disk is well again. */
+static bool
+log_may_have_failed(const struct havoc *h, const struct node *n)
+{
+    return h->machines[n->id].failing_life == n->life && kv_writable(n->kv) == ST_IO;
+}
+
 static void
 look_at_recovery(struct node *n)
 {
@@ -335,6 +344,8 @@ start(struct havoc *h, struct node *n, struct err *err)
     m->cut_at = 0;
     m->killed = false;
     st = node_boot(n, cut_at);
+    if (may_fail)
+        m->failing_life = n->life;
     if (st == ST_OK) {
         look_at_recovery(n);
         note_death(h, n, m->down_ms);
@@ -356,7 +367,7 @@ static enum status
 finish_stop(struct havoc *h, struct node *n, struct err *err)
 {
     struct machine *m = &h->machines[n->id];
-    bool may_fail = disk_may_fail(h, n);
+    bool may_fail = disk_may_fail(h, n) || log_may_have_failed(h, n);
 
     if (!n->drained) {
         if (now_ns(h) < m->stop_by_ns ||
@@ -399,24 +410,32 @@ tend_node(struct havoc *h, struct node *n, struct err *err)
     return ST_OK;
 }
 
+static void
+undo_what_is_due(struct havoc *h)
+{
+    for (uint32_t i = 0; i < h->next; i++) {
+        if (h->undo_ns[i] != 0 && h->undo_ns[i] <= now_ns(h))
+            undo(h, i);
+    }
+}
+
 enum status
 havoc_tend(struct havoc *h, struct err *err)
 {
     const struct plan *plan = h->options.plan;
     enum status st = ST_OK;
 
-    for (uint32_t i = 0; i < h->next; i++) {
-        if (h->undo_ns[i] != 0 && h->undo_ns[i] <= now_ns(h))
-            undo(h, i);
-    }
+    undo_what_is_due(h);
     while (!h->ended && h->next < plan->count &&
            h->begun_ns + plan->actions[h->next].at_ms * NS_PER_MS <= now_ns(h)) {
         if (picks_has(h->options.only, h->next))
             begin(h, h->next);
         h->next++;
     }
-    for (uint32_t i = 0; i < h->options.setup->nodes && st == ST_OK; i++)
+    for (uint32_t i = 0; i < h->options.setup->nodes && st == ST_OK; i++) {
         st = tend_node(h, &h->options.nodes[i], err);
+        undo_what_is_due(h); /* a start takes time, and the next node's disk may be well again */
+    }
     return st;
 }
 

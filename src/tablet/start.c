@@ -20,13 +20,14 @@ last_term(const struct tablet *t)
     return last == NULL ? t->applied_term : last->term;
 }
 
-/* A snapshot of a later term was installed over the log: what stood there goes on below its term, or
- * beyond a hole that such entries leave.  The cut that says so comes later in the log. */
+/* What the tables have may be of a later term than entries beyond it that the log still holds: those were
+ * cut off, by an entry that the tables have, or by a snapshot (whose cut comes later in the log).  What was
+ * cut off with them goes on where they end, whatever its term. */
 static bool
 is_void(const struct tablet *t, const struct wal_record *record)
 {
     return (record->index > t->applied && record->term < t->applied_term) ||
-           (t->awaits_cut && record->index > t->tail.limit);
+           (record->index > t->tail.limit && record->index <= t->void_limit);
 }
 
 /* Entries after `index` are void. */
@@ -43,7 +44,7 @@ static void
 cut_replayed(struct tablet *t, const struct wal_record *cut)
 {
     drop_after(t, cut->index);
-    t->awaits_cut = false;
+    t->void_limit = 0;
 }
 
 /* The tail, without what the entry supersedes, ends just before it. */
@@ -90,7 +91,7 @@ replay_entry(struct tablet *t, const struct wal_record *record, wal_position at)
     enum status st;
 
     if (is_void(t, record)) {
-        t->awaits_cut = true;
+        t->void_limit = record->index + 1;
         return ST_OK;
     }
     st = tail_entry_decode(record->body, &e);
@@ -103,6 +104,7 @@ replay_entry(struct tablet *t, const struct wal_record *record, wal_position at)
         mem_free(e);
         return st;
     }
+    t->void_limit = 0;
     e->index = record->index;
     e->term = record->term;
     e->end = at;
@@ -217,7 +219,7 @@ give_all(struct tablet *t, struct err *err)
 enum status
 tablet_stand(struct tablet *t, struct err *err)
 {
-    enum status st = t->awaits_cut ? ST_CORRUPT : create_raft(t);
+    enum status st = create_raft(t);
 
     t->head.ceiling_ms = tablet_ceiling_ms(t);
     if (st == ST_OK && t->alone)

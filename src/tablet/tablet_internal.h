@@ -65,7 +65,7 @@ struct tablet {
     bool sync_gathered; /* and one of them is to be fsynced */
     raft_index applied;
     raft_term applied_term;
-    bool awaits_cut; /* the replay has met entries that a snapshot made void: the cut must follow */
+    raft_index void_limit; /* in a replay: where the void entries that were met last would go on; 0: none */
     uint64_t replayed_ceiling_ms; /* the highest in the log, committed or not */
     version_t version;            /* of the last entry in the tail, or evaluated */
 
