@@ -34,11 +34,11 @@ names(const struct kv_cluster *cluster, uint64_t node)
 static enum status
 check(const struct kv *kv, const struct kv_cluster *cluster, struct err *err)
 {
-    if (cluster->node_count > KV_NODES_MAX || !names(cluster, kv->node.id)) {
+    if (cluster->node_count > TABLET_NODES_MAX || !names(cluster, kv->node.id)) {
         return err_raise(
             err, ST_INVALID,
             "a cluster of %u nodes, of at most %d, that does not name this one, %016llx",
-            cluster->node_count, KV_NODES_MAX, (unsigned long long)kv->node.id);
+            cluster->node_count, TABLET_NODES_MAX, (unsigned long long)kv->node.id);
     }
     if (cluster->keyspace_count == 0 || cluster->keyspace_count > LIMIT_DATABASES)
         return err_raise(err, ST_INVALID, "%u keyspaces, instead of 1 to %d",
@@ -80,7 +80,7 @@ enum status
 kv__connect(struct kv *kv, const struct kv_cluster *cluster, struct err *err)
 {
     struct env *env = engine_env(kv->engine);
-    struct exchange_address addresses[KV_NODES_MAX];
+    struct exchange_address addresses[TABLET_NODES_MAX];
     uint64_t incarnation = 0;
     enum status st = ST_OK;
 

@@ -13,7 +13,6 @@ enum {
     KV_META_TREE = 1, /* the metadata tablet; random ids are never below KV_TREE_ID_MIN */
     KV_TREE_ID_MIN = 1 << 16,
     KV_TABLETS_PER_KEYSPACE = 1,
-    KV_NODES_MAX = 128,
 };
 
 /* A named collection of keys; for now each has one tablet (DESIGN, "Keyspaces start with one"). */

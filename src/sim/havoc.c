@@ -29,7 +29,7 @@ struct machine {
     uint64_t cut_at;  /* of the next start */
     uint64_t disk_fails_until_ns;
     uint32_t failing_life; /* the last process that has seen it fail */
-    bool killed; /* and nothing ran since */
+    bool killed;           /* and nothing ran since */
 };
 
 struct havoc {

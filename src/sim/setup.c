@@ -6,9 +6,9 @@
 #include "base/prng.h"
 
 enum {
-    LEASE_PERCENT = 60,
-    /* drift of clocks is bounded by the rest */ MINUTE_MS = 60000,
-    SETUP_SALT = 0x5e7
+    LEASE_PERCENT = 60, /* of an election timeout; clocks may differ in rate by the rest */
+    MINUTE_MS = 60000,
+    SETUP_SALT = 0x5e7,
 };
 
 void

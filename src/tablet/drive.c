@@ -282,10 +282,9 @@ take_entries(struct tablet *t, struct incoming *in)
     }
 }
 
-/* Until when may what is committed be told at once?  Who leads alone: for ever, even after the log has
- * failed (P4). */
-static void
-publish_reads(struct tablet *t)
+/* Who leads alone: for ever, even after the log has failed (P4). */
+void
+tablet__publish_reads(struct tablet *t)
 {
     uint64_t before_ns = atomic_load_explicit(&t->reads_until_ns, memory_order_relaxed);
     uint64_t until_ns = 0;
@@ -336,7 +335,7 @@ tablet__step(struct tablet *t, struct raft_event event, struct incoming *in)
     if (tablet__give(t, NULL) != ST_OK)
         log_event(LOG_DEBUG, "tablet.log_deferred", log_u64("tablet", t->id));
     exchange_send_all(t);
-    publish_reads(t);
+    tablet__publish_reads(t);
     log_role(t, before);
     if (!t->alone)
         tablet__mark(t);

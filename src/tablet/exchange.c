@@ -7,7 +7,10 @@
 #include "raft/codec.h"
 #include "tablet/tablet_internal.h"
 
-enum { SILENT_CONNECTION_MS = 2000 };
+enum {
+    SILENT_CONNECTION_MS = 2000,
+    MESSAGE_KEPT_BYTES = 2 << 20, /* of the memory in which messages are encoded */
+};
 
 /* ------------------------------------------------------------------ arriving */
 
@@ -196,7 +199,12 @@ exchange_send(struct tablet *t, const struct raft_message *m)
     raft_message_encode(m, r->message.data);
     part = slice_of(r->message.data, size);
     message.parts = &part;
-    return peer_send(r->peer, m->to, &message);
+    st = peer_send(r->peer, m->to, &message);
+    if (size > MESSAGE_KEPT_BYTES) {
+        buf_release(&r->message); /* nobody has charged it (P6) */
+        r->message = buf_empty(PEER_MESSAGE_BYTES_MAX);
+    }
+    return st;
 }
 
 enum status

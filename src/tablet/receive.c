@@ -51,10 +51,13 @@ incoming_destroy(struct incoming *in)
 struct tail_entry *
 incoming_take(struct incoming *in, raft_index index)
 {
-    struct tail_entry **made = &in->made[index - in->first];
-    struct tail_entry *e = *made;
+    struct tail_entry **made;
+    struct tail_entry *e;
 
-    ASSERT(index >= in->first && index - in->first < in->count && e != NULL);
+    ASSERT(in != NULL && index >= in->first && index - in->first < in->count);
+    made = &in->made[index - in->first];
+    e = *made;
+    ASSERT(e != NULL);
     *made = NULL;
     return e;
 }
@@ -87,14 +90,11 @@ make_entry(struct incoming *in, uint32_t i)
 static enum status
 make_entries(struct tablet *t, struct incoming *in, raft_index after)
 {
-    enum status st = ST_OK;
+    enum status st = tail_reserve(&t->tail, in->count);
 
     in->first = after + 1;
-    for (uint32_t i = 0; i < in->count && st == ST_OK; i++) {
+    for (uint32_t i = 0; i < in->count && st == ST_OK; i++)
         st = make_entry(in, i);
-        if (st == ST_OK)
-            st = tail_reserve(&t->tail, in->count);
-    }
     return st;
 }
 

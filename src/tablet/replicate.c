@@ -47,6 +47,13 @@ send_append(struct tablet *t, const struct raft_append *append)
 
 /* ------------------------------------------------------------------ what is kept */
 
+/* Without memory raft may not have heard of what was let go: then nothing can be sent. */
+static bool
+has_what_raft_has(const struct tablet *t)
+{
+    return raft_base(t->raft) + 1 >= t->tail.first;
+}
+
 /* What is applied stays for those who follow at the pace of the rest, and a little of it for whoever
  * leads next. */
 static void
@@ -59,8 +66,8 @@ let_go(struct tablet *t)
         t->tail.first <= t->applied &&
         (t->kept_bytes > most || (t->tail.first < wanted && t->kept_bytes > most / TAIL_IDLE_PART)))
         tablet__forget_first(t);
-    if (raft_base(t->raft) + 1 >= t->tail.first)
-        return;
+    if (has_what_raft_has(t) || t->applied_bytes > 0)
+        return; /* or raft does not know yet how much is applied */
     if (tablet__step(t, (struct raft_event){ .kind = RAFT_COMPACTED, .index = t->tail.first - 1 },
                      NULL) != ST_OK)
         log_event(LOG_DEBUG, "tablet.compaction_deferred", log_u64("tablet", t->id));
@@ -72,7 +79,7 @@ tablet__replicate(struct tablet *t)
     struct raft_append append;
 
     let_go(t);
-    while (raft_next_append(t->raft, &append)) {
+    while (has_what_raft_has(t) && raft_next_append(t->raft, &append)) {
         if (send_append(t, &append) != ST_OK)
             raft_not_sent(t->raft, &append);
     }

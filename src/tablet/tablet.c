@@ -21,6 +21,8 @@
  *   B4  No version or expiry uses a time beyond the committed ceiling, and time
  *       begins at the ceiling after a restart; so neither runs backwards.
  *   B5  The tree holds committed entries only.
+ *   B6  A read is answered only when it is certain that we led after it came: alone, by a lease, or by a
+ *       round of confirmation that began later.
  *
  * Not here, on purpose: protocols, routing (kv/), files and fsyncs (engine/).
  */
@@ -336,6 +338,7 @@ answer_early(struct tablet *t, struct request *r)
         return;
     e->request = NULL;
     t->answered = e->index;
+    tablet__publish_reads(t); /* before its caller can ask for it, anywhere */
     tablet__finish(t, r, r->answer);
 }
 

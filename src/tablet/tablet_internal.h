@@ -65,7 +65,8 @@ struct tablet {
     bool sync_gathered; /* and one of them is to be fsynced */
     raft_index applied;
     raft_term applied_term;
-    raft_index void_limit; /* in a replay: where the void entries that were met last would go on; 0: none */
+    raft_index
+        void_limit; /* in a replay: where the void entries that were met last would go on; 0: none */
     uint64_t replayed_ceiling_ms; /* the highest in the log, committed or not */
     version_t version;            /* of the last entry in the tail, or evaluated */
 
@@ -211,6 +212,9 @@ void tablet__config_moved(struct tablet *t);
 
 /* Do we evaluate requests: leader, and everything committed in earlier terms is applied? */
 bool tablet__leads(const struct tablet *t);
+
+/* Say anew until when what is committed here may be told at once. */
+void tablet__publish_reads(struct tablet *t);
 
 /* Are we still the leader for certain, now?  To be asked after the value was read. */
 bool tablet__holds_lease(const struct tablet *t);

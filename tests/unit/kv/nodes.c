@@ -3,7 +3,7 @@
 #include "tablet/tablet.h"
 #include "unit/test.h"
 
-enum { PEER_PORT = 7000, DEADLINE_MS = 2000, PATIENCE_MS = 60000, LOOPS = 2 };
+enum { LEASE_PERCENT = 60, PEER_PORT = 7000, DEADLINE_MS = 2000, PATIENCE_MS = 60000, LOOPS = 2 };
 
 struct ask {
     struct list link; /* of those that nobody awaits */
@@ -47,6 +47,7 @@ boot_body(void *ctx)
         .founders = n->founders,
         .founder_count = n->count < NODES_FOUNDERS ? n->count : NODES_FOUNDERS,
         .keyspace_count = 1,
+        .lease_percent = n->lease_percent,
     };
     struct engine_options engine_options;
     struct loop *loops[LOOPS];
@@ -79,13 +80,13 @@ boot(struct nodes *n, uint32_t node)
         fail_msg("node %u does not start: %s", node, b.err.text);
 }
 
-void
-nodes_create(struct nodes *n, uint64_t seed, uint32_t count)
+static void
+create(struct nodes *n, uint64_t seed, uint32_t count, uint32_t lease_percent)
 {
     static const char *const hosts[NODES_MAX] = { "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4",
                                                   "10.0.0.5" };
 
-    *n = (struct nodes){ .count = count, .budget_bytes = 4 << 20 };
+    *n = (struct nodes){ .count = count, .lease_percent = lease_percent, .budget_bytes = 4 << 20 };
     list_init(&n->unawaited);
     n->w = sim_create(seed);
     assert_non_null(n->w);
@@ -94,6 +95,18 @@ nodes_create(struct nodes *n, uint64_t seed, uint32_t count)
         n->founders[i] = i + 1;
     }
     nodes_boot_all(n);
+}
+
+void
+nodes_create(struct nodes *n, uint64_t seed, uint32_t count)
+{
+    create(n, seed, count, 0);
+}
+
+void
+nodes_create_with_leases(struct nodes *n, uint64_t seed, uint32_t count)
+{
+    create(n, seed, count, LEASE_PERCENT);
 }
 
 void
@@ -167,7 +180,7 @@ submit(void *ctx)
 }
 
 static struct ask *
-ask_node(struct nodes *n, uint32_t node, const struct op *op)
+ask_node(struct nodes *n, uint32_t node, const struct op *op, enum durability durability)
 {
     struct ask *a = calloc(1, sizeof(*a));
 
@@ -179,6 +192,7 @@ ask_node(struct nodes *n, uint32_t node, const struct op *op)
                                    .op_count = 1,
                                    .results = &a->result,
                                    .result_bytes_max = 1 << 20,
+                                   .durability = durability,
                                    .done = on_done,
                                    .origin = 1 };
     sim_on_loop(n->w, node, 0, submit, a);
@@ -207,7 +221,24 @@ nodes_put(struct nodes *n, uint32_t node, const char *key, const char *value)
 {
     struct op op = put(key, value);
 
-    return await(ask_node(n, node, &op));
+    return await(ask_node(n, node, &op, DURABILITY_ALWAYS));
+}
+
+enum status
+nodes_put_until(struct nodes *n, uint32_t node, const char *key, uint64_t expiry_ms)
+{
+    struct op op = put(key, "x");
+
+    op.expiry_ms = expiry_ms;
+    return await(ask_node(n, node, &op, DURABILITY_ALWAYS));
+}
+
+enum status
+nodes_put_hastily(struct nodes *n, uint32_t node, const char *key, const char *value)
+{
+    struct op op = put(key, value);
+
+    return await(ask_node(n, node, &op, DURABILITY_NEVER));
 }
 
 void
@@ -215,7 +246,7 @@ nodes_send_put(struct nodes *n, uint32_t node, const char *key, const char *valu
 {
     struct op op = put(key, value);
 
-    list_push_back(&n->unawaited, &ask_node(n, node, &op)->link);
+    list_push_back(&n->unawaited, &ask_node(n, node, &op, DURABILITY_ALWAYS)->link);
 }
 
 enum status
@@ -223,7 +254,7 @@ nodes_try_get(struct nodes *n, uint32_t node, const char *key)
 {
     struct op op = { .kind = OP_GET, .key = slice_str(key) };
 
-    return await(ask_node(n, node, &op));
+    return await(ask_node(n, node, &op, DURABILITY_ALWAYS));
 }
 
 const char *
@@ -284,6 +315,38 @@ give_order(struct nodes *n, uint32_t node, struct order *o, void (*body)(void *c
     o->t = kv_tablet(n->kv[node], 0);
     sim_on_loop(n->w, node, loop_index(tablet_loop(o->t)), body, o);
     return o->status;
+}
+
+struct saving {
+    struct kv_admin admin;
+    struct kv_door *door;
+    bool done;
+};
+
+static void
+on_saved(struct kv_admin *a)
+{
+    container_of(a, struct saving, admin)->done = true;
+}
+
+static void
+save_body(void *ctx)
+{
+    struct saving *s = ctx;
+
+    kv_admin_submit(s->door, &s->admin);
+}
+
+void
+nodes_flush(struct nodes *n, uint32_t node)
+{
+    struct saving s = { .admin = { .kind = KV_SAVE, .done = on_saved },
+                        .door = kv_door_of(n->kv[node], 0) };
+
+    sim_on_loop(n->w, node, 0, save_body, &s);
+    EXPECT(sim_run_until(n->w, &s.done, PATIENCE_MS));
+    EXPECT_OK(s.admin.status);
+    buf_release(&s.admin.key);
 }
 
 /* Committed, and not joint. */

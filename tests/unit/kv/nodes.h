@@ -14,6 +14,7 @@ enum { NODES_MAX = 5, NODES_FOUNDERS = 3, NODES_VALUE_MAX = 4096 };
 struct nodes {
     struct sim *w;
     uint32_t count;
+    uint32_t lease_percent;
     size_t budget_bytes; /* so small that the leader keeps few entries for its followers */
     struct kv *kv[NODES_MAX + 1];
     struct kv_node at[NODES_MAX];
@@ -22,6 +23,9 @@ struct nodes {
     uint64_t hint;         /* who leads, as the last refusal said */
     char value[NODES_VALUE_MAX];
 };
+
+/* As nodes_create(), with leases. */
+void nodes_create_with_leases(struct nodes *n, uint64_t seed, uint32_t count);
 
 /* So many nodes, all of them running; the first NODES_FOUNDERS are the members. */
 void nodes_create(struct nodes *n, uint64_t seed, uint32_t count);
@@ -32,6 +36,9 @@ void nodes_boot_all(struct nodes *n); /* those that do not run */
 
 /* The node takes part in no conversation any more, or again. */
 void nodes_cut(struct nodes *n, uint32_t node, bool cut);
+
+/* Every memtable of the node becomes a table. */
+void nodes_flush(struct nodes *n, uint32_t node);
 
 /* Have the voters be these, in ascending order; waits until it is so, whoever leads. */
 void nodes_change(struct nodes *n, const uint64_t *voters, uint32_t count);
@@ -44,6 +51,10 @@ uint32_t nodes_leader(struct nodes *n);
 uint32_t nodes_leader_but(struct nodes *n, uint32_t not_this);
 
 enum status nodes_put(struct nodes *n, uint32_t node, const char *key, const char *value);
+/* With an expiry, Unix ms. */
+enum status nodes_put_until(struct nodes *n, uint32_t node, const char *key, uint64_t expiry_ms);
+/* Of the class `never`. */
+enum status nodes_put_hastily(struct nodes *n, uint32_t node, const char *key, const char *value);
 /* Nobody waits for the answer. */
 void nodes_send_put(struct nodes *n, uint32_t node, const char *key, const char *value);
 enum status nodes_try_get(struct nodes *n, uint32_t node, const char *key); /* into n->value */
