@@ -22,7 +22,7 @@ endef
 
 sources = $(shell find $(wildcard src include tests bench) -name '*.[ch]')
 
-.PHONY: all run test asan ubsan tsan sim-campaign damage exhaust fuzz hostile mutants test-oracle bench lint fmt install deps clean help
+.PHONY: all run test asan ubsan tsan optimised sim-campaign damage exhaust fuzz hostile mutants test-oracle bench lint fmt install deps clean help
 
 all:
 	@scripts/install-deps --check build
@@ -42,6 +42,13 @@ asan:
 
 ubsan:
 	$(call test_in,build-ubsan,undefined)
+
+# As `make run` is built: what the compiler makes of the code is not what it makes in other builds.
+optimised:
+	@scripts/install-deps build test
+	@$(configure) build-optimised -DCMAKE_BUILD_TYPE=Release $(quietly)
+	@$(compile) build-optimised -j $(JOBS)
+	@cd build-optimised && ctest --output-on-failure --no-tests=error -j $(JOBS) $(if $(T),-R '$(T)')
 
 tsan:
 	$(call test_in,build-tsan,thread)
@@ -156,6 +163,7 @@ help:
 	@echo 'make run              install what is missing, build, and start a server on this machine'
 	@echo 'make test [T=bloom]   run the tests, or those whose name matches T'
 	@echo 'make asan|ubsan|tsan  the same under the address, undefined-behaviour or thread sanitizer'
+	@echo 'make optimised [T=wal]  the tests, built as a release is'
 	@echo 'make sim-campaign     simulate 10,000 seeds in the background, or go on with them'
 	@echo 'make damage           flip a bit of every byte of a small store, on JOBS=$(JOBS) processes'
 	@echo 'make test-oracle      our raft against etcd'"'"'s, for ORACLE_SECONDS=60; MUTANTS=1: is it able to fail?'
