@@ -130,6 +130,12 @@ void tablet__moved(struct tablet *t);
 /* The owner has done with the request: `done` is called on the request's own loop. */
 void tablet__finish(struct tablet *t, struct request *r, enum status st);
 
+/* The parked request of this origin is gone: those behind it follow, until one parks again. */
+void tablet__release_behind(struct tablet *t, uint64_t origin);
+
+/* Answer those whose deadline has passed (deadline.c). */
+void tablet__expire(struct tablet *t, uint64_t now_ns);
+
 /* ------------------------------------------------------------------ evaluation (evaluate.c) */
 
 /* What a key is now, to whoever looks. */
