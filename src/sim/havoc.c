@@ -32,11 +32,18 @@ struct machine {
     bool killed;           /* and nothing ran since */
 };
 
+/* An action that lasts. */
+struct undoing {
+    uint64_t at_ns;
+    uint32_t action;
+};
+
 struct havoc {
     struct havoc_options options;
     uint64_t begun_ns;
-    uint32_t next;     /* action to begin */
-    uint64_t *undo_ns; /* of each action; 0: nothing to undo */
+    uint32_t next;         /* action to begin */
+    struct undoing *undos; /* of those begun, in the order of their beginning */
+    uint32_t undo_count;
     struct machine machines[NODE_CLUSTER_MAX + 1];
     bool ended;
     struct havoc_counts counts;
@@ -52,8 +59,8 @@ havoc_create(struct havoc **out, const struct havoc_options *options)
         return ST_NO_MEMORY;
     h->options = *options;
     h->begun_ns = sim_now_ns(options->world);
-    h->undo_ns = mem_new_array(uint64_t, options->plan->count + 1);
-    if (h->undo_ns == NULL) {
+    h->undos = mem_new_array(struct undoing, options->plan->count + 1);
+    if (h->undos == NULL) {
         mem_free(h);
         return ST_NO_MEMORY;
     }
@@ -66,7 +73,7 @@ havoc_destroy(struct havoc *h)
 {
     if (h == NULL)
         return;
-    mem_free(h->undo_ns);
+    mem_free(h->undos);
     mem_free(h);
 }
 
@@ -270,7 +277,7 @@ begin(struct havoc *h, uint32_t index)
     case FAULT_COUNT:
         break;
     }
-    h->undo_ns[index] = after_ms(h, a->for_ms);
+    h->undos[h->undo_count++] = (struct undoing){ after_ms(h, a->for_ms), index };
 }
 
 /* A log that has failed takes no more writes until its node is started anew (P4). */
@@ -289,7 +296,6 @@ undo(struct havoc *h, uint32_t index)
     const struct action *a = &h->options.plan->actions[index];
     struct sim *w = h->options.world;
 
-    h->undo_ns[index] = 0;
     if (a->kind == FAULT_DEATH)
         sim_crash_at(w, a->node, 0, 0, false);
     if (a->kind == FAULT_DRIFT)
@@ -410,13 +416,19 @@ tend_node(struct havoc *h, struct node *n, struct err *err)
     return ST_OK;
 }
 
+/* What is to be undone up to `now_ns`. */
 static void
-undo_what_is_due(struct havoc *h)
+undo_until(struct havoc *h, uint64_t now_ns)
 {
-    for (uint32_t i = 0; i < h->next; i++) {
-        if (h->undo_ns[i] != 0 && h->undo_ns[i] <= now_ns(h))
-            undo(h, i);
+    uint32_t left = 0;
+
+    for (uint32_t i = 0; i < h->undo_count; i++) {
+        if (h->undos[i].at_ns <= now_ns)
+            undo(h, h->undos[i].action);
+        else
+            h->undos[left++] = h->undos[i];
     }
+    h->undo_count = left;
 }
 
 enum status
@@ -425,7 +437,7 @@ havoc_tend(struct havoc *h, struct err *err)
     const struct plan *plan = h->options.plan;
     enum status st = ST_OK;
 
-    undo_what_is_due(h);
+    undo_until(h, now_ns(h));
     while (!h->ended && h->next < plan->count &&
            h->begun_ns + plan->actions[h->next].at_ms * NS_PER_MS <= now_ns(h)) {
         if (picks_has(h->options.only, h->next))
@@ -434,7 +446,8 @@ havoc_tend(struct havoc *h, struct err *err)
     }
     for (uint32_t i = 0; i < h->options.setup->nodes && st == ST_OK; i++) {
         st = tend_node(h, &h->options.nodes[i], err);
-        undo_what_is_due(h); /* a start takes time, and the next node's disk may be well again */
+        undo_until(h,
+                   now_ns(h)); /* a start takes time, and the next node's disk may be well again */
     }
     return st;
 }
@@ -446,9 +459,9 @@ havoc_next_ns(const struct havoc *h)
 
     if (!h->ended && h->next < h->options.plan->count)
         next = h->begun_ns + h->options.plan->actions[h->next].at_ms * NS_PER_MS;
-    for (uint32_t i = 0; i < h->next; i++) {
-        if (h->undo_ns[i] != 0 && h->undo_ns[i] < next)
-            next = h->undo_ns[i];
+    for (uint32_t i = 0; i < h->undo_count; i++) {
+        if (h->undos[i].at_ns < next)
+            next = h->undos[i].at_ns;
     }
     return next;
 }
@@ -457,10 +470,7 @@ void
 havoc_end(struct havoc *h)
 {
     h->ended = true;
-    for (uint32_t i = 0; i < h->next; i++) {
-        if (h->undo_ns[i] != 0)
-            undo(h, i);
-    }
+    undo_until(h, UINT64_MAX);
     for (uint32_t i = 0; i < h->options.setup->nodes; i++) {
         struct machine *m = &h->machines[i + 1];
 

@@ -51,30 +51,21 @@ workload_find(const char *name)
 
 /* ------------------------------------------------------------------ values */
 
-enum { PERIOD = 16 };
+enum { PERIOD = 16, RANDOM = 8 };
+
+#define FOUR_BITS_EACH UINT64_C(0x0f0f0f0f0f0f0f0f)
+#define LETTER_A_EACH  UINT64_C(0x6161616161616161)
 
 /* What follows a name: text, so that a person can look at it; half of it compresses. */
-struct filling {
-    uint64_t word;
-    size_t at;
-};
-
-static struct filling
-filling_after(struct slice name)
+static void
+next_period(uint64_t *word, uint8_t out[PERIOD])
 {
-    return (struct filling){ .word = hash64(name) };
-}
+    uint64_t letters;
 
-static uint8_t
-next_byte(struct filling *f)
-{
-    size_t at = f->at++;
-
-    if (at % PERIOD == 0)
-        f->word = hash_u64(f->word + at);
-    if (at % PERIOD >= PERIOD / 2)
-        return '-';
-    return (uint8_t)('a' + (f->word >> at % PERIOD * 8 & 15));
+    *word = hash_u64(*word);
+    letters = (*word & FOUR_BITS_EACH) + LETTER_A_EACH;
+    memcpy(out, &letters, RANDOM);
+    memset(out + RANDOM, '-', PERIOD - RANDOM);
 }
 
 size_t
@@ -83,24 +74,30 @@ value_make(uint8_t *out, size_t size, uint32_t client, uint64_t number)
     char name[VALUE_NAME_MAX];
     int length = snprintf(name, sizeof(name), "%" PRIu32 ".%" PRIu64, client, number);
     struct slice named = slice_of(name, (size_t)length);
-    struct filling filling = filling_after(named);
+    uint64_t word = hash64(named);
+    uint8_t period[PERIOD];
 
     memcpy(out, name, named.size);
     if (size <= named.size)
         return named.size;
     out[named.size] = ' ';
-    for (size_t i = named.size + 1; i < size; i++)
-        out[i] = next_byte(&filling);
+    for (size_t at = named.size + 1; at < size; at += PERIOD) {
+        next_period(&word, period);
+        memcpy(out + at, period, size - at < PERIOD ? size - at : PERIOD);
+    }
     return size;
 }
 
 static bool
 is_intact(struct slice value, struct slice name)
 {
-    struct filling filling = filling_after(name);
+    uint64_t word = hash64(name);
+    uint8_t period[PERIOD];
 
-    for (size_t i = name.size + 1; i < value.size; i++) {
-        if (value.data[i] != next_byte(&filling))
+    for (size_t at = name.size + 1; at < value.size; at += PERIOD) {
+        next_period(&word, period);
+        if (memcmp(value.data + at, period, value.size - at < PERIOD ? value.size - at : PERIOD) !=
+            0)
             return false;
     }
     return true;

@@ -5,7 +5,8 @@
  *                 no access     <- grows down
  *
  * A fiber that ends, or whose node crashes, leaves its stack to the next one
- * (world->idle_fibers).  An abandoned fiber never returns: what its frames
+ * (world->idle_fibers): one that has ended (`ended`) as it stands, in fiber_main(), the other to
+ * begin anew.  An abandoned fiber never returns: what its frames
  * point to belongs to the node's heap, which is dropped with it.
  */
 #include <sys/mman.h>
@@ -23,8 +24,6 @@ enum {
     ROUND_PAUSE_ONE_IN = 8, /* how often a reactor is overtaken in a call to env */
     ROUND_PAUSE_NS = 20 * SIM_NS_PER_US,
 };
-
-_Static_assert(sizeof(struct sim_fiber *) == 2 * sizeof(unsigned), "see fiber_main()");
 
 static void
 wake_up(struct sim_event *e)
@@ -68,28 +67,24 @@ leave(struct sim_fiber *f)
 {
     struct sim *w = f->world;
 
-    ANNOUNCE_LEAVING(f->ended ? NULL : &f->fake_stack, w->scheduler_stack,
-                     w->scheduler_stack_bytes);
+    ANNOUNCE_LEAVING(&f->fake_stack, w->scheduler_stack, w->scheduler_stack_bytes);
     ANNOUNCE_THREAD_SWITCH(w->scheduler_thread);
-    swapcontext(&f->context, &w->scheduler);
+    sim__stack_switch(&f->stack, &w->scheduler);
     ANNOUNCE_ARRIVAL(f->fake_stack, &w->scheduler_stack, &w->scheduler_stack_bytes);
 }
 
-/* makecontext() passes ints only: the fiber's address comes in two halves. */
+/* One call after another: a fiber that has ended waits here for the next. */
 SIM_CHANGES_STACKS static void
-fiber_main(unsigned first, unsigned second)
+fiber_main(void *ctx)
 {
-    const unsigned halves[2] = { first, second };
-    struct sim_fiber *f;
-    struct sim *w;
+    struct sim_fiber *f = ctx;
 
-    memcpy(&f, halves, sizeof(halves));
-    w = f->world;
-    ANNOUNCE_ARRIVAL(NULL, &w->scheduler_stack, &w->scheduler_stack_bytes);
-    f->run(f);
-    f->ended = true;
-    leave(f);
-    assert_failed("a fiber that has ended was resumed", __FILE__, __LINE__);
+    ANNOUNCE_ARRIVAL(NULL, &f->world->scheduler_stack, &f->world->scheduler_stack_bytes);
+    for (;;) {
+        f->run(f);
+        f->ended = true;
+        leave(f);
+    }
 }
 
 static void
@@ -114,17 +109,8 @@ recycle(struct sim_fiber *f)
 static void
 prepare(struct sim_fiber *f)
 {
-    unsigned halves[2];
-    int failed;
-
-    memcpy(halves, &f, sizeof(halves));
     ANNOUNCE_NO_FRAMES(stack_of(f), STACK_BYTES);
-    failed = getcontext(&f->context);
-    ASSERT(failed == 0);
-    f->context.uc_stack.ss_sp = stack_of(f);
-    f->context.uc_stack.ss_size = STACK_BYTES;
-    f->context.uc_link = NULL;
-    makecontext(&f->context, (void (*)(void))fiber_main, 2, halves[0], halves[1]);
+    sim__stack_make(&f->stack, stack_of(f), STACK_BYTES, fiber_main, f);
     if (f->thread == NULL)
         f->thread = ANNOUNCE_THREAD_CREATED(); /* costly: kept while frames come to their end */
 }
@@ -139,14 +125,15 @@ sim__fiber_create(struct sim_node *node, enum sim_fiber_kind kind, sim_fiber_fn 
     f->node = node;
     f->kind = kind;
     f->run = run;
-    f->ended = false;
     f->heap = &node->heap; /* S3 */
     f->job = NULL;
     f->lane = NULL;
     f->loop = NULL;
     f->call = NULL;
     f->finished = NULL;
-    prepare(f);
+    if (!f->ended)
+        prepare(f);
+    f->ended = false;
     list_push_back(&node->fibers, &f->link);
     return f;
 }
@@ -163,7 +150,7 @@ sim__fiber_resume(struct sim_fiber *f)
     w->scheduler_thread = ANNOUNCE_THREAD_HERE();
     ANNOUNCE_LEAVING(&w->scheduler_fake_stack, stack_of(f), STACK_BYTES);
     ANNOUNCE_THREAD_SWITCH(f->thread);
-    swapcontext(&w->scheduler, &f->context);
+    sim__stack_switch(&w->scheduler, &f->stack);
     ANNOUNCE_ARRIVAL(w->scheduler_fake_stack, NULL, NULL);
     w->current = NULL;
     f->heap = mem_heap_enter(outer);

@@ -9,7 +9,7 @@
  *      sim_pipe.c  bytes on their way                  sim_gate.c     gates
  *      sim_net.c   listeners and streams               sim_client.c   clients that are no nodes
  *      sim_link.c  what lies between two nodes         sim_connect.c  attempts to connect
- *      sim_clock.c the clocks of a machine
+ *      sim_clock.c the clocks of a machine              sim_switch.c   from stack to stack
  *
  * The disk is a thing of its own, which knows no nodes: sim_disk.h.
  *
@@ -18,9 +18,8 @@
 #ifndef SIMENV_SIM_INTERNAL_H
 #define SIMENV_SIM_INTERNAL_H
 
-#include <ucontext.h>
-
 #include "simenv/sim_disk.h"
+#include "simenv/sim_switch.h"
 #include "simenv/simenv.h"
 
 struct sim_node;
@@ -72,7 +71,7 @@ struct sim {
     bool hurry;           /* rounds are being finished: nobody pauses */
 
     struct sim_fiber *current; /* NULL: the test's own stack, which is the scheduler's (S2) */
-    ucontext_t scheduler;
+    struct sim_stack scheduler;
     const void *scheduler_stack; /* as the address sanitizer knows it */
     size_t scheduler_stack_bytes;
     void *scheduler_fake_stack;
@@ -125,7 +124,7 @@ struct sim_fiber {
     struct sim_node *node;
     enum sim_fiber_kind kind;
     sim_fiber_fn *run;
-    bool ended;
+    bool ended; /* and it stands where the next one can begin */
     struct sim_event wake;
     struct mem_heap *heap; /* the current one when it last left */
 
@@ -136,7 +135,7 @@ struct sim_fiber {
     void *ctx;
     bool *finished; /* set when a call has returned; lies on the test's stack */
 
-    ucontext_t context;
+    struct sim_stack stack;
     uint8_t *mapping; /* a guard page, then the stack; owned */
     void *fake_stack;
     void *thread;
