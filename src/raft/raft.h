@@ -186,6 +186,12 @@ struct raft_event {
 
 enum raft_role { RAFT_FOLLOWER, RAFT_PRECANDIDATE, RAFT_CANDIDATE, RAFT_LEADER, RAFT_ROLE_COUNT };
 
+/* A stretch of entries of one term, up to the next one's first or the log's last. */
+struct raft_run {
+    raft_index first;
+    raft_term term;
+};
+
 struct raft_hard {
     raft_term term;
     raft_id vote;
@@ -306,6 +312,7 @@ raft_index raft_term_first(const struct raft *r);
 
 /* The term of the entry; ST_NOT_FOUND: it is not in the log. */
 MUST_USE enum status raft_term_at(const struct raft *r, raft_index index, raft_term *out);
+
 
 /* The membership in force, committed or not, and the index of its entry (the base: what it was
  * created with). */

@@ -36,11 +36,6 @@ bool raft__configs_truncate(struct raft_configs *h,
 
 /* ------------------------------------------------------------------ terms.c */
 
-struct raft_run {
-    raft_index first;
-    raft_term term;
-};
-
 struct raft_terms {
     raft_index base_index;
     raft_term base_term;

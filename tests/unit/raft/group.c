@@ -45,6 +45,8 @@ group_create(uint64_t seed, uint32_t nodes, uint32_t voters, const struct raft_o
     g->delay_ns = 2 * MS;
     g->disk_ns = 2 * MS;
     g->install_ns = 8 * MS;
+    g->witness = witness_create();
+    EXPECT(g->witness != NULL);
     g->packets = zeroed(GROUP_PACKETS_MAX, sizeof(*g->packets));
     g->committed = zeroed(GROUP_LOG_MAX, sizeof(*g->committed));
     g->committed_in = zeroed(GROUP_LOG_MAX, sizeof(*g->committed_in));
@@ -96,6 +98,7 @@ group_destroy(struct group *g)
         free(g->configs);
         g->configs = next;
     }
+    witness_destroy(g->witness);
     free(g->packets);
     free(g->committed);
     free(g->committed_in);
@@ -159,6 +162,7 @@ group_start(struct group *g, struct node *n)
     options.dice = (uint32_t)prng_next(&g->prng);
     if (BROKEN(TERM_BACK_AFTER_RESTART))
         options.hard.vote = 0;
+    n->life++;
     EXPECT_OK(raft_create(&n->raft, &options));
     for (raft_index i = n->log.base.index + 1; i <= n->log.last; i++) {
         const struct cell *c = &n->log.cells[i - 1];

@@ -21,6 +21,7 @@
 #include "base/prng.h"
 
 #include "raft/raft.h"
+#include "raft/witness.h"
 
 enum {
     GROUP_NODES_MAX = 9,
@@ -82,6 +83,7 @@ struct node {
     raft_id id;
     bool up;
     bool disk_failed;
+    uint32_t life; /* counts its processes, from 1 */
     struct raft *raft;
     struct image log;     /* as the process sees it */
     struct image durable; /* as the disk has it */
@@ -132,8 +134,9 @@ struct group {
     uint64_t step;
     uint32_t node_count;
     struct node nodes[GROUP_NODES_MAX]; /* node i has id i + 1 */
-    struct raft_options options;        /* for new members: all but self, log and hard state */
-    struct packet *packets;             /* GROUP_PACKETS_MAX of them */
+    struct witness *witness;
+    struct raft_options options; /* for new members: all but self, log and hard state */
+    struct packet *packets;      /* GROUP_PACKETS_MAX of them */
     uint32_t packet_count;
     uint64_t delay_ns; /* a packet takes up to this long, */
     uint64_t slow_ns[GROUP_NODES_MAX + 1]

@@ -221,8 +221,12 @@ void
 group_check(struct group *g, struct node *n)
 {
     raft_index commit = raft_commit(n->raft);
+    struct witness_view view = raft_view(n->raft, n->life);
     struct raft_config room;
+    struct err err;
 
+    if (witness_see(g->witness, &view, &err) != ST_OK)
+        group_violation(g, "the witness says: %s", err.text);
     if (raft_last(n->raft) != n->log.last && n->install_due_ns == 0)
         group_violation(g, "node %llu and its log disagree about the last entry",
                         (unsigned long long)n->id);

@@ -1,0 +1,53 @@
+/*
+ * raft/witness.h — somebody who looks at all members of a group, and says when they contradict each other.
+ *
+ *      election safety        a term has one leader
+ *      log matching           entries of a term begin at one index, after one entry, in every log
+ *      leader completeness    what was committed is in the log of every leader of a later term
+ *      state machine safety   what is committed at an index is the same entry everywhere
+ *      a member alone         its term and commit index never go back in one life; a leader's log only
+ *                             grows; in one term one vote
+ *
+ * (Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm", 2014, figure 3.)  A log
+ * is seen as its stretches of one term, which is enough: an entry is an index and a term.
+ *
+ * Whoever looks seldom sees less, and never what is not so.  Not for several threads.
+ *
+ * Depends on: base.
+ */
+#ifndef RAFT_WITNESS_H
+#define RAFT_WITNESS_H
+
+#include "raft/raft.h"
+
+/* One member at one moment. */
+struct witness_view {
+    raft_id member;
+    uint64_t life; /* another one: the process has started anew since, or was given another log */
+    struct raft_hard hard;
+    enum raft_role role;
+    raft_index commit;
+    raft_index base;
+    raft_term base_term;
+    raft_index last;
+    const struct raft_run *runs; /* ascending, contiguous from base + 1 to `last`; borrowed */
+    uint32_t run_count;
+};
+
+struct witness_view raft_view(const struct raft *r, uint64_t life);
+
+struct witness;
+
+/* Of one group.  NULL: out of memory. */
+struct witness *witness_create(void);
+void witness_destroy(struct witness *w); /* NULL is allowed */
+
+/* ST_OK.  ST_CORRUPT: it contradicts what was seen before, which `err` explains.  ST_INVALID: no member
+ * looks like that.  ST_NO_MEMORY. */
+MUST_USE enum status witness_see(struct witness *w, const struct witness_view *view,
+                                 struct err *err);
+
+/* How many terms had a leader that was seen. */
+uint64_t witness_elections(const struct witness *w);
+
+#endif
