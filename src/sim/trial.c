@@ -9,6 +9,7 @@
 #include "history/check.h"
 #include "history/codec.h"
 #include "sim/havoc.h"
+#include "sim/observer.h"
 
 enum {
     NS_PER_MS = 1000000,
@@ -29,6 +30,7 @@ struct trial {
     struct node nodes[NODE_CLUSTER_MAX];
     struct crowd *crowd;
     struct havoc *havoc;
+    struct observer *observer;
     uint64_t wakes; /* waits that ended with an answer */
 };
 
@@ -146,6 +148,8 @@ run_phase(struct trial *t, phase_done_fn *done, uint64_t limit_ms)
             st = take(t, crowd_tend(t->crowd, &err), &err);
         if (st == ST_OK && !t->report->violated)
             wait_for_next(t);
+        if (st == ST_OK)
+            st = take(t, observer_verdict(t->observer, &err), &err);
     }
     return st;
 }
@@ -224,7 +228,9 @@ prepare(struct trial *t)
         sim_ignore_sync(t->world, i + 1, o->ignore_sync);
     }
     crowd.world = havoc.world = t->world;
-    st = crowd_create(&t->crowd, &crowd);
+    st = observer_create(&t->observer, t->world, t->nodes, o->nodes);
+    if (st == ST_OK)
+        st = crowd_create(&t->crowd, &crowd);
     havoc.plan = &t->plan;
     havoc.only = &o->only;
     havoc.crowd = t->crowd;
@@ -246,6 +252,7 @@ report(struct trial *t)
     r->failed = crowd.failed;
     r->unknown = crowd.unknown;
     r->busy_ms = crowd.busy_ms;
+    r->elections = observer_elections(t->observer);
     r->power_cuts = havoc.power_cuts;
     r->kills = havoc.kills;
     r->stops = havoc.stops;
@@ -275,6 +282,7 @@ trial_run(const struct trial_options *options, struct trial_report *out, struct 
     }
     if (st == ST_NO_MEMORY)
         st = err_raise(err, st, "out of memory for a trial");
+    observer_destroy(t.observer);
     sim_destroy(t.world);
     crowd_destroy(t.crowd);
     havoc_destroy(t.havoc);

@@ -28,6 +28,7 @@ struct trial_report {
     uint64_t unknown;
     uint64_t busy_ms;
     uint64_t simulated_ms;
+    uint64_t elections; /* that were won */
     uint64_t power_cuts;
     uint64_t kills;
     uint64_t stops;

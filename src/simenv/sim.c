@@ -387,6 +387,13 @@ sim_now_ns(const struct sim *w)
     return w->now_ns;
 }
 
+void
+sim_watch(struct sim *w, sim_watch_fn *fn, void *ctx)
+{
+    w->watch = fn;
+    w->watch_ctx = ctx;
+}
+
 uint64_t
 sim_trace_hash(const struct sim *w)
 {

@@ -155,9 +155,13 @@ sim__fiber_resume(struct sim_fiber *f)
     w->current = NULL;
     f->heap = mem_heap_enter(outer);
 
-    if (w->doomed != NULL)
+    if (w->doomed != NULL) {
         sim__bury_doomed(w); /* and `f` with it */
-    else if (f->ended)
+        return;
+    }
+    if (w->watch != NULL && f->kind != SIM_FIBER_JOB)
+        w->watch(w->watch_ctx, f->node->id);
+    if (f->ended)
         recycle(f);
 }
 

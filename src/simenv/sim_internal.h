@@ -80,6 +80,8 @@ struct sim {
     struct list paused_rounds; /* struct sim_fiber, by `wait` */
     struct sim_node *doomed;   /* the node that the fiber which just left has ended */
     bool doomed_by_power_cut;
+    sim_watch_fn *watch; /* NULL: nobody looks */
+    void *watch_ctx;
     struct list connections; /* struct sim_connection */
     uint16_t next_client_port;
     struct sim_node *nodes[SIM_NODES_MAX + 1]; /* by id; made when first named */

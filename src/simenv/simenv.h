@@ -112,6 +112,11 @@ MUST_USE bool sim_run_until(struct sim *w, const bool *flag, uint64_t limit_ms);
 
 uint64_t sim_now_ns(const struct sim *w);
 
+/* Called whenever code of a node has run, on a loop or in sim_call(), and before anything else
+ * does.  It may look, and must not touch.  NULL: nobody looks any more. */
+typedef void sim_watch_fn(void *ctx, uint32_t id);
+void sim_watch(struct sim *w, sim_watch_fn *fn, void *ctx);
+
 /* Move a node's wall clock by this much from now on; its boot clock goes on. */
 void sim_jump_clock(struct sim *w, uint32_t id, int64_t ms);
 

@@ -1,0 +1,134 @@
+#include "sim/observer.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include "raft/witness.h"
+#include "tablet/tablet.h"
+
+/* What has to change before a member is worth a closer look. */
+struct glance {
+    uint32_t life;
+    struct raft_hard hard;
+    enum raft_role role;
+    raft_index commit;
+    raft_index base;
+    raft_index last;
+};
+
+struct observer {
+    struct sim *world;
+    struct node *nodes;
+    uint32_t count;
+    struct witness *witness;
+    struct glance seen[NODE_CLUSTER_MAX];
+    enum status verdict;
+    struct err err;
+};
+
+/* NULL: there is none to be seen. */
+static const struct raft *
+member_of(const struct node *n)
+{
+    struct tablet *t;
+
+    if (n->state == NODE_DOWN || (n->state == NODE_STOPPING && n->drained) ||
+        !sim_running(n->world, n->id))
+        return NULL;
+    t = kv_tablet(n->kv, 0);
+    return t == NULL ? NULL : tablet_raft(t);
+}
+
+static struct glance
+glance_at(const struct node *n, const struct raft *r)
+{
+    return (struct glance){ n->life,        raft_hard(r), raft_role(r),
+                            raft_commit(r), raft_base(r), raft_last(r) };
+}
+
+static bool
+same(const struct glance *a, const struct glance *b)
+{
+    return a->last == b->last && a->commit == b->commit && a->hard.term == b->hard.term &&
+           a->hard.vote == b->hard.vote && a->role == b->role && a->base == b->base &&
+           a->life == b->life;
+}
+
+static void
+look(void *ctx, uint32_t id)
+{
+    struct observer *o = ctx;
+    const struct node *n = &o->nodes[id - 1];
+    const struct raft *r = member_of(n);
+    struct witness_view view;
+    struct glance now;
+
+    if (r == NULL || o->verdict != ST_OK)
+        return;
+    now = glance_at(n, r);
+    if (same(&now, &o->seen[id - 1]))
+        return;
+    o->seen[id - 1] = now;
+    view = raft_view(r, n->life);
+    o->verdict = witness_see(o->witness, &view, &o->err);
+}
+
+enum status
+observer_create(struct observer **out, struct sim *world, struct node *nodes, uint32_t count)
+{
+    struct observer *o = mem_new(struct observer);
+
+    ASSERT(count <= NODE_CLUSTER_MAX);
+    if (o == NULL)
+        return ST_NO_MEMORY;
+    *o = (struct observer){ .world = world, .nodes = nodes, .count = count };
+    o->witness = witness_create();
+    if (o->witness == NULL) {
+        mem_free(o);
+        return ST_NO_MEMORY;
+    }
+    sim_watch(world, look, o);
+    *out = o;
+    return ST_OK;
+}
+
+void
+observer_destroy(struct observer *o)
+{
+    if (o == NULL)
+        return;
+    sim_watch(o->world, NULL, NULL);
+    witness_destroy(o->witness);
+    mem_free(o);
+}
+
+enum status
+observer_verdict(const struct observer *o, struct err *err)
+{
+    if (o->verdict != ST_OK)
+        *err = o->err;
+    return o->verdict;
+}
+
+struct node *
+observer_leader(const struct observer *o)
+{
+    struct node *leader = NULL;
+    raft_term highest = 0;
+
+    for (uint32_t i = 0; i < o->count; i++) {
+        const struct raft *r = member_of(&o->nodes[i]);
+
+        if (r == NULL || raft_role(r) != RAFT_LEADER || raft_hard(r).term <= highest)
+            continue;
+        leader = &o->nodes[i];
+        highest = raft_hard(r).term;
+    }
+    return leader;
+}
+
+uint64_t
+observer_elections(const struct observer *o)
+{
+    return witness_elections(o->witness);
+}

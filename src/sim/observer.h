@@ -1,0 +1,27 @@
+/*
+ * sim/observer.h — looks at every member of the group whenever its code has run, and remembers who leads.
+ *
+ * What it sees goes to a witness (raft/witness.h).  It asks nothing of the nodes and takes no time, so a
+ * run is the same with it and without.
+ */
+#ifndef SIM_OBSERVER_H
+#define SIM_OBSERVER_H
+
+#include "sim/node.h"
+
+struct observer;
+
+/* The first keyspace's group.  `nodes` is borrowed.  ST_NO_MEMORY. */
+MUST_USE enum status observer_create(struct observer **out, struct sim *world, struct node *nodes,
+                                     uint32_t count);
+void observer_destroy(struct observer *o); /* before the world; NULL is allowed */
+
+/* ST_OK, or what the members have contradicted each other in. */
+enum status observer_verdict(const struct observer *o, struct err *err);
+
+/* The node that leads in the highest term of those that lead; NULL: none that runs. */
+struct node *observer_leader(const struct observer *o);
+
+uint64_t observer_elections(const struct observer *o);
+
+#endif
