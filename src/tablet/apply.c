@@ -106,7 +106,6 @@ conclude(struct tablet *t, struct tail_entry *e)
 {
     struct request *r = e->request;
 
-    lsm_set_time(t->lsm, version_unix_ms(e->body.version));
     if (e->body.kind == BODY_CLEAR) {
         t->clears_pending -= t->clears_pending > 0;
         if (engine_tree_seal(t->tree) != ST_OK) /* the files go with a later flush */
