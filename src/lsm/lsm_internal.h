@@ -9,6 +9,7 @@
  *      source.c    a memtable or a run of tables as a cursor
  *      merge.c     many sources as one
  *      iter.c      the user's iterator
+ *      state_hash.c  what a snapshot sees, as one number
  *      sieve.c     which versions survive a flush or a compaction
  *      change.c    manifest write and publication, behind the gate
  *      flush.c     memtable to table

@@ -12,4 +12,5 @@ distkv_test(lsm_tree_damage SOURCES test_tree_damage.c ${tree_fixture} LINKS lsm
 distkv_test(lsm_checkpoint SOURCES test_checkpoint.c shipment.c ${tree_fixture} LINKS lsm simenv)
 distkv_test(lsm_import SOURCES test_import.c shipment.c ${tree_fixture} LINKS lsm simenv)
 distkv_test(lsm_import_faults SOURCES test_import_faults.c shipment.c ${tree_fixture} LINKS lsm simenv)
+distkv_test(lsm_state_hash SOURCES test_state_hash.c shipment.c ${tree_fixture} LINKS lsm simenv)
 distkv_test(lsm_tree_threads SOURCES test_tree_threads.c LINKS lsm)
