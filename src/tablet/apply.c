@@ -149,6 +149,21 @@ tablet__apply_committed(struct tablet *t)
     tablet__answer_barriers(t);
 }
 
+/* While another tree is installed, a job moves the tree's position, and ours stays behind. */
+enum status
+tablet_take_moment(const struct tablet *t, struct tablet_moment *out)
+{
+    struct lsm_snapshot *snapshot;
+
+    if (t->installing)
+        return ST_BUSY;
+    snapshot = lsm_snapshot_take(t->lsm);
+    if (snapshot == NULL)
+        return ST_NO_MEMORY;
+    *out = (struct tablet_moment){ t->applied, t->applied_term, snapshot };
+    return ST_OK;
+}
+
 static void
 orphan(struct list *orphans, struct request *r, enum status st)
 {
