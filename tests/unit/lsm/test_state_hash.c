@@ -196,6 +196,29 @@ TEST(a_tree_without_the_end_of_its_log_has_the_number_of_its_mark)
     fix_close(&f);
 }
 
+/* H1.  The last entry of the log before the mark is one without records. */
+TEST(the_moment_is_the_same_before_and_behind_a_mark)
+{
+    struct state_hash before, after;
+    struct lsm_mark end;
+    struct fix f;
+
+    fix_init(&f, 8);
+    fix_open(&f);
+    model_write(model_add(&f.model, false), 1, 50, f.model.now_ms + 500);
+    fix_apply_last(&f);
+    EXPECT_U64(hash_now(&f).count, 1);
+    end = (struct lsm_mark){ 2, 1, version_at(f.model.now_ms + 500) };
+    lsm_advance(f.tree, &end);
+    before = hash_now(&f);
+    EXPECT_U64(before.count, 0);
+    fix_flush(&f);
+    fix_reopen(&f);
+    after = hash_now(&f);
+    EXPECT(same(before, after));
+    fix_close(&f);
+}
+
 TEST(a_copy_has_the_number_of_what_it_was_copied_from)
 {
     struct shipment s;
@@ -382,6 +405,7 @@ TEST(a_walk_survives_the_failure_of_everything)
 TEST_MAIN(RUN(the_number_is_the_models_whatever_happened_to_the_files),
           RUN(a_snapshot_keeps_its_number),
           RUN(a_tree_without_the_end_of_its_log_has_the_number_of_its_mark),
+          RUN(the_moment_is_the_same_before_and_behind_a_mark),
           RUN(a_copy_has_the_number_of_what_it_was_copied_from), RUN(the_least_difference_shows),
           RUN(what_is_dead_counts_as_little_as_what_is_not_there),
           RUN(the_number_is_the_same_on_every_machine),
