@@ -17,7 +17,7 @@
  *      anybody     lsm_try_get, lsm_snapshot_*, lsm_stats, lsm_*_due
  *
  * Reads never lock: the current view is found through an epoch (base/epoch.h).
- * From one node's tree to another's: lsm/checkpoint.h, lsm/import.h. As one number: lsm/state_hash.h.
+ * From one node's tree to another's: lsm/checkpoint.h, lsm/import.h; as one number: lsm/state_hash.h.
  * The invariants T1.. are at the head of lsm.c.
  * Depends on: base, env, mem, sst.
  */

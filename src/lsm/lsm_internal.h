@@ -9,13 +9,13 @@
  *      source.c    a memtable or a run of tables as a cursor
  *      merge.c     many sources as one
  *      iter.c      the user's iterator
- *      state_hash.c  what a snapshot sees, as one number
  *      sieve.c     which versions survive a flush or a compaction
  *      change.c    manifest write and publication, behind the gate
  *      flush.c     memtable to table
  *      compact.c   tables to tables
  *      checkpoint.c, checkpoint_codec.c    the tables of one moment, for another node
  *      import.c    such tables from another node, in place of all that was
+ *      state_hash.c    what a snapshot sees, as one number
  *      sweep.c     files that nobody refers to
  *      rest.c      what an idle tree closes
  */

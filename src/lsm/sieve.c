@@ -45,7 +45,7 @@ lies_below(const struct sieve *s, struct slice key)
     return false;
 }
 
-/* For everybody who reads at its version or later, but for a snapshot by whose time it has not (T11). */
+/* T11: at the mark of the files and later, and at every snapshot that sees the value. */
 static bool
 is_expired(const struct sieve *s, const struct entry *e)
 {
