@@ -1,10 +1,12 @@
 /*
  * Administrative jobs.  Two queues, each with one job at a time: flushes and
- * compactions wait for one another, and so do counts; neither can fill the
+ * compactions wait for one another, and so do counts and hashes; neither can fill the
  * READ lane, on which the reads of clients wait.
  *
  *      KV_COMPACT, KV_SAVE   first every owner seals its memtables, loop by loop,
  *                            then a job flushes and merges
+ *      KV_HASH               first the owner takes index and snapshot in one moment, then a job
+ *                            walks what the snapshot sees
  */
 #include "base/coding.h"
 
@@ -26,10 +28,22 @@ concerns(const struct kv_admin *a, const struct keyspace *k)
 
 /* ------------------------------------------------------------------ what the jobs do */
 
+static bool
+is_closing(const struct kv_admin *a)
+{
+    return atomic_load_explicit(&a->door->kv->closing, memory_order_relaxed);
+}
+
+/* Long walks are paced: others use the same disk and cores. */
+static void
+rest(const struct kv_admin *a)
+{
+    env_sleep_ms(engine_env(a->door->kv->engine), 1);
+}
+
 static enum status
 count_keys(struct kv_admin *a, struct lsm_iter *it)
 {
-    struct env *env = engine_env(a->door->kv->engine);
     static const uint8_t from = KEY_USER;
     enum status st = lsm_iter_seek(it, slice_of(&from, 1), &a->err);
 
@@ -39,10 +53,10 @@ count_keys(struct kv_admin *a, struct lsm_iter *it)
         lsm_iter_entry(it, &e);
         if (e.key.data[0] != KEY_USER)
             break;
-        if (atomic_load_explicit(&a->door->kv->closing, memory_order_relaxed))
+        if (is_closing(a))
             return ST_CLOSED;
         if (++a->count % COUNT_PAUSE_EVERY == 0)
-            env_sleep_ms(env, 1); /* paced: others use the same disk and cores */
+            rest(a);
         st = lsm_iter_next(it, &a->err);
     }
     return st == ST_NOT_FOUND ? ST_OK : st;
@@ -104,6 +118,28 @@ iterate(struct kv_admin *a, iterate_fn *fn)
 }
 
 static enum status
+pause_hash(void *ctx)
+{
+    struct kv_admin *a = ctx;
+
+    if (is_closing(a))
+        return ST_CLOSED;
+    rest(a);
+    return ST_OK;
+}
+
+static enum status
+hash_state(struct kv_admin *a)
+{
+    struct lsm *lsm = tablet_lsm(kv__keyspace(a->door->kv, a->keyspace)->tablet);
+    enum status st = lsm_state_hash(lsm, a->snapshot, pause_hash, a, &a->state.records, &a->err);
+
+    lsm_snapshot_release(lsm, a->snapshot);
+    a->snapshot = NULL;
+    return st;
+}
+
+static enum status
 save(struct kv_admin *a)
 {
     struct kv *kv = a->door->kv;
@@ -132,13 +168,16 @@ admin_run(struct job *job)
     struct env *env = engine_env(a->door->kv->engine);
 
     if (a->status != ST_OK)
-        return; /* a memtable could not be sealed */
+        return; /* a memtable could not be sealed, or no moment be taken */
     switch (a->kind) {
     case KV_COUNT:
         a->status = iterate(a, count_keys);
         break;
     case KV_RANDOM:
         a->status = iterate(a, random_key);
+        break;
+    case KV_HASH:
+        a->status = hash_state(a);
         break;
     case KV_SAVE:
         a->status = save(a);
@@ -208,17 +247,42 @@ seal_task(struct task *task)
         submit_job(a);
 }
 
+/* On the loop of the tablet: nothing is applied between the index and the snapshot. */
+static void
+moment_task(struct task *task)
+{
+    struct kv_admin *a = container_of(task, struct kv_admin, task);
+    struct tablet *t = kv__keyspace(a->door->kv, a->keyspace)->tablet;
+    struct tablet_moment now = { 0 };
+
+    a->status = tablet_take_moment(t, &now);
+    a->state = (struct kv_state){ .index = now.index, .term = now.term };
+    a->snapshot = now.snapshot;
+    submit_job(a);
+}
+
 static void
 begin(struct kv_admin *a)
 {
-    a->begun_ns = env_boot_ns(engine_env(a->door->kv->engine));
-    if (a->kind == KV_COUNT || a->kind == KV_RANDOM) {
+    struct kv *kv = a->door->kv;
+
+    a->begun_ns = env_boot_ns(engine_env(kv->engine));
+    switch (a->kind) {
+    case KV_COUNT:
+    case KV_RANDOM:
         submit_job(a);
         return;
+    case KV_HASH:
+        a->task.run = moment_task;
+        loop_post(tablet_loop(kv__keyspace(kv, a->keyspace)->tablet), &a->task);
+        return;
+    case KV_SAVE:
+    case KV_COMPACT:
+        a->step = 0;
+        a->task.run = seal_task;
+        loop_post(kv->doors[0].loop, &a->task);
+        return;
     }
-    a->step = 0;
-    a->task.run = seal_task;
-    loop_post(a->door->kv->doors[0].loop, &a->task);
 }
 
 static void

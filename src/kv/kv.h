@@ -14,6 +14,7 @@
 #include "base/status.h"
 
 #include "engine/engine.h"
+#include "lsm/state_hash.h"
 #include "peer/peer.h"
 #include "tablet/request.h"
 
@@ -134,6 +135,14 @@ enum kv_admin_kind {
     KV_COMPACT, /* lsm_compact_all on every tablet of the keyspace */
     KV_SAVE,    /* flush every memtable, sync the log */
     KV_RANDOM,  /* a random key */
+    KV_HASH,    /* what this member has applied, as one number, leader or not; a paced job */
+};
+
+/* Members of one group that have the same index have the same state: lsm/state_hash.h. */
+struct kv_state {
+    uint64_t index; /* of the last entry that is applied */
+    uint64_t term;  /* and its term */
+    struct state_hash records;
 };
 
 struct kv_admin {
@@ -142,9 +151,10 @@ struct kv_admin {
     void (*done)(
         struct kv_admin *self); /* on the door's loop; never before kv_admin_submit returns */
 
-    enum status status;
+    enum status status; /* ST_BUSY, of KV_HASH: another member's state is being installed */
     struct err err;
     uint64_t count;                    /* KV_COUNT */
+    struct kv_state state;             /* KV_HASH; with ST_OK */
     struct lsm_compact_report compact; /* KV_COMPACT */
     double seconds;
     struct buf key; /* KV_RANDOM; owned by the caller afterwards; empty with
@@ -156,6 +166,7 @@ struct kv_admin {
     struct job job;
     struct task task;
     uint32_t step;
+    struct lsm_snapshot *snapshot; /* KV_HASH, from its moment to the end of the job */
     uint64_t begun_ns;
 };
 

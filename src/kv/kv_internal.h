@@ -67,7 +67,7 @@ struct kv {
 
     struct lock lock;         /* guards the queues */
     struct admin_queue heavy; /* compactions and flushes */
-    struct admin_queue light; /* counts */
+    struct admin_queue light; /* counts, hashes */
 
     _Atomic bool closing;
     _Atomic uint32_t drains_left;

@@ -131,13 +131,6 @@ lsm_advance(struct lsm *t, const struct lsm_mark *mark)
     reach(t, mark, 0);
 }
 
-void
-lsm_set_time(struct lsm *t, uint64_t committed_ms)
-{
-    if (committed_ms > atomic_load_explicit(&t->committed_ms, memory_order_relaxed))
-        atomic_store_explicit(&t->committed_ms, committed_ms, memory_order_relaxed);
-}
-
 /* ------------------------------------------------------------------ switch and clear */
 
 bool

@@ -195,7 +195,7 @@ prepare(struct compacting *c)
     if (c->plan->bottom)
         c->options.compression = t->options.last_level_compression;
     lsm__sieve_init(&c->sieve, &c->horizon);
-    c->sieve.committed_ms = atomic_load_explicit(&t->committed_ms, memory_order_relaxed);
+    c->sieve.expired_ms = version_unix_ms(c->horizon.durable);
     c->sieve.drop_tombstones = true;
     c->sieve.below = c->plan->bottom ? NULL : c->version;
     c->sieve.below_level = c->plan->output_level + 1;

@@ -41,7 +41,7 @@
  *   T6  A version of a key is dropped only if the next newer one is visible to everybody who
  *       could read it: no snapshot lies between the two.  A tombstone is dropped only if,
  *       besides, no older version lies below, and no snapshot is older than the tombstone.  An
- *       expired value is a tombstone.
+ *       expired value is a tombstone (T11).
  *   T7  A table is deleted only after an edit that removes it has become durable, and when no
  *       view refers to it.  A table that an edit of unknown outcome adds is kept until a later edit
  *       has become durable, or the tree is opened again.
@@ -54,6 +54,11 @@
  *       after a clear or an import is published.  What is at or below the floor is not looked at.
  *   T10 A job that meets damage gives up and changes nothing: what it could not read stays
  *       in the version, and goes on being reported (P3).
+ *   T11 Time is what versions say: a value has expired for whoever reads at a version whose time is
+ *       not before its expiry.  A compaction forgets it only if it has expired so for every snapshot
+ *       that could read it, and at the mark that the manifest had when the compaction began.  So
+ *       a tree that is opened again, or a checkpoint, has all that had not expired at its mark, and
+ *       lacks nothing that another tree with the same units may still show at that point.
  *
  * LOCKS
  *

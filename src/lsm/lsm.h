@@ -11,13 +11,13 @@
  * WHO MAY CALL WHAT
  *
  *      the owner   (one thread at a time: the tablet's reactor, or whoever holds
- *                  the embedded store's write turn): lsm_apply, lsm_switch, lsm_clear,
- *                  lsm_set_time; a job stands for it in lsm_import_install()
+ *                  the embedded store's write turn): lsm_apply, lsm_switch, lsm_clear;
+ *                  a job stands for it in lsm_import_install()
  *      job code    lsm_open, lsm_close, lsm_flush, lsm_compact*, lsm_get, iterators
  *      anybody     lsm_try_get, lsm_snapshot_*, lsm_stats, lsm_*_due
  *
  * Reads never lock: the current view is found through an epoch (base/epoch.h).
- * From one node's tree to another's: lsm/checkpoint.h, lsm/import.h.
+ * From one node's tree to another's: lsm/checkpoint.h, lsm/import.h; as one number: lsm/state_hash.h.
  * The invariants T1.. are at the head of lsm.c.
  * Depends on: base, env, mem, sst.
  */
@@ -121,9 +121,6 @@ MUST_USE enum status lsm_switch(struct lsm *t);
  * of it a snapshot lies.  ST_NO_MEMORY: nothing changed. */
 MUST_USE enum status lsm_clear(struct lsm *t, const struct lsm_mark *mark);
 
-/* The committed time by which compaction judges expiry, Unix ms; never goes back. */
-void lsm_set_time(struct lsm *t, uint64_t committed_ms);
-
 /* Why writes should wait, if they should; the name is for logs and STATS. */
 enum lsm_stall { LSM_STALL_NONE, LSM_STALL_MEMTABLES, LSM_STALL_L0, LSM_STALL_COUNT };
 enum lsm_stall lsm_stall(const struct lsm *t);
@@ -213,7 +210,8 @@ double lsm_compact_score(const struct lsm *t);
 MUST_USE enum status lsm_compact(struct lsm *t, struct err *err);
 
 /* Merge all tables into one run at the last level; drops every tombstone,
- * duplicate and expired version that no snapshot needs.  One at a time with lsm_compact().
+ * duplicate and expired version that no snapshot needs; expired is what is so at the time of the
+ * version in lsm_flushed().  One at a time with lsm_compact().
  * Without tables, ST_OK and zeros.  `report` may be NULL; on failure it is untouched. */
 struct lsm_compact_report {
     uint64_t tables_in;

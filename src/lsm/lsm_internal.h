@@ -15,6 +15,7 @@
  *      compact.c   tables to tables
  *      checkpoint.c, checkpoint_codec.c    the tables of one moment, for another node
  *      import.c    such tables from another node, in place of all that was
+ *      state_hash.c    what a snapshot sees, as one number
  *      sweep.c     files that nobody refers to
  *      rest.c      what an idle tree closes
  */
@@ -135,6 +136,7 @@ struct horizon {
     version_t *snapshots; /* ascending; owned */
     uint32_t count;
     version_t visible;
+    version_t durable; /* of the manifest's mark: at most `visible` */
 };
 
 MUST_USE enum status lsm__horizon_take(struct lsm *t, struct horizon *out, struct err *err);
@@ -215,7 +217,7 @@ const struct entry *lsm__merge_entry(const struct merge *m);
 struct sieve {
     const struct horizon *horizon;
     version_t ceiling;           /* entries above it are not judged: they go (T3) */
-    uint64_t committed_ms;       /* expired at this time; 0: expiry is not judged */
+    uint64_t expired_ms;         /* expired at this time (T11); 0: expiry is not judged */
     bool drop_tombstones;        /* false for a flush: anything may lie below */
     const struct version *below; /* where older versions may lie; NULL: nowhere */
     uint32_t below_level;        /* from this level down */
@@ -326,7 +328,6 @@ struct lsm {
     _Atomic uint64_t records_tag; /* lsm/record_cache.h */
     _Atomic bool turning;         /* a clear or an import is being published; under the lock (T2) */
     _Atomic uint64_t generation;  /* grows with every clear and every import (T8) */
-    _Atomic uint64_t committed_ms;
     _Atomic bool stopped;
     _Atomic uint32_t kept_count; /* snapshots with a view of their own */
     uint64_t padding_a[8];

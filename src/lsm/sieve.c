@@ -45,10 +45,12 @@ lies_below(const struct sieve *s, struct slice key)
     return false;
 }
 
+/* T11: at the mark of the files and later, and at every snapshot that sees the value. */
 static bool
 is_expired(const struct sieve *s, const struct entry *e)
 {
-    return e->type == ENTRY_VALUE && e->expiry_ms != 0 && e->expiry_ms <= s->committed_ms;
+    return e->type == ENTRY_VALUE && e->expiry_ms != 0 && e->expiry_ms <= s->expired_ms &&
+           !lsm__horizon_between(s->horizon, e->version, version_at(e->expiry_ms));
 }
 
 static bool

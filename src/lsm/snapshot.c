@@ -136,6 +136,8 @@ copy_versions(const struct lsm *t, struct horizon *h, uint32_t capacity)
         h->snapshots[h->count++] = version;
     }
     h->visible = atomic_load_explicit(&t->visible, memory_order_acquire);
+    h->durable = t->disk_mark.version;
+    ASSERT(h->durable <= h->visible);
     return true;
 }
 

@@ -106,7 +106,6 @@ conclude(struct tablet *t, struct tail_entry *e)
 {
     struct request *r = e->request;
 
-    lsm_set_time(t->lsm, version_unix_ms(e->body.version));
     if (e->body.kind == BODY_CLEAR) {
         t->clears_pending -= t->clears_pending > 0;
         if (engine_tree_seal(t->tree) != ST_OK) /* the files go with a later flush */
@@ -148,6 +147,21 @@ tablet__apply_committed(struct tablet *t)
                      NULL) == ST_OK)
         t->applied_bytes = 0;
     tablet__answer_barriers(t);
+}
+
+/* While another tree is installed, a job moves the tree's position, and ours stays behind. */
+enum status
+tablet_take_moment(const struct tablet *t, struct tablet_moment *out)
+{
+    struct lsm_snapshot *snapshot;
+
+    if (t->installing)
+        return ST_BUSY;
+    snapshot = lsm_snapshot_take(t->lsm);
+    if (snapshot == NULL)
+        return ST_NO_MEMORY;
+    *out = (struct tablet_moment){ t->applied, t->applied_term, snapshot };
+    return ST_OK;
 }
 
 static void

@@ -80,6 +80,15 @@ MUST_USE enum status tablet_transfer(struct tablet *t, uint64_t node);
 /* For those who look: operators, checkers. */
 const struct raft *tablet_raft(const struct tablet *t);
 
+/* What is applied, and a snapshot of exactly that: the caller's, to be released.  ST_BUSY: the tree is
+ * being replaced by another member's; ST_NO_MEMORY. */
+struct tablet_moment {
+    raft_index index;
+    raft_term term;
+    struct lsm_snapshot *snapshot;
+};
+MUST_USE enum status tablet_take_moment(const struct tablet *t, struct tablet_moment *out);
+
 /* ------------------------------------------------------------------ reading anywhere */
 
 /* Answer a pure read from committed state, on the reader's loop, which is r->home.

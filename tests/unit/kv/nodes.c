@@ -193,6 +193,8 @@ ask_node(struct nodes *n, uint32_t node, const struct op *op, enum durability du
                                    .results = &a->result,
                                    .result_bytes_max = 1 << 20,
                                    .durability = durability,
+                                   .client_id = n->client_id,
+                                   .sequence = n->client_id == 0 ? 0 : ++n->sequence,
                                    .done = on_done,
                                    .origin = 1 };
     sim_on_loop(n->w, node, 0, submit, a);
@@ -200,14 +202,30 @@ ask_node(struct nodes *n, uint32_t node, const struct op *op, enum durability du
 }
 
 static enum status
-await(struct ask *a)
+await_result(struct ask *a, struct op_result *out)
 {
     enum status st;
 
     EXPECT(sim_run_until(a->n->w, &a->done, PATIENCE_MS));
+    *out = a->result;
+    out->value = (struct slice){ 0 };
     st = a->request.status;
     free(a);
     return st;
+}
+
+static enum status
+await(struct ask *a)
+{
+    struct op_result unused;
+
+    return await_result(a, &unused);
+}
+
+enum status
+nodes_do(struct nodes *n, uint32_t node, const struct op *op, struct op_result *out)
+{
+    return await_result(ask_node(n, node, op, DURABILITY_ALWAYS), out);
 }
 
 static struct op
@@ -317,36 +335,49 @@ give_order(struct nodes *n, uint32_t node, struct order *o, void (*body)(void *c
     return o->status;
 }
 
-struct saving {
-    struct kv_admin admin;
-    struct kv_door *door;
-    bool done;
-};
-
 static void
-on_saved(struct kv_admin *a)
+on_errand_done(struct kv_admin *a)
 {
-    container_of(a, struct saving, admin)->done = true;
+    container_of(a, struct errand, admin)->done = true;
 }
 
 static void
-save_body(void *ctx)
+errand_body(void *ctx)
 {
-    struct saving *s = ctx;
+    struct errand *e = ctx;
 
-    kv_admin_submit(s->door, &s->admin);
+    kv_admin_submit(e->door, &e->admin);
+}
+
+void
+nodes_begin(struct nodes *n, uint32_t node, enum kv_admin_kind kind, struct errand *e)
+{
+    *e = (struct errand){ .admin = { .kind = kind, .done = on_errand_done },
+                          .door = kv_door_of(n->kv[node], 0) };
+    sim_on_loop(n->w, node, 0, errand_body, e);
+}
+
+enum status
+nodes_finish(struct nodes *n, struct errand *e)
+{
+    EXPECT(sim_run_until(n->w, &e->done, PATIENCE_MS));
+    buf_release(&e->admin.key);
+    return e->admin.status;
+}
+
+void
+nodes_admin(struct nodes *n, uint32_t node, enum kv_admin_kind kind)
+{
+    struct errand e;
+
+    nodes_begin(n, node, kind, &e);
+    EXPECT_OK(nodes_finish(n, &e));
 }
 
 void
 nodes_flush(struct nodes *n, uint32_t node)
 {
-    struct saving s = { .admin = { .kind = KV_SAVE, .done = on_saved },
-                        .door = kv_door_of(n->kv[node], 0) };
-
-    sim_on_loop(n->w, node, 0, save_body, &s);
-    EXPECT(sim_run_until(n->w, &s.done, PATIENCE_MS));
-    EXPECT_OK(s.admin.status);
-    buf_release(&s.admin.key);
+    nodes_admin(n, node, KV_SAVE);
 }
 
 /* Committed, and not joint. */

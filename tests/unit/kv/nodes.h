@@ -19,6 +19,8 @@ struct nodes {
     struct kv *kv[NODES_MAX + 1];
     struct kv_node at[NODES_MAX];
     uint64_t founders[NODES_MAX];
+    uint64_t client_id; /* of the requests that follow, as their writes are numbered; 0: none */
+    uint64_t sequence;
     struct list unawaited; /* requests whose answer nobody awaits */
     uint64_t hint;         /* who leads, as the last refusal said */
     char value[NODES_VALUE_MAX];
@@ -36,6 +38,18 @@ void nodes_boot_all(struct nodes *n); /* those that do not run */
 
 /* The node takes part in no conversation any more, or again. */
 void nodes_cut(struct nodes *n, uint32_t node, bool cut);
+
+/* A job of administration for the node's keyspace: begun, and waited for. */
+struct errand {
+    struct kv_admin admin;
+    struct kv_door *door;
+    bool done;
+};
+void nodes_begin(struct nodes *n, uint32_t node, enum kv_admin_kind kind, struct errand *e);
+enum status nodes_finish(struct nodes *n, struct errand *e);
+
+/* Both; it succeeds. */
+void nodes_admin(struct nodes *n, uint32_t node, enum kv_admin_kind kind);
 
 /* Every memtable of the node becomes a table. */
 void nodes_flush(struct nodes *n, uint32_t node);
@@ -57,6 +71,8 @@ enum status nodes_put_until(struct nodes *n, uint32_t node, const char *key, uin
 enum status nodes_put_hastily(struct nodes *n, uint32_t node, const char *key, const char *value);
 /* Nobody waits for the answer. */
 void nodes_send_put(struct nodes *n, uint32_t node, const char *key, const char *value);
+/* Any operation; but for the result's value. */
+enum status nodes_do(struct nodes *n, uint32_t node, const struct op *op, struct op_result *out);
 enum status nodes_try_get(struct nodes *n, uint32_t node, const char *key); /* into n->value */
 const char *nodes_get(struct nodes *n, uint32_t node, const char *key); /* "nil": there is none */
 

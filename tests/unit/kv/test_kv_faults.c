@@ -241,6 +241,7 @@ load(struct script *s)
     delete_key(s, 4);
     administer(s, KV_COMPACT);
     administer(s, KV_COUNT);
+    administer(s, KV_HASH);
     scan(s);
     for (int k = 0; k < KEYS; k += 2)
         get(s, k);

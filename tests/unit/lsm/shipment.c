@@ -161,7 +161,6 @@ shipment_catch_up(struct fix *to, const struct model *from)
     uint64_t at = lsm_flushed(to->tree).index;
 
     model_copy(&to->model, from, from->count);
-    lsm_set_time(to->tree, to->model.now_ms);
     while (at < to->model.count)
         fix_apply(to, &to->model.units[at++]);
 }

@@ -54,7 +54,6 @@ judge(struct script *s)
     if (is_new)
         model_copy(&s->f.model, &leader, (uint32_t)ship.mark.index);
     EXPECT_U64(lsm_visible(s->f.tree), model_last_version(&s->f.model));
-    lsm_set_time(s->f.tree, s->f.model.now_ms);
     check_keys(s);
     return is_new;
 }

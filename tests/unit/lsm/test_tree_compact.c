@@ -195,6 +195,7 @@ TEST(an_expired_version_hides_what_is_older_until_that_is_gone)
     EXPECT_U64(fix_stats(&f).tombstones, 0);
     fix_check(&f);
     fix_pass_time(&f, 1000);
+    fix_flush(&f);
     fix_check(&f);
     EXPECT_OK(lsm_compact_all(f.tree, &report, &f.err));
     EXPECT_U64(fix_stats(&f).entries, 1); /* both versions of key 1 are gone */
@@ -217,8 +218,8 @@ TEST(an_expired_version_becomes_a_tombstone_while_a_snapshot_needs_what_it_hides
     u = model_add(&f.model, false);
     model_write(u, 1, 50, f.model.now_ms + 1000);
     fix_apply_last(&f);
-    fix_flush(&f);
     fix_pass_time(&f, 1000);
+    fix_flush(&f);
     EXPECT_OK(lsm_compact_all(f.tree, &report, &f.err));
     EXPECT_U64(fix_stats(&f).entries, 2);
     EXPECT_U64(fix_stats(&f).tombstones, 1);

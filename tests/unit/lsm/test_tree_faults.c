@@ -125,9 +125,11 @@ static enum status
 compact_all(struct script *s)
 {
     struct lsm_compact_report report;
+    enum status st;
 
     fix_pass_time(&s->f, 10);
-    return lsm_compact_all(s->f.tree, &report, &s->f.err);
+    st = flush(s);
+    return st == ST_OK ? lsm_compact_all(s->f.tree, &report, &s->f.err) : st;
 }
 
 static enum status

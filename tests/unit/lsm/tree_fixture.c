@@ -111,7 +111,6 @@ fix_try_open(struct fix *f)
     st = lsm_open(&f->tree, &f->shared, TREE_ID, "tree", &f->options, true, &f->err);
     if (st != ST_OK)
         return st;
-    lsm_set_time(f->tree, f->model.now_ms);
     return replay(f);
 }
 
@@ -222,7 +221,8 @@ void
 fix_pass_time(struct fix *f, uint64_t ms)
 {
     f->model.now_ms += ms;
-    lsm_set_time(f->tree, f->model.now_ms);
+    model_add(&f->model, false);
+    fix_apply_last(f);
 }
 
 void

@@ -68,7 +68,7 @@ void fix_apply_last(struct fix *f);
 void fix_put(struct fix *f, uint32_t key, uint32_t value_bytes);
 void fix_delete(struct fix *f, uint32_t key);
 void fix_clear(struct fix *f);
-void fix_pass_time(struct fix *f, uint64_t ms);
+void fix_pass_time(struct fix *f, uint64_t ms); /* says a unit without writes */
 
 /* Switch, then flush until nothing is due. */
 void fix_flush(struct fix *f);
