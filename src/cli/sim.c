@@ -143,7 +143,6 @@ tell_some(struct simulation *s, struct err *err)
             return fail(r, err);
         st = tell(s, r, err);
         sim_sums_add(&s->sums, r);
-        r->over = false;
         s->next_told++;
         if (s->bar)
             progress_update(&s->progress, s->sums.seeds, s->sums.seeds);

@@ -97,10 +97,10 @@ parse_range(const char *text, parse_fn *parse, struct sim_range *out)
     char first[NUMBER_ROOM];
 
     if (dots == NULL) {
-        bool good = parse(text, &out->first);
-
+        if (!parse(text, &out->first))
+            return false;
         out->last = out->first;
-        return good;
+        return true;
     }
     if (dots - text >= NUMBER_ROOM)
         return false;
@@ -280,10 +280,13 @@ complain(const struct option *o, const char *value, struct err *err)
     struct buf wants = buf_empty(NAMES_BYTES_MAX);
     enum status st = put_wants(o, &wants);
 
-    if (st == ST_OK)
+    if (st == ST_OK) {
         st = err_raise(err, ST_INVALID, "%s %s: it takes %.*s", o->flag,
                        value == NULL ? "without a value" : value, (int)wants.size,
                        (const char *)wants.data);
+    } else {
+        st = err_raise(err, st, "no memory for what %s takes", o->flag);
+    }
     buf_release(&wants);
     return st;
 }

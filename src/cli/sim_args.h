@@ -29,7 +29,8 @@ struct sim_args {
 
 extern const char sim_args_help[];
 
-/* ST_INVALID: a word is no option, or its value is none; `err` says what it takes. */
+/* ST_INVALID: a word is no option, or its value is none; `err` says what it takes.
+ * ST_NO_MEMORY. */
 MUST_USE enum status sim_args_take(struct sim_args *a, int argc, char **argv, struct err *err);
 
 /* One seed's options.  Nodes follow each other from seed to seed, minutes are drawn; so a seed's

@@ -131,6 +131,28 @@ sim_run_said(const struct sim_run *r, char *out, size_t room)
     out[size > 0 ? size : 0] = '\0';
 }
 
+/* Those that a bug ends a process by.  A number alone would not tell two kinds of violations apart. */
+static const char *
+signal_name(int signal)
+{
+    switch (signal) {
+    case SIGABRT:
+        return "SIGABRT";
+    case SIGSEGV:
+        return "SIGSEGV";
+    case SIGBUS:
+        return "SIGBUS";
+    case SIGFPE:
+        return "SIGFPE";
+    case SIGILL:
+        return "SIGILL";
+    case SIGKILL:
+        return "SIGKILL";
+    default:
+        return "another one";
+    }
+}
+
 /* What was said begins where the sanitizers' rows of equals signs end. */
 static void
 convict_dead(struct sim_run *r, int how)
@@ -145,7 +167,7 @@ convict_dead(struct sim_run *r, int how)
     while (*text != '\0' && !isalnum((unsigned char)*text))
         text++;
     if (WIFSIGNALED(how))
-        snprintf(cause, sizeof(cause), "signal %d (%s)", WTERMSIG(how), strsignal(WTERMSIG(how)));
+        snprintf(cause, sizeof(cause), "signal %d (%s)", WTERMSIG(how), signal_name(WTERMSIG(how)));
     else
         snprintf(cause, sizeof(cause), "exit code %d", WEXITSTATUS(how));
     r->report->violated = true;
@@ -174,11 +196,12 @@ convict_slow(struct sim_run *r, uint64_t seconds_max)
     kill(r->child, SIGKILL);
     waitpid(r->child, NULL, 0);
     ms = r->report->simulated_ms;
-    if (!r->report->violated)
+    if (!r->report->violated) {
         snprintf(r->report->text, sizeof(r->report->text),
                  "did not end within %" PRIu64 " s of real time (at %" PRIu64 ".%03" PRIu64
                  " simulated seconds)\n",
                  seconds_max, ms / 1000, ms % 1000);
+    }
     r->report->violated = true;
     complete(r);
 }
@@ -244,7 +267,7 @@ sim_watch_begin(struct sim_watch *w)
     sigaddset(&held, SIGCHLD);
     hold_unless_ignored(&held, SIGINT);
     hold_unless_ignored(&held, SIGTERM);
-    sigprocmask(SIG_BLOCK, &held, &w->before);
+    pthread_sigmask(SIG_BLOCK, &held, &w->before);
     sigaction(SIGCHLD, &wake, &w->child_before);
 }
 
@@ -255,7 +278,7 @@ sim_watch_wait(void)
     struct timespec limit = { .tv_nsec = (long)WAIT_MS * NS_PER_MS };
     sigset_t held;
 
-    sigprocmask(SIG_BLOCK, NULL, &held);
+    pthread_sigmask(SIG_BLOCK, NULL, &held);
     sigdelset(&held, SIGCHLD);
     (void)pselect(0, NULL, NULL, NULL, &limit, &held);
 }
@@ -273,5 +296,5 @@ void
 sim_watch_end(struct sim_watch *w)
 {
     sigaction(SIGCHLD, &w->child_before, NULL);
-    sigprocmask(SIG_SETMASK, &w->before, NULL);
+    pthread_sigmask(SIG_SETMASK, &w->before, NULL);
 }

@@ -142,7 +142,7 @@ def the_death_of_a_process_is_a_violation():
     os.kill(pids[0], signal.SIGABRT)
     out, err = (text.decode() for text in sim.communicate(timeout=60))
     expect((sim.returncode, err), (1, ""), out)
-    expect("the process ended by signal 6 (Aborted)" in out, True, out)
+    expect("the process ended by signal 6 (SIGABRT)" in out, True, out)
     expect(out.count("did not end within 2 s"), 1, "the other one: " + out)
 
 

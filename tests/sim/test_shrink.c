@@ -294,7 +294,7 @@ TEST(a_kind_is_the_first_line_without_numbers_and_names)
         { "an open \"quote", "an open \"quota", false },
         { "000001.log at 0", "0a1f.log at 77", true },
         { "segment log at 0", "0a1f.log at 77", false },
-        { "ended by a signal (Aborted)", "ended by a signal (Killed)", false },
+        { "ended by a signal (SIGABRT)", "ended by a signal (SIGKILL)", false },
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
