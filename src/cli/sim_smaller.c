@@ -17,7 +17,6 @@
 #include "cli/sim_smaller.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -130,8 +129,10 @@ run_attempt(struct hunt *h, const struct trial_options *candidate)
         return false;
     h->out->attempts++;
     while (!sim_run_poll(&h->run, h->args->seconds_max)) {
-        if (seconds_left(h) <= 0 || sim_watch_interrupted())
-            return sim_run_end(&h->run), false;
+        if (seconds_left(h) <= 0 || sim_watch_interrupted()) {
+            sim_run_end(&h->run);
+            return false;
+        }
         sim_watch_wait();
     }
     return !h->run.failed;

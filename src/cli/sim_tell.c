@@ -2,9 +2,8 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
-
-#include "base/mem.h"
 
 #include "cli/show.h"
 
