@@ -55,13 +55,13 @@ tsan:
 
 # In the background, and it goes on where it stopped: SIM_SEEDS, SIM_ARGS; results in build/sim-campaign.
 SIM_SEEDS ?= 10000
-SIM_ARGS  ?= --minutes 2
+SIM_ARGS  ?=
 
 sim-campaign: all
 	@mkdir -p build/sim-campaign
 	@nohup nice scripts/sim-campaign build/distkv build/sim-campaign $(SIM_SEEDS) $(SIM_ARGS) \
 	    >build/sim-campaign/summary 2>&1 & \
-	echo "process $$! simulates in the background; build/sim-campaign/log grows"
+	echo "process $$! simulates in the background; build/sim-campaign/parts fills"
 
 # One process for each of JOBS; each says how far it is.  What is wrong is named, and the last line
 # sums up.

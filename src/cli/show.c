@@ -95,6 +95,15 @@ progress_update(struct progress *p, uint64_t done, uint64_t records)
 }
 
 void
+progress_hide(const struct progress *p)
+{
+    if (p->terminal) {
+        fprintf(p->out, "\r\033[K");
+        fflush(p->out);
+    }
+}
+
+void
 progress_end(struct progress *p, uint64_t records)
 {
     double spent = show_clock() - p->begun;

@@ -31,6 +31,7 @@ struct progress {
 
 void progress_begin(struct progress *p, FILE *out, const char *what, uint64_t total);
 void progress_update(struct progress *p, uint64_t done, uint64_t records);
+void progress_hide(const struct progress *p); /* other lines may be written to the terminal now */
 void progress_end(struct progress *p, uint64_t records);
 
 /* Seconds that only grow. */

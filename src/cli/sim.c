@@ -1,299 +1,248 @@
+/*
+ * Seeds side by side, lines in order
+ *
+ * A window of slots moves over the seeds; seed n has slot n modulo their number.  So many processes
+ * run at a time as were asked for, and what is over waits in its slot until its turn has come: the
+ * output does not depend on which seed is fast.
+ *
+ *        told      over   busy   over   busy   free
+ *      ... [ 5 ] | [ 6 ]  [ 7 ]  [ 8 ]  [ 9 ]  [   ]
+ *                 next_told                  next_started
+ *
+ *   M1  next_told <= next_started <= next_told + slot_count, and every seed between them has its slot.
+ *
+ * A violation that is to be made smaller has the machine to itself: nothing is started, and what runs
+ * is waited for.
+ */
+#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/assert.h"
+#include "base/mem.h"
 
 #include "cli/cli.h"
 #include "cli/show.h"
+#include "cli/sim_tell.h"
 #include "cli/target.h"
-#include "sim/node.h"
-#include "sim/trial.h"
 
 enum { CODE_FINE, CODE_VIOLATION, CODE_WRONG };
-enum { COMMAND_BYTES_MAX = 64 << 10, MINUTE_MS = 60000, HOURS_MAX = 24 };
-
-static const char help[] =
-    "usage: distkv sim [--seed N | --seeds A..B] [OPTION]...\n\n"
-    "Runs whole nodes on virtual time, with clients and faults that a seed decides, and judges what the\n"
-    "clients saw. The same seed and options give the same run.\n\n"
-    "  --seed N         one seed (1)\n"
-    "  --seeds A..B     all of these, one line each\n"
-    "  --nodes N        of the cluster (1)\n"
-    "  --minutes M      simulated, with faults; then all is healed, and everything must answer (2)\n"
-    "  --faults LIST    all, none, or names with commas (all)\n"
-    "  --workload NAME  what clients ask for (drawn)\n"
-    "  --rate N         operations per second of all clients together (drawn, and it changes)\n"
-    "  --clients N      (drawn)\n"
-    "  --ops N          heal after so many operations\n"
-    "  --only LIST      of the planned faults, only these: numbers and ranges, or none\n"
-    "  --history FILE   what clients saw, as JSON lines for distkv check-history\n"
-    "  --trace FILE     the plan, and the log of the nodes\n"
-    "  --marks all      fail if no seed has been to one of the places of base/mark.h\n"
-    "  --ignore-sync P  fsyncs of files with P in their path do nothing: can the simulator fail?\n\n"
-    "Exit code: 0 all is well; 1 a violation, with the command that replays it; 2 wrong arguments.\n";
+enum { SLOTS_PER_JOB = 8, SAID_BYTES_MAX = 4096 };
 
 struct simulation {
-    struct trial_options options;
-    uint64_t first;
-    uint64_t last;
-    struct trial_report *report; /* shared with the child that fills it in */
-    uint64_t violations;
-    bool want_marks;
-    uint64_t marks[MARK_COUNT]; /* of all seeds */
+    struct sim_args args;
+    struct sim_run *slots; /* owned */
+    uint64_t slot_count;
+    uint64_t next_told; /* M1 */
+    uint64_t next_started;
+    uint64_t busy;
+    struct sim_sums sums;
+    struct progress progress;
+    bool bar;
 };
 
-/* ------------------------------------------------------------------ one seed */
-
-static void
-write_trace(void *ctx, struct slice line)
+static struct sim_run *
+slot_of(const struct simulation *s, uint64_t seed)
 {
-    fwrite(line.data, 1, line.size, ctx);
+    return &s->slots[seed % s->slot_count];
 }
 
-static void
-write_plan(const struct trial_options *o, FILE *trace)
+/* ------------------------------------------------------------------ processes */
+
+static enum status
+start_some(struct simulation *s, struct err *err)
 {
-    struct plan_options wanted = { o->seed, o->nodes, o->ms, o->faults, false };
-    char text[ACTION_TEXT_MAX];
-    struct setup setup;
-    struct plan plan;
+    enum status st = ST_OK;
 
-    setup_draw(&setup, o);
-    wanted.keeps_unsynced = !setup_is_durable(&setup);
-    if (plan_draw(&plan, &wanted) != ST_OK)
-        return;
-    for (uint32_t i = 0; i < plan.count; i++)
-        fprintf(trace, "%u%s %s\n", i, picks_has(&o->only, i) ? "" : " (left out)",
-                action_text(&plan.actions[i], text));
-    plan_release(&plan);
-}
+    while (st == ST_OK && s->busy < s->args.jobs && s->next_started <= s->args.seeds.last &&
+           s->next_started - s->next_told < s->slot_count) {
+        struct trial_options options;
 
-/* In a process of its own: an ASSERT of a node ends it, and that is a verdict, too. */
-static int
-run_child(struct simulation *s)
-{
-    struct log_sink sink = { .level = LOG_OFF };
-    struct err err = { 0 };
-
-    if (s->options.trace_path != NULL) {
-        FILE *trace = fopen(s->options.trace_path, "w");
-
-        if (trace == NULL)
-            return CODE_WRONG;
-        write_plan(&s->options, trace);
-        sink = (struct log_sink){ .level = LOG_DEBUG, .write = write_trace, .ctx = trace };
+        sim_args_draw(&s->args, s->next_started, &options);
+        st = sim_run_start(slot_of(s, s->next_started), &options, err);
+        if (st != ST_OK)
+            break;
+        s->next_started++;
+        s->busy++;
     }
-    log_set_sink(&sink);
-    if (trial_run(&s->options, s->report, &err) == ST_OK)
-        return CODE_FINE;
-    fprintf(stderr, "distkv sim: %s\n", err.text);
-    return CODE_WRONG;
+    ASSERT(s->next_told <= s->next_started);
+    ASSERT(s->next_started - s->next_told <= s->slot_count); /* M1 */
+    return st;
 }
 
-static int
-run_apart(struct simulation *s)
+/* How many have come to their end since. */
+static uint64_t
+collect(struct simulation *s)
 {
-    int how = 0;
-    pid_t child;
+    uint64_t before = s->busy;
 
-    memset(s->report, 0, sizeof(*s->report));
-    fflush(NULL);
-    child = fork();
-    if (child == 0) {
-        int code = run_child(s);
+    for (uint64_t seed = s->next_told; seed < s->next_started; seed++) {
+        struct sim_run *r = slot_of(s, seed);
 
-        fflush(NULL);
-        _exit(code);
+        if (r->child > 0 && sim_run_poll(r, s->args.seconds_max))
+            s->busy--;
     }
-    if (child < 0 || waitpid(child, &how, 0) != child)
-        return CODE_WRONG;
-    if (WIFEXITED(how))
-        return WEXITSTATUS(how);
-    s->report->violated = true;
-    snprintf(s->report->text, sizeof(s->report->text), "the process ended by signal %d\n",
-             WTERMSIG(how));
-    return CODE_FINE;
+    return before - s->busy;
 }
 
 static void
-tell(struct simulation *s, double seconds)
+collect_all(struct simulation *s)
 {
-    const struct trial_report *r = s->report;
-    struct buf command = buf_empty(COMMAND_BYTES_MAX);
-
-    printf("seed %llu: %s; %s, %llu operations (%llu ok, %llu failed, %llu unknown) in %.2f busy "
-           "minutes; %llu power cuts, %llu kills, %llu stops; trace %016llx; %.1f s\n",
-           (unsigned long long)s->options.seed,
-           r->violated    ? "VIOLATION"
-           : r->undecided ? "undecided"
-                          : "fine",
-           r->workload, (unsigned long long)r->issued, (unsigned long long)r->ok,
-           (unsigned long long)r->failed, (unsigned long long)r->unknown,
-           (double)r->busy_ms / MINUTE_MS, (unsigned long long)r->power_cuts,
-           (unsigned long long)r->kills, (unsigned long long)r->stops,
-           (unsigned long long)r->trace_hash, seconds);
-    if (r->violated && trial_command(&s->options, &command) == ST_OK)
-        printf("%s\nreplay: %.*s\n", r->text, (int)command.size, (const char *)command.data);
-    buf_release(&command);
-    fflush(stdout);
+    while (s->busy > 0 && !sim_watch_interrupted()) {
+        if (collect(s) == 0)
+            sim_watch_wait();
+    }
 }
 
-/* How many places nobody has been to. */
-static uint32_t
-tell_unseen(const struct simulation *s)
-{
-    uint32_t unseen = 0;
+/* ------------------------------------------------------------------ telling */
 
-    for (enum mark m = 0; m < MARK_COUNT; m++) {
-        if (s->marks[m] > 0 || mark_nodes(m) > s->options.nodes)
-            continue;
-        printf("never seen: %s (%s)\n", mark_text(m), mark_name(m));
-        unseen++;
+static enum status
+shrink(struct simulation *s, const struct sim_run *r, struct sim_smaller *out, struct err *err)
+{
+    collect_all(s);
+    return sim_smaller_find(out, r, &s->args, err);
+}
+
+static enum status
+tell(struct simulation *s, const struct sim_run *r, struct err *err)
+{
+    bool wanted = s->args.shrink && r->report->violated;
+    struct sim_smaller smaller;
+    enum status st = ST_OK;
+
+    if (s->bar)
+        progress_hide(&s->progress);
+    if (!s->args.json)
+        sim_tell_seed(r);
+    if (wanted)
+        st = shrink(s, r, &smaller, err);
+    if (st == ST_OK && wanted && !s->args.json)
+        sim_tell_smaller(&smaller);
+    return st == ST_OK && s->args.json ? sim_tell_json(r, wanted ? &smaller : NULL, err) : st;
+}
+
+static enum status
+fail(const struct sim_run *r, struct err *err)
+{
+    char said[SAID_BYTES_MAX];
+
+    sim_run_said(r, said, sizeof(said));
+    return err_raise(err, ST_IO, "seed %" PRIu64 ": %s", r->options.seed, said);
+}
+
+/* All whose turn has come. */
+static enum status
+tell_some(struct simulation *s, struct err *err)
+{
+    enum status st = ST_OK;
+
+    while (st == ST_OK && s->next_told < s->next_started && slot_of(s, s->next_told)->over) {
+        struct sim_run *r = slot_of(s, s->next_told);
+
+        if (r->failed)
+            return fail(r, err);
+        st = tell(s, r, err);
+        sim_sums_add(&s->sums, r);
+        s->next_told++;
+        if (s->bar)
+            progress_update(&s->progress, s->sums.seeds, s->sums.seeds);
     }
+    return st;
+}
+
+static bool
+tell_sums(const struct simulation *s)
+{
+    FILE *out = s->args.json ? stderr : stdout;
+    bool unseen = s->args.marks_all && sim_sums_tell_unseen(&s->sums, out) > 0;
+
+    if (s->args.marks_count)
+        sim_sums_tell_marks(&s->sums, out);
+    if (!s->args.json && (s->sums.seeds > 1 || s->args.marks_count))
+        sim_sums_tell(&s->sums);
     return unseen;
 }
 
-static void
-add_marks(struct simulation *s)
+/* ------------------------------------------------------------------ the whole */
+
+static enum status
+prepare(struct simulation *s, struct err *err)
 {
-    for (int m = 0; m < MARK_COUNT; m++)
-        s->marks[m] += s->report->marks[m];
+    uint64_t count = s->args.seeds.last - s->args.seeds.first + 1;
+    enum status st = ST_OK;
+
+    s->next_told = s->next_started = s->args.seeds.first;
+    s->slot_count = s->args.jobs == 1 ? 1 : s->args.jobs * SLOTS_PER_JOB;
+    s->slots = mem_new_array(struct sim_run, s->slot_count);
+    if (s->slots == NULL)
+        return err_raise(err, ST_NO_MEMORY, "no memory for the runs");
+    for (uint64_t i = 0; i < s->slot_count && st == ST_OK; i++)
+        st = sim_run_init(&s->slots[i], err);
+    sim_sums_init(&s->sums);
+    s->bar = count > 1 && isatty(STDERR_FILENO) != 0;
+    if (s->bar)
+        progress_begin(&s->progress, stderr, "seeds", count);
+    return st;
+}
+
+static enum status
+run_seeds(struct simulation *s, struct err *err)
+{
+    enum status st = ST_OK;
+
+    while (st == ST_OK && s->next_told <= s->args.seeds.last && !sim_watch_interrupted()) {
+        st = start_some(s, err);
+        if (st == ST_OK && collect(s) == 0)
+            sim_watch_wait();
+        if (st == ST_OK)
+            st = tell_some(s, err);
+    }
+    return st;
+}
+
+static void
+finish(struct simulation *s)
+{
+    if (s->bar)
+        progress_end(&s->progress, s->sums.seeds);
+    for (uint64_t i = 0; s->slots != NULL && i < s->slot_count; i++)
+        sim_run_release(&s->slots[i]);
+    mem_free(s->slots);
 }
 
 static int
-run_seeds(struct simulation *s)
+simulate(struct simulation *s)
 {
-    bool bar = s->last > s->first && isatty(STDERR_FILENO) != 0;
-    struct progress progress;
+    struct sim_watch watch;
+    struct err err = { 0 };
+    bool unseen = false;
+    enum status st;
 
-    s->report =
-        mmap(NULL, sizeof(*s->report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (s->report == MAP_FAILED)
+    sim_watch_begin(&watch);
+    st = prepare(s, &err);
+    if (st == ST_OK)
+        st = run_seeds(s, &err);
+    finish(s);
+    sim_watch_end(&watch);
+    if (st == ST_OK)
+        unseen = tell_sums(s);
+    else
+        fprintf(stderr, "distkv sim: %s\n", err.text);
+    if (st != ST_OK)
         return CODE_WRONG;
-    if (bar)
-        progress_begin(&progress, stderr, "seeds", s->last - s->first + 1);
-    for (uint64_t seed = s->first; seed <= s->last; seed++) {
-        double begun = show_clock();
-
-        s->options.seed = seed;
-        if (run_apart(s) != CODE_FINE)
-            return CODE_WRONG;
-        tell(s, show_clock() - begun);
-        s->violations += s->report->violated;
-        add_marks(s);
-        if (bar)
-            progress_update(&progress, seed - s->first + 1, seed - s->first + 1);
-    }
-    if (bar)
-        progress_end(&progress, s->last - s->first + 1);
-    if (s->want_marks && tell_unseen(s) > 0)
-        return CODE_VIOLATION;
-    return s->violations > 0 ? CODE_VIOLATION : CODE_FINE;
-}
-
-/* ------------------------------------------------------------------ arguments */
-
-static bool
-parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *out)
-{
-    char *end;
-
-    if (*text < '0' || *text > '9')
-        return false;
-    *out = strtoull(text, &end, 0);
-    return *end == '\0' && *out >= low && *out <= high;
-}
-
-static bool
-parse_seeds(struct simulation *s, const char *text)
-{
-    char *end;
-
-    if (*text < '0' || *text > '9')
-        return false;
-    s->first = strtoull(text, &end, 0);
-    return strncmp(end, "..", 2) == 0 && parse_number(end + 2, s->first, UINT64_MAX - 1, &s->last);
-}
-
-static bool
-parse_minutes(struct simulation *s, const char *text)
-{
-    char *end;
-    double minutes = strtod(text, &end);
-
-    if (*end != '\0' || !(minutes > 0 && minutes <= HOURS_MAX * 60))
-        return false;
-    s->options.ms = (uint64_t)(minutes * MINUTE_MS);
-    return s->options.ms > 0;
-}
-
-static bool
-parse_count(const char *text, uint64_t high, uint32_t *out)
-{
-    uint64_t value;
-
-    if (!parse_number(text, 1, high, &value))
-        return false;
-    *out = (uint32_t)value;
-    return true;
-}
-
-static bool
-take_option(struct simulation *s, const char *flag, const char *value)
-{
-    struct trial_options *o = &s->options;
-
-    if (strcmp(flag, "--seed") == 0) {
-        bool good = parse_number(value, 0, UINT64_MAX - 1, &s->first);
-
-        s->last = s->first;
-        return good;
-    }
-    if (strcmp(flag, "--seeds") == 0)
-        return parse_seeds(s, value);
-    if (strcmp(flag, "--nodes") == 0)
-        return parse_count(value, NODE_CLUSTER_MAX, &o->nodes);
-    if (strcmp(flag, "--minutes") == 0)
-        return parse_minutes(s, value);
-    if (strcmp(flag, "--faults") == 0)
-        return faults_parse(value, &o->faults);
-    if (strcmp(flag, "--workload") == 0)
-        return (o->workload = workload_find(value)) != NULL;
-    if (strcmp(flag, "--rate") == 0)
-        return parse_count(value, 100000, &o->rate);
-    if (strcmp(flag, "--clients") == 0)
-        return parse_count(value, SETUP_CALLERS_MAX, &o->callers);
-    if (strcmp(flag, "--ops") == 0)
-        return parse_number(value, 1, UINT64_MAX, &o->ops_max);
-    if (strcmp(flag, "--only") == 0)
-        return picks_parse(value, &o->only);
-    if (strcmp(flag, "--history") == 0)
-        return (o->history_path = value) != NULL;
-    if (strcmp(flag, "--trace") == 0)
-        return (o->trace_path = value) != NULL;
-    if (strcmp(flag, "--marks") == 0)
-        return (s->want_marks = strcmp(value, "all") == 0);
-    return strcmp(flag, "--ignore-sync") == 0 && (o->ignore_sync = value) != NULL;
+    return unseen || s->sums.violations > 0 ? CODE_VIOLATION : CODE_FINE;
 }
 
 int
 cli_sim_main(int argc, char **argv)
 {
-    struct simulation s = { .first = 1, .last = 1 };
+    struct simulation s = { 0 };
+    struct err err = { 0 };
 
     if (target_wants_help(argc, argv, argc))
-        return fputs(help, stdout) < 0;
-    trial_options_default(&s.options);
-    for (int i = 0; i < argc; i += 2) {
-        if (i + 1 == argc || !take_option(&s, argv[i], argv[i + 1])) {
-            fprintf(stderr, "distkv sim: %s %s: there is no such option or value\n%s", argv[i],
-                    i + 1 < argc ? argv[i + 1] : "", help);
-            return CODE_WRONG;
-        }
-    }
-    return run_seeds(&s);
+        return fputs(sim_args_help, stdout) < 0;
+    if (sim_args_take(&s.args, argc, argv, &err) == ST_OK)
+        return simulate(&s);
+    fprintf(stderr, "distkv sim: %s\ndistkv sim --help says what there is\n", err.text);
+    return CODE_WRONG;
 }

@@ -32,6 +32,7 @@ struct trial {
     struct havoc *havoc;
     struct observer *observer;
     uint64_t wakes; /* waits that ended with an answer */
+    uint64_t begun_ms;
 };
 
 /* ------------------------------------------------------------------ verdicts */
@@ -150,6 +151,7 @@ run_phase(struct trial *t, phase_done_fn *done, uint64_t limit_ms)
             wait_for_next(t);
         if (st == ST_OK)
             st = take(t, observer_verdict(t->observer, &err), &err);
+        t->report->simulated_ms = now_ms(t) - t->begun_ms;
     }
     return st;
 }
@@ -190,7 +192,6 @@ live(struct trial *t)
 {
     enum status st = run_phase(t, has_asked_all, t->options->ms);
 
-    t->report->simulated_ms = t->options->ms;
     if (st != ST_OK || t->report->violated)
         return st;
     havoc_end(t->havoc);
@@ -223,6 +224,7 @@ prepare(struct trial *t)
     t->world = st == ST_OK ? sim_create(o->seed) : NULL;
     if (t->world == NULL)
         return ST_NO_MEMORY;
+    t->begun_ms = now_ms(t);
     for (uint32_t i = 0; i < o->nodes; i++) {
         node_init(&t->nodes[i], t->world, &t->setup, i + 1);
         sim_ignore_sync(t->world, i + 1, o->ignore_sync);

@@ -27,8 +27,8 @@ struct trial_report {
     uint64_t failed;
     uint64_t unknown;
     uint64_t busy_ms;
-    uint64_t simulated_ms;
-    uint64_t elections; /* that were won */
+    uint64_t simulated_ms; /* until now, also while it runs: whoever ends it sees how far it was */
+    uint64_t elections;    /* that were won */
     uint64_t power_cuts;
     uint64_t kills;
     uint64_t stops;
