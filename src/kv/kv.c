@@ -468,7 +468,6 @@ kv_submit(struct kv_door *door, struct request *r)
     struct keyspace *k = kv__keyspace(kv, r->keyspace);
     enum status st = k == NULL ? ST_NOT_FOUND : check_request(r);
 
-    ASSERT(r->op_count > 0);
     r->home = door->loop;
     r->under_way = &door->under_way;
     door->under_way++;
@@ -520,31 +519,25 @@ kv_tablet(struct kv *kv, uint32_t keyspace)
 
 /* ------------------------------------------------------------------ snapshots */
 
-struct kv_snapshot *
-kv_snapshot_open(struct kv_door *door, uint32_t keyspace)
+enum status
+kv_snapshot_take(struct kv_snapshot *out, const struct request *asked)
 {
-    struct keyspace *k = kv__keyspace(door->kv, keyspace);
-    struct kv_snapshot *s = k == NULL ? NULL : mem_new(struct kv_snapshot);
+    struct lsm_snapshot *pin;
 
-    if (s == NULL)
-        return NULL;
-    s->tablet = k->tablet;
-    s->pin = lsm_snapshot_take(tablet_lsm(k->tablet));
-    if (s->pin == NULL) {
-        mem_free(s);
-        return NULL;
-    }
-    s->version = lsm_snapshot_version(s->pin);
-    return s;
+    ASSERT(asked->status == ST_OK && asked->snapshot == NULL);
+    pin = lsm_snapshot_take(tablet_lsm(asked->tablet));
+    if (pin == NULL)
+        return ST_NO_MEMORY;
+    *out = (struct kv_snapshot){ asked->tablet, pin, lsm_snapshot_version(pin) };
+    return ST_OK;
 }
 
 void
-kv_snapshot_close(struct kv_snapshot *s)
+kv_snapshot_release(struct kv_snapshot *s)
 {
-    if (s == NULL)
-        return;
-    lsm_snapshot_release(tablet_lsm(s->tablet), s->pin);
-    mem_free(s);
+    if (s->pin != NULL)
+        lsm_snapshot_release(tablet_lsm(s->tablet), s->pin);
+    s->pin = NULL;
 }
 
 /* ------------------------------------------------------------------ figures */

@@ -159,7 +159,7 @@ on_done(struct request *r)
     a->done = true;
     if (r->status == ST_NOT_LEADER)
         a->n->hint = r->leader;
-    if (r->status != ST_OK || a->op.kind != OP_GET)
+    if (r->status != ST_OK || r->op_count == 0 || a->op.kind != OP_GET)
         return;
     if (a->result.code == OP_NIL)
         value = slice_str("nil");
@@ -168,14 +168,19 @@ on_done(struct request *r)
     a->n->value[value.size] = '\0';
 }
 
+static uint64_t
+deadline_ns(struct nodes *n, uint32_t node)
+{
+    return loop_now_ns(sim_loop(n->w, node, 0)) + DEADLINE_MS * UINT64_C(1000000);
+}
+
 static void
 submit(void *ctx)
 {
     struct ask *a = ctx;
     struct kv *kv = a->n->kv[a->node];
 
-    a->request.deadline_ns =
-        loop_now_ns(sim_loop(a->n->w, a->node, 0)) + DEADLINE_MS * UINT64_C(1000000);
+    a->request.deadline_ns = deadline_ns(a->n, a->node);
     kv_submit(kv_door_of(kv, 0), &a->request);
 }
 
@@ -187,9 +192,10 @@ ask_node(struct nodes *n, uint32_t node, const struct op *op, enum durability du
     assert_non_null(a);
     a->n = n;
     a->node = node;
-    a->op = *op;
+    if (op != NULL)
+        a->op = *op;
     a->request = (struct request){ .ops = &a->op,
-                                   .op_count = 1,
+                                   .op_count = op != NULL,
                                    .results = &a->result,
                                    .result_bytes_max = 1 << 20,
                                    .durability = durability,
@@ -257,11 +263,67 @@ nodes_try_get(struct nodes *n, uint32_t node, const char *key)
     return await(ask_node(n, node, &op, DURABILITY_ALWAYS));
 }
 
+enum status
+nodes_ask(struct nodes *n, uint32_t node)
+{
+    return await(ask_node(n, node, NULL, DURABILITY_ALWAYS));
+}
+
 const char *
 nodes_get(struct nodes *n, uint32_t node, const char *key)
 {
     EXPECT_OK(nodes_try_get(n, node, key));
     return n->value;
+}
+
+struct listing {
+    struct nodes *n;
+    uint32_t node;
+    struct kv_scan *scan;
+    enum status status;
+    bool done;
+};
+
+static void
+on_piece(void *ctx, const struct kv_scan_piece *piece)
+{
+    struct listing *l = ctx;
+    struct nodes *n = l->n;
+    size_t used = 0;
+
+    if (piece->status == ST_NOT_LEADER)
+        n->hint = piece->leader;
+    n->value[0] = '\0';
+    for (uint32_t i = 0; i < piece->count; i++) {
+        struct slice key = piece->entries[i].key;
+
+        used += (size_t)snprintf(n->value + used, NODES_VALUE_MAX - used, "%.*s,", (int)key.size,
+                                 (const char *)key.data);
+        EXPECT(used < NODES_VALUE_MAX);
+    }
+    l->status = piece->status;
+    kv_scan_close(l->scan);
+    l->done = true;
+}
+
+static void
+scan_body(void *ctx)
+{
+    struct listing *l = ctx;
+    struct kv_scan_options options = { .deadline_ns = deadline_ns(l->n, l->node) };
+
+    EXPECT_OK(kv_scan_open(kv_door_of(l->n->kv[l->node], 0), &options, &l->scan, NULL));
+    kv_scan_next(l->scan, 1000, 1000, 1 << 20, on_piece, l);
+}
+
+enum status
+nodes_try_scan(struct nodes *n, uint32_t node)
+{
+    struct listing l = { .n = n, .node = node };
+
+    sim_on_loop(n->w, node, 0, scan_body, &l);
+    EXPECT(sim_run_until(n->w, &l.done, PATIENCE_MS));
+    return l.status;
 }
 
 uint32_t

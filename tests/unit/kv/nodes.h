@@ -60,4 +60,8 @@ void nodes_send_put(struct nodes *n, uint32_t node, const char *key, const char 
 enum status nodes_try_get(struct nodes *n, uint32_t node, const char *key); /* into n->value */
 const char *nodes_get(struct nodes *n, uint32_t node, const char *key); /* "nil": there is none */
 
+enum status nodes_ask(struct nodes *n, uint32_t node); /* without operations */
+/* All keys, each with a comma behind it, into n->value; they are few and small. */
+enum status nodes_try_scan(struct nodes *n, uint32_t node);
+
 #endif
