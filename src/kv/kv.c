@@ -20,11 +20,18 @@ enum { SLEW_EVERY_NS = 1000000000 };
 struct keyspace *
 kv__keyspace(struct kv *kv, uint32_t id)
 {
-    for (uint32_t i = 0; i < kv->keyspace_count; i++) {
-        if (kv->keyspaces[i].id == id)
-            return &kv->keyspaces[i];
+    uint32_t low = 0;
+    uint32_t high = kv->keyspace_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (kv->keyspaces[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return NULL;
+    return low < kv->keyspace_count && kv->keyspaces[low].id == id ? &kv->keyspaces[low] : NULL;
 }
 
 /* ------------------------------------------------------------------ the doors' heartbeats */

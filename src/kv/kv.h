@@ -29,13 +29,16 @@ struct kv_node {
     uint16_t port;    /* of its peers */
 };
 
+enum { KV_KEYSPACES_MAX = 4096 };
+
 struct kv_cluster {
     const struct kv_node *nodes; /* this one among them */
     uint32_t node_count;
     const uint64_t *founders; /* in ascending order: with whom new keyspaces are born */
     uint32_t founder_count;
-    uint32_t keyspace_count; /* of Redis's databases, 1 .. LIMIT_DATABASES; the same on all nodes */
-    uint32_t lease_percent;  /* see raft.h; 0: none */
+    /* 1 .. KV_KEYSPACES_MAX, the same on all nodes; the first LIMIT_DATABASES are Redis's databases. */
+    uint32_t keyspace_count;
+    uint32_t lease_percent;           /* see raft.h; 0: none */
     const struct peer_faults *faults; /* for the simulator; NULL: none */
 };
 

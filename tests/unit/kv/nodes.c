@@ -46,7 +46,7 @@ boot_body(void *ctx)
         .node_count = n->count,
         .founders = n->founders,
         .founder_count = n->count < NODES_FOUNDERS ? n->count : NODES_FOUNDERS,
-        .keyspace_count = 1,
+        .keyspace_count = n->keyspace_count,
         .lease_percent = n->lease_percent,
     };
     struct engine_options engine_options;
@@ -81,12 +81,13 @@ boot(struct nodes *n, uint32_t node)
 }
 
 static void
-create(struct nodes *n, uint64_t seed, uint32_t count, uint32_t lease_percent)
+create(struct nodes *n, uint64_t seed, uint32_t count)
 {
     static const char *const hosts[NODES_MAX] = { "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4",
                                                   "10.0.0.5" };
 
-    *n = (struct nodes){ .count = count, .lease_percent = lease_percent, .budget_bytes = 4 << 20 };
+    n->count = count;
+    n->budget_bytes = 4 << 20;
     list_init(&n->unawaited);
     n->w = sim_create(seed);
     assert_non_null(n->w);
@@ -100,13 +101,21 @@ create(struct nodes *n, uint64_t seed, uint32_t count, uint32_t lease_percent)
 void
 nodes_create(struct nodes *n, uint64_t seed, uint32_t count)
 {
-    create(n, seed, count, 0);
+    nodes_create_with_keyspaces(n, seed, count, 1);
+}
+
+void
+nodes_create_with_keyspaces(struct nodes *n, uint64_t seed, uint32_t count, uint32_t keyspaces)
+{
+    *n = (struct nodes){ .keyspace_count = keyspaces };
+    create(n, seed, count);
 }
 
 void
 nodes_create_with_leases(struct nodes *n, uint64_t seed, uint32_t count)
 {
-    create(n, seed, count, LEASE_PERCENT);
+    *n = (struct nodes){ .keyspace_count = 1, .lease_percent = LEASE_PERCENT };
+    create(n, seed, count);
 }
 
 void
@@ -194,7 +203,8 @@ ask_node(struct nodes *n, uint32_t node, const struct op *op, enum durability du
     a->node = node;
     if (op != NULL)
         a->op = *op;
-    a->request = (struct request){ .ops = &a->op,
+    a->request = (struct request){ .keyspace = n->keyspace,
+                                   .ops = &a->op,
                                    .op_count = op != NULL,
                                    .results = &a->result,
                                    .result_bytes_max = 1 << 20,
@@ -310,7 +320,8 @@ static void
 scan_body(void *ctx)
 {
     struct listing *l = ctx;
-    struct kv_scan_options options = { .deadline_ns = deadline_ns(l->n, l->node) };
+    struct kv_scan_options options = { .keyspace = l->n->keyspace,
+                                       .deadline_ns = deadline_ns(l->n, l->node) };
 
     EXPECT_OK(kv_scan_open(kv_door_of(l->n->kv[l->node], 0), &options, &l->scan, NULL));
     kv_scan_next(l->scan, 1000, 1000, 1 << 20, on_piece, l);
@@ -374,7 +385,7 @@ transfer_body(void *ctx)
 static enum status
 give_order(struct nodes *n, uint32_t node, struct order *o, void (*body)(void *ctx))
 {
-    o->t = kv_tablet(n->kv[node], 0);
+    o->t = kv_tablet(n->kv[node], n->keyspace);
     sim_on_loop(n->w, node, loop_index(tablet_loop(o->t)), body, o);
     return o->status;
 }
@@ -415,7 +426,7 @@ nodes_flush(struct nodes *n, uint32_t node)
 static bool
 is_in_force(struct nodes *n, uint32_t node, const struct raft_config *config)
 {
-    const struct raft *r = tablet_raft(kv_tablet(n->kv[node], 0));
+    const struct raft *r = tablet_raft(kv_tablet(n->kv[node], n->keyspace));
 
     return raft_config_equal(raft_config(r), config) && raft_config_index(r) <= raft_commit(r);
 }
