@@ -22,7 +22,7 @@ endef
 
 sources = $(shell find $(wildcard src include tests bench) -name '*.[ch]')
 
-.PHONY: all run test asan ubsan tsan optimised sim-campaign damage exhaust fuzz hostile mutants test-oracle bench lint fmt install deps clean help
+.PHONY: all run test asan ubsan tsan optimised sim-campaign damage exhaust fuzz hostile mutants test-oracle bench bench-raft lint fmt install deps clean help
 
 all:
 	@scripts/install-deps --check build
@@ -126,15 +126,24 @@ fuzz:
 hostile: all
 	@tests/crash/hostile_test.py build/distkv --long
 
-# Each program runs in the build folder, and says there what it measures; FULL=1: for hours.
-bench:
+# $(call measure,PROGRAMS,WHAT TO BUILD): each runs in the build folder, and says there what it measures.
+define measure
 	@scripts/install-deps build bench
 	@$(configure) build-bench -DCMAKE_BUILD_TYPE=Release -DDISTKV_TESTS=OFF -DDISTKV_BENCH=ON $(quietly)
-	@$(compile) build-bench -j $(JOBS)
-	@set -e; cd build-bench; for program in bench/*/bench_*$(T)*; do \
+	@$(compile) build-bench -j $(JOBS) $(2)
+	@set -e; cd build-bench; for program in $(1); do \
 	    echo "$${program##*/}"; \
 	    BENCH_FULL='$(FULL)' $$program; \
 	done
+endef
+
+# FULL=1: for hours.
+bench:
+	$(call measure,bench/*/bench_*$(T)*)
+
+# Consensus alone, in half a minute: its core, groups without traffic, a hot counter.
+bench-raft:
+	$(call measure,bench/raft/bench_* bench/server/bench_counter.py,--target bench_raft_core bench_idle_groups distkv)
 
 # clang's own compile commands: gcc's have warnings that it does not know.
 lint:
@@ -172,6 +181,7 @@ help:
 	@echo 'make exhaust          every order of events of a small Raft group, within bounds'
 	@echo 'make mutants          put each known mistake back, and see a simulation catch it'
 	@echo 'make bench [T=lsm]    run the measurements in bench/, one after the other; FULL=1: at length'
+	@echo 'make bench-raft       those of consensus alone: half a minute'
 	@echo 'make lint             clang-tidy, clang-format, and the floors of the modules'
 	@echo 'make fmt              format the sources'
 	@echo 'make install          to PREFIX=$(PREFIX), under DESTDIR'

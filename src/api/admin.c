@@ -135,6 +135,24 @@ admin_begin(struct call *c, enum kv_admin_kind kind, void (*done)(struct admin *
         submit(a);
 }
 
+static void
+asked(struct call *c)
+{
+    if (c->request.status == ST_OK)
+        submit(c->task);
+    else
+        call_reply_status(c, c->request.status, &c->request.err);
+}
+
+void
+admin_read(struct call *c, enum kv_admin_kind kind, void (*done)(struct admin *a))
+{
+    if (create(c, kind, done) == NULL)
+        return;
+    c->finish = asked;
+    call_submit(c, NULL, NULL, 0, 0);
+}
+
 void
 admin_compact_every(struct call *c, void (*done)(struct admin *a))
 {

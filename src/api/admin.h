@@ -25,6 +25,9 @@ struct admin {
  * finishes the call; a failure is replied here. */
 void admin_begin(struct call *c, enum kv_admin_kind kind, void (*done)(struct admin *a));
 
+/* The same for a kind that reads, KV_COUNT or KV_RANDOM: of all that is committed (kv.h). */
+void admin_read(struct call *c, enum kv_admin_kind kind, void (*done)(struct admin *a));
+
 /* KV_COMPACT on every database, one after the other; reports are summed. */
 void admin_compact_every(struct call *c, void (*done)(struct admin *a));
 

@@ -212,7 +212,7 @@ task_dbsize(struct call *c, const struct slice *args, uint32_t count)
 {
     (void)args;
     (void)count;
-    admin_begin(c, KV_COUNT, dbsize_done);
+    admin_read(c, KV_COUNT, dbsize_done);
 }
 
 static void
@@ -234,5 +234,5 @@ task_randomkey(struct call *c, const struct slice *args, uint32_t count)
 {
     (void)args;
     (void)count;
-    admin_begin(c, KV_RANDOM, randomkey_done);
+    admin_read(c, KV_RANDOM, randomkey_done);
 }

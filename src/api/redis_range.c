@@ -90,12 +90,14 @@ create(struct call *c)
 
 /* False: it was replied. */
 static bool
-open_scan(struct scan_task *t, const struct kv_scan_options *options)
+open_scan(struct scan_task *t, struct kv_scan_options *options)
 {
     struct call *c = t->call;
     struct err err = { 0 };
-    enum status st = kv_scan_open(c->session->reactor->door, options, &t->scan, &err);
+    enum status st;
 
+    options->deadline_ns = session_deadline_ns(c->session);
+    st = kv_scan_open(c->session->reactor->door, options, &t->scan, &err);
     if (st != ST_OK)
         call_reply_status(c, st, &err);
     return st == ST_OK;
@@ -281,7 +283,7 @@ piece_came(void *ctx, const struct kv_scan_piece *piece)
 
     t->under_way = false;
     if (piece->status != ST_OK) {
-        give_up(t, piece->status, &piece->err);
+        give_up(t, piece->status, piece->err);
         return;
     }
     t->entries = piece->entries;
@@ -324,7 +326,7 @@ wake(struct call *c)
 }
 
 static void
-run(struct scan_task *t, const struct kv_scan_options *options)
+run(struct scan_task *t, struct kv_scan_options *options)
 {
     t->values = options->want_values;
     if (!open_scan(t, options))

@@ -71,7 +71,7 @@ came(void *ctx, const struct kv_scan_piece *piece)
         st = cursor_add(&c->session->reactor->api->cursors, step->cursor, c->keyspace,
                         piece->last_key, &cursor);
     if (st != ST_OK)
-        call_reply_status(c, st, &piece->err);
+        call_reply_status(c, st, piece->err);
     else
         reply(step, cursor, piece->entries, piece->count);
 }
@@ -116,7 +116,8 @@ begin(struct scan_step *step, struct slice from)
     uint32_t most = (uint32_t)(step->count < SCAN_COUNT_MAX ? step->count : SCAN_COUNT_MAX);
     struct kv_scan_options options = { .keyspace = c->keyspace,
                                        .from = from,
-                                       .after_from = step->cursor != 0 };
+                                       .after_from = step->cursor != 0,
+                                       .deadline_ns = session_deadline_ns(c->session) };
     struct err err = { 0 };
     enum status st;
 

@@ -7,7 +7,7 @@
  * before.  What a client does not read is therefore not read from the store
  * either.
  *
- *      conditions ─> header ─> [ room ─> read ─> write ]* ─> end
+ *      snapshot ─> conditions ─> header ─> [ room ─> read ─> write ]* ─> end
  *
  * After the header there is no way to say that the whole has failed.  A value
  * that cannot be read is an error in its place; anything worse closes the
@@ -28,7 +28,7 @@ enum { BATCH_OPS = 64 };
 
 struct unit_stream {
     struct call *call;
-    struct kv_snapshot *snapshot; /* owned */
+    struct kv_snapshot snapshot; /* owned */
     struct room_wait room;
     uint32_t piece;            /* being replied to */
     uint32_t op;               /* next one of the piece */
@@ -50,7 +50,7 @@ release(struct call *c)
     struct unit_stream *st = c->task;
 
     room_wait_cancel(&st->room);
-    kv_snapshot_close(st->snapshot);
+    kv_snapshot_release(&st->snapshot);
     mem_free(st);
 }
 
@@ -80,7 +80,7 @@ fetch(struct unit_stream *st)
     uint32_t first = p->op_first + st->op;
 
     c->finish = fetch_done;
-    c->request.snapshot = st->snapshot; /* P1 */
+    c->request.snapshot = &st->snapshot; /* P1 */
     c->request.precondition_count = 0;
     c->request.deadline_ns = session_deadline_ns(c->session);
     c->request.err.code = ST_OK;
@@ -323,10 +323,30 @@ check_conditions(struct unit_stream *st)
     for (uint32_t i = 0; i < u->precondition_count; i++)
         ops[i] = (struct op){ .kind = OP_META, .key = u->preconditions[i].key };
     c->finish = conditions_done;
-    c->request.snapshot = st->snapshot;
+    c->request.snapshot = &st->snapshot;
     c->request.precondition_count = 0;
     c->request.deadline_ns = session_deadline_ns(c->session);
     call_submit(c, ops, results, u->precondition_count, 0);
+}
+
+/* ------------------------------------------------------------------ the snapshot */
+
+static void
+asked(struct call *c)
+{
+    struct unit_stream *st = c->task;
+    enum status status = c->request.status;
+
+    if (status == ST_OK)
+        status = kv_snapshot_take(&st->snapshot, &c->request);
+    if (status != ST_OK) {
+        give_up(st, status);
+    } else if (c->unit.precondition_count > 0) {
+        check_conditions(st);
+    } else {
+        st->checked = true;
+        step(st);
+    }
 }
 
 void
@@ -347,13 +367,8 @@ stream_unit(struct call *c)
     c->task = st;
     c->release = release;
     c->wake = wake;
-    st->snapshot = kv_snapshot_open(c->session->reactor->door, c->keyspace);
-    if (st->snapshot == NULL) {
-        give_up(st, ST_NO_MEMORY);
-    } else if (c->unit.precondition_count > 0) {
-        check_conditions(st);
-    } else {
-        st->checked = true;
-        step(st);
-    }
+    c->finish = asked;
+    c->request.precondition_count = 0;
+    c->request.deadline_ns = session_deadline_ns(c->session);
+    call_submit(c, NULL, NULL, 0, 0);
 }

@@ -112,6 +112,10 @@ void engine_tree_dropped(struct engine_tree *tree);
  * memtables beyond their share).  Cheap when it has not.  Called from the owner's listener. */
 void engine_tree_tend(struct engine_tree *tree);
 
+/* Grows whenever the engine asks: an owner that does not look at all of its trees all the time looks then.
+ * Any thread. */
+uint64_t engine_seals_asked(const struct engine *e);
+
 /* From now on no memtable is sealed; while a snapshot is installed into the tree (lsm/import.h).  Then:
  * `installed` is its index, and the log is not needed for anything up to there; or 0, and everything is
  * as before.  The owner has said engine_tree_dropped() for each entry that it gave up. */

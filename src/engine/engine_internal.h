@@ -28,9 +28,9 @@ struct engine_tree {
     uint64_t applied_index; /* the owner's */
     struct sealed_floor {
         wal_position floor;
-        uint64_t index;          /* the last entry of that memtable */
-    } floors[SEALED_FLOORS_MAX]; /* of the sealed memtables, oldest first; under the lock */
-    uint32_t floor_count;
+        uint64_t index;   /* the last entry of that memtable */
+    } * floors;           /* SEALED_FLOORS_MAX, owned; NULL: there is none, as in most trees */
+    uint32_t floor_count; /* of the sealed memtables, oldest first; both under the lock */
 
     bool held;                      /* the owner's: no memtable is sealed */
     _Atomic bool seal_wanted;       /* the owner is asked to seal its memtable */
@@ -97,13 +97,16 @@ struct engine {
     _Atomic bool ticking;  /* the ticker is to go on */
     uint64_t last_sync_ns; /* the tick's own */
     uint64_t last_monitor_ns;
-    wal_position last_end; /* of the log, at the last tick */
+    uint64_t last_trees_ns; /* when it looked at all trees */
+    uint64_t last_moved_ns; /* when it saw that the log had moved */
+    wal_position last_end;  /* of the log, at the last tick */
     struct job trim_job;
     _Atomic bool trimming;
     size_t elastic_bytes; /* of the caches, the most since the last trim */
     struct engine_retry flush_retry;
     struct engine_retry compact_retry;
-    _Atomic uint64_t memtable_bytes; /* of all trees, as of the last tick */
+    _Atomic uint64_t memtable_bytes; /* of all trees, as of the last look */
+    _Atomic uint64_t seals_asked;
 
     _Atomic uint64_t stall_count[ENGINE_STALL_COUNT];
     _Atomic uint64_t stall_ns[ENGINE_STALL_COUNT];
@@ -131,6 +134,7 @@ MUST_USE enum status engine__store_catalogue(struct engine *e, uint64_t extra_id
 MUST_USE enum status engine__open_trees(struct engine *e, struct err *err);
 void engine__close_trees(struct engine *e);
 void engine__rest_trees(struct engine *e); /* now and then: the idle ones close their files */
+void engine__ask_for_seal(struct engine_tree *tree);
 /* engine_tree_applied(), but for the count of entries in flight. */
 void engine__tree_moved(struct engine_tree *tree, uint64_t index, wal_position position);
 

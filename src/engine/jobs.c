@@ -8,6 +8,7 @@
  */
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/mem.h"
 
 #include "engine/engine_internal.h"
 
@@ -82,7 +83,7 @@ engine__release_log(struct engine *e)
     }
     wal_release(e->log, release);
     if (oldest != NULL && wal_end(e->log) - release > log_cap(e))
-        atomic_store(&oldest->seal_wanted, true);
+        engine__ask_for_seal(oldest);
 }
 
 /* ------------------------------------------------------------------ after a failure */
@@ -146,7 +147,12 @@ engine__drop_floors(struct engine_tree *tree)
     while (gone < tree->floor_count && tree->floors[gone].index <= flushed)
         gone++;
     tree->floor_count -= gone;
-    memmove(tree->floors, tree->floors + gone, tree->floor_count * sizeof(tree->floors[0]));
+    if (tree->floor_count > 0) {
+        memmove(tree->floors, tree->floors + gone, tree->floor_count * sizeof(tree->floors[0]));
+    } else {
+        mem_free(tree->floors);
+        tree->floors = NULL;
+    }
     lock_drop(&e->lock);
 }
 

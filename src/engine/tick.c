@@ -9,7 +9,13 @@
 
 #include "engine/engine_internal.h"
 
-enum { MONITOR_EVERY_NS = 1000000000, NS_PER_MS = 1000000, TRIM_BYTES = 8 << 20 };
+enum {
+    MONITOR_EVERY_NS = 1000000000,
+    STILL_NS = 2000000000, /* the log has not moved for so long: what is in the trees is known */
+    STILL_TREES_NS = 1000000000, /* and they are looked at so often; there may be thousands */
+    NS_PER_MS = 1000000,
+    TRIM_BYTES = 8 << 20,
+};
 
 static void
 sync_if_due(struct engine *e, uint64_t now_ns)
@@ -30,7 +36,21 @@ mark_if_idle(struct engine *e)
     if (end == e->last_end && wal_durable(e->log) == end && wal_wants_mark(e->log) &&
         wal_mark(e->log, NULL) == ST_OK)
         engine_flush(e, true);
-    e->last_end = wal_end(e->log);
+}
+
+/* Note where the log is, and say whether all trees are to be looked at. */
+static bool
+are_trees_due(struct engine *e, uint64_t now_ns)
+{
+    wal_position end = wal_end(e->log);
+
+    if (end != e->last_end)
+        e->last_moved_ns = now_ns;
+    e->last_end = end;
+    if (now_ns - e->last_moved_ns >= STILL_NS && now_ns - e->last_trees_ns < STILL_TREES_NS)
+        return false;
+    e->last_trees_ns = now_ns;
+    return true;
 }
 
 struct sum {
@@ -65,7 +85,7 @@ watch_memtables(struct engine *e)
     atomic_store(&e->memtable_bytes, sum.bytes);
     seal = sum.bytes > share / 5 * 4 && sum.largest != NULL;
     if (seal)
-        atomic_store(&sum.largest->seal_wanted, true);
+        engine__ask_for_seal(sum.largest);
     if (seal || (stalled && sum.bytes <= share))
         engine__notify(e); /* the owner may be idle, or wait for the end of the stall */
 }
@@ -127,10 +147,12 @@ tick(struct engine *e)
     sync_if_due(e, now_ns);
     if (wal_health(e->log) == ST_OK)
         mark_if_idle(e);
-    watch_memtables(e);
+    if (are_trees_due(e, now_ns)) {
+        watch_memtables(e);
+        engine__schedule(e); /* what was put off after a failure, and compactions that waited */
+    }
     monitor_if_due(e, now_ns);
     trim_if_due(e);
-    engine__schedule(e); /* what was put off after a failure, and compactions that waited */
     epoch_reclaim(&e->epoch);
 }
 

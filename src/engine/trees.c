@@ -181,6 +181,7 @@ engine__close_trees(struct engine *e)
 {
     for (uint32_t i = 0; i < e->tree_count; i++) {
         lsm_close(e->trees[i]->lsm);
+        mem_free(e->trees[i]->floors);
         mem_free(e->trees[i]);
     }
     mem_free(e->trees);
@@ -220,17 +221,28 @@ seal(struct engine_tree *tree)
 {
     struct engine *e = tree->engine;
     wal_position floor = atomic_load(&tree->active_floor);
+    struct sealed_floor *floors;
     bool room;
 
     lock_take(&e->lock);
     room = tree->floor_count < SEALED_FLOORS_MAX;
     lock_drop(&e->lock);
-    if (!room || tree->held || floor == NO_FLOOR || lsm_switch(tree->lsm) != ST_OK)
+    if (!room || tree->held || floor == NO_FLOOR)
         return false;
+    floors = mem_new_array(struct sealed_floor, SEALED_FLOORS_MAX);
+    if (floors == NULL || lsm_switch(tree->lsm) != ST_OK) {
+        mem_free(floors);
+        return false;
+    }
     lock_take(&e->lock);
+    if (tree->floors == NULL) { /* asked here, for a job may just have freed them */
+        tree->floors = floors;
+        floors = NULL;
+    }
     tree->floors[tree->floor_count++] = (struct sealed_floor){ floor, tree->applied_index };
     atomic_store(&tree->active_floor, NO_FLOOR);
     lock_drop(&e->lock);
+    mem_free(floors);
     return true;
 }
 
@@ -273,6 +285,19 @@ void
 engine_tree_dropped(struct engine_tree *tree)
 {
     atomic_fetch_sub(&tree->in_flight, 1);
+}
+
+void
+engine__ask_for_seal(struct engine_tree *tree)
+{
+    atomic_store(&tree->seal_wanted, true);
+    atomic_fetch_add(&tree->engine->seals_asked, 1);
+}
+
+uint64_t
+engine_seals_asked(const struct engine *e)
+{
+    return atomic_load(&e->seals_asked);
 }
 
 void

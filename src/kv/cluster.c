@@ -40,9 +40,9 @@ check(const struct kv *kv, const struct kv_cluster *cluster, struct err *err)
             "a cluster of %u nodes, of at most %d, that does not name this one, %016llx",
             cluster->node_count, TABLET_NODES_MAX, (unsigned long long)kv->node.id);
     }
-    if (cluster->keyspace_count == 0 || cluster->keyspace_count > LIMIT_DATABASES)
+    if (cluster->keyspace_count == 0 || cluster->keyspace_count > KV_KEYSPACES_MAX)
         return err_raise(err, ST_INVALID, "%u keyspaces, instead of 1 to %d",
-                         cluster->keyspace_count, LIMIT_DATABASES);
+                         cluster->keyspace_count, KV_KEYSPACES_MAX);
     if (cluster->founder_count > RAFT_VOTERS_MAX || !raft_config_is_valid(&kv->founders))
         return err_raise(err, ST_INVALID, "%u founders cannot be the voters of a keyspace",
                          cluster->founder_count);

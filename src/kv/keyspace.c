@@ -18,7 +18,6 @@ enum {
     KEYSPACE_FORMAT = 1,
     MODE_STRONG = 1,
     PARTITION_HASH = 1,
-    KEYSPACES_MAX = 4096,
     KEYSPACE_VALUE_MAX = 256,
     KEYSPACE_KEY_BYTES = 14,
 };
@@ -97,8 +96,8 @@ append_keyspace(struct kv *kv, const struct keyspace *k, struct err *err)
 {
     struct keyspace *grown;
 
-    if (kv->keyspace_count >= KEYSPACES_MAX)
-        return err_raise(err, ST_TOO_BIG, "more than %d keyspaces", KEYSPACES_MAX);
+    if (kv->keyspace_count >= KV_KEYSPACES_MAX)
+        return err_raise(err, ST_TOO_BIG, "more than %d keyspaces", KV_KEYSPACES_MAX);
     grown = mem_resize(kv->keyspaces, (kv->keyspace_count + 1) * sizeof(*grown));
     if (grown == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory for the keyspaces");
@@ -133,37 +132,51 @@ kv__load_keyspaces(struct kv *kv, struct err *err)
     return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
+/* A keyspace on its way into the metadata tablet. */
+struct stored {
+    uint8_t key[KEYSPACE_KEY_BYTES];
+    struct buf value;
+};
+
 static enum status
-store_keyspaces(struct kv *kv, uint32_t first, struct err *err)
+encode_all(const struct kv *kv, struct stored *stored, struct entry *entries)
 {
-    static const struct buf empty = { .max = KEYSPACE_VALUE_MAX };
-    struct entry entries[LIMIT_DATABASES];
-    struct buf values[LIMIT_DATABASES];
-    uint8_t keys[LIMIT_DATABASES][KEYSPACE_KEY_BYTES];
-    uint32_t count = kv->keyspace_count - first;
     enum status st = ST_OK;
 
-    for (uint32_t i = 0; i < count; i++)
-        values[i] = empty;
-    for (uint32_t i = 0; i < count && st == ST_OK; i++) {
-        const struct keyspace *k = &kv->keyspaces[first + i];
+    for (uint32_t i = 0; i < kv->keyspace_count && st == ST_OK; i++) {
+        const struct keyspace *k = &kv->keyspaces[i];
 
-        st = keyspace_encode(k, &values[i]);
-        keyspace_key(k->id, keys[i]);
-        entries[i] = (struct entry){ .key = slice_of(keys[i], KEYSPACE_KEY_BYTES),
-                                     .value = buf_slice(&values[i]),
+        stored[i].value = buf_empty(KEYSPACE_VALUE_MAX);
+        st = keyspace_encode(k, &stored[i].value);
+        keyspace_key(k->id, stored[i].key);
+        entries[i] = (struct entry){ .key = slice_of(stored[i].key, KEYSPACE_KEY_BYTES),
+                                     .value = buf_slice(&stored[i].value),
                                      .type = ENTRY_VALUE };
     }
-    if (st != ST_OK)
-        st = err_raise(err, st, "out of memory for the keyspaces");
-    else
-        st = tablet_write_now(kv->meta, entries, count, err);
-    for (uint32_t i = 0; i < count; i++)
-        buf_release(&values[i]);
     return st;
 }
 
-/* Those of Redis, born together in one log entry. */
+static enum status
+store_keyspaces(struct kv *kv, struct err *err)
+{
+    struct stored *stored = mem_new_array(struct stored, kv->keyspace_count);
+    struct entry *entries = mem_new_array(struct entry, kv->keyspace_count);
+    enum status st = stored == NULL || entries == NULL ? ST_NO_MEMORY : ST_OK;
+
+    if (st == ST_OK)
+        st = encode_all(kv, stored, entries);
+    if (st != ST_OK)
+        st = err_raise(err, st, "out of memory for the keyspaces");
+    else
+        st = tablet_write_now(kv->meta, entries, kv->keyspace_count, err);
+    for (uint32_t i = 0; stored != NULL && i < kv->keyspace_count; i++)
+        buf_release(&stored[i].value);
+    mem_free(stored);
+    mem_free(entries);
+    return st;
+}
+
+/* Those that a store is born with, in one log entry. */
 enum status
 kv__create_databases(struct kv *kv, struct err *err)
 {
@@ -176,5 +189,5 @@ kv__create_databases(struct kv *kv, struct err *err)
         snprintf(k.name, sizeof(k.name), "%u", i);
         st = append_keyspace(kv, &k, err);
     }
-    return st == ST_OK ? store_keyspaces(kv, 0, err) : st;
+    return st == ST_OK ? store_keyspaces(kv, err) : st;
 }

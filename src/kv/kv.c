@@ -20,11 +20,18 @@ enum { SLEW_EVERY_NS = 1000000000 };
 struct keyspace *
 kv__keyspace(struct kv *kv, uint32_t id)
 {
-    for (uint32_t i = 0; i < kv->keyspace_count; i++) {
-        if (kv->keyspaces[i].id == id)
-            return &kv->keyspaces[i];
+    uint32_t low = 0;
+    uint32_t high = kv->keyspace_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (kv->keyspaces[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return NULL;
+    return low < kv->keyspace_count && kv->keyspaces[low].id == id ? &kv->keyspaces[low] : NULL;
 }
 
 /* ------------------------------------------------------------------ the doors' heartbeats */
@@ -468,7 +475,6 @@ kv_submit(struct kv_door *door, struct request *r)
     struct keyspace *k = kv__keyspace(kv, r->keyspace);
     enum status st = k == NULL ? ST_NOT_FOUND : check_request(r);
 
-    ASSERT(r->op_count > 0);
     r->home = door->loop;
     r->under_way = &door->under_way;
     door->under_way++;
@@ -520,31 +526,25 @@ kv_tablet(struct kv *kv, uint32_t keyspace)
 
 /* ------------------------------------------------------------------ snapshots */
 
-struct kv_snapshot *
-kv_snapshot_open(struct kv_door *door, uint32_t keyspace)
+enum status
+kv_snapshot_take(struct kv_snapshot *out, const struct request *asked)
 {
-    struct keyspace *k = kv__keyspace(door->kv, keyspace);
-    struct kv_snapshot *s = k == NULL ? NULL : mem_new(struct kv_snapshot);
+    struct lsm_snapshot *pin;
 
-    if (s == NULL)
-        return NULL;
-    s->tablet = k->tablet;
-    s->pin = lsm_snapshot_take(tablet_lsm(k->tablet));
-    if (s->pin == NULL) {
-        mem_free(s);
-        return NULL;
-    }
-    s->version = lsm_snapshot_version(s->pin);
-    return s;
+    ASSERT(asked->status == ST_OK && asked->snapshot == NULL);
+    pin = lsm_snapshot_take(tablet_lsm(asked->tablet));
+    if (pin == NULL)
+        return ST_NO_MEMORY;
+    *out = (struct kv_snapshot){ asked->tablet, pin, lsm_snapshot_version(pin) };
+    return ST_OK;
 }
 
 void
-kv_snapshot_close(struct kv_snapshot *s)
+kv_snapshot_release(struct kv_snapshot *s)
 {
-    if (s == NULL)
-        return;
-    lsm_snapshot_release(tablet_lsm(s->tablet), s->pin);
-    mem_free(s);
+    if (s->pin != NULL)
+        lsm_snapshot_release(tablet_lsm(s->tablet), s->pin);
+    s->pin = NULL;
 }
 
 /* ------------------------------------------------------------------ figures */

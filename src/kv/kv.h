@@ -30,13 +30,16 @@ struct kv_node {
     uint16_t port;    /* of its peers */
 };
 
+enum { KV_KEYSPACES_MAX = 4096 };
+
 struct kv_cluster {
     const struct kv_node *nodes; /* this one among them */
     uint32_t node_count;
     const uint64_t *founders; /* in ascending order: with whom new keyspaces are born */
     uint32_t founder_count;
-    uint32_t keyspace_count; /* of Redis's databases, 1 .. LIMIT_DATABASES; the same on all nodes */
-    uint32_t lease_percent;  /* see raft.h; 0: none */
+    /* 1 .. KV_KEYSPACES_MAX, the same on all nodes; the first LIMIT_DATABASES are Redis's databases. */
+    uint32_t keyspace_count;
+    uint32_t lease_percent;           /* see raft.h; 0: none */
     const struct peer_faults *faults; /* for the simulator; NULL: none */
 };
 
@@ -75,15 +78,20 @@ MUST_USE enum status kv_database(struct kv_door *door, uint64_t number, uint32_t
 /* The time by which expiry is judged, Unix ms (DESIGN "Time"). */
 uint64_t kv_now_ms(struct kv_door *door, uint32_t keyspace);
 
-/* Keep what is committed in a keyspace now readable through request.snapshot, until closed;
- * NULL when out of memory.  For replies that are read piece by piece. */
-struct kv_snapshot *kv_snapshot_open(struct kv_door *door, uint32_t keyspace);
-void kv_snapshot_close(struct kv_snapshot *s); /* no request uses it; NULL is allowed */
+/* Keep what is committed in a keyspace readable through request.snapshot, until released; for what is
+ * read piece by piece.  `asked` is a request to the keyspace, perhaps without operations, that is
+ * answered with ST_OK just now: in its `done`.  So whatever was committed when it came is in the
+ * snapshot.  ST_NO_MEMORY. */
+MUST_USE enum status kv_snapshot_take(struct kv_snapshot *out, const struct request *asked);
+void kv_snapshot_release(struct kv_snapshot *s); /* no request uses it; zeroed: none was taken */
 
 /* ------------------------------------------------------------------ scans */
 
-/* Reads the keys of a keyspace in order, from a snapshot taken at opening, in
- * pieces: each kv_scan_next() is one job.  One at a time per scan. */
+/* Reads the keys of a keyspace in order, from one snapshot, in pieces: each kv_scan_next() is one job.
+ * One at a time per scan.
+ *
+ * The first piece asks as every read does: whatever was committed before is in the snapshot, and who
+ * does not lead refuses. */
 struct kv_scan;
 
 struct kv_scan_options {
@@ -95,11 +103,15 @@ struct kv_scan_options {
     bool reverse;    /* from the end of the range downwards */
     bool want_values;
     struct slice pattern; /* copied; Redis glob, empty = everything */
+    uint64_t deadline_ns; /* env_boot_ns(): by then the first piece knows what it may read */
 };
 
 struct kv_scan_piece {
-    enum status status; /* ST_OK, ST_CORRUPT, ST_IO, ST_BUSY, ST_CLOSED, ST_NO_MEMORY */
-    struct err err;
+    /* ST_OK, ST_CORRUPT, ST_IO, ST_BUSY, ST_CLOSED, ST_NO_MEMORY; of the first: ST_NOT_LEADER,
+     * ST_TIMEOUT */
+    enum status status;
+    uint64_t leader;       /* as request.leader */
+    const struct err *err; /* when it is not ST_OK, and more is known; borrowed as `entries` */
     const struct entry
         *entries; /* user keys (no kind byte); borrowed until the next call on the scan */
     uint32_t count;
@@ -130,11 +142,13 @@ bool kv_glob(struct slice pattern, struct slice text);
 
 /* ------------------------------------------------------------------ administration */
 
+/* KV_COUNT and KV_RANDOM ask nobody.  Who wants all that is committed submits a request without
+ * operations first. */
 enum kv_admin_kind {
-    KV_COUNT,   /* unexpired keys of a snapshot; a paced job */
+    KV_COUNT,   /* unexpired keys of what is committed here; a paced job */
     KV_COMPACT, /* lsm_compact_all on every tablet of the keyspace */
     KV_SAVE,    /* flush every memtable, sync the log */
-    KV_RANDOM,  /* a random key */
+    KV_RANDOM,  /* a random key of what is committed here */
     KV_HASH,    /* what this member has applied, as one number, leader or not; a paced job */
 };
 

@@ -2,6 +2,12 @@
  * Scans: pieces of a keyspace in key order, each read by a job from the scan's
  * snapshot.  Between two pieces nothing is held but the snapshot and the last
  * key looked at.
+ *
+ *      first piece ──> request without operations ──ST_OK──> snapshot ──> job ──> fn
+ *                              └─ refused ────────────────────────────────^
+ *      later pieces ──────────────────────────────────────────────────────┘
+ *
+ * A refusal, too, is told by a job, which then has nothing to do: so `fn` is never called too early.
  */
 #include "base/arena.h"
 #include "base/assert.h"
@@ -14,11 +20,10 @@ enum { SCAN_ARENA_BYTES = 64 << 10, SCAN_ENTRIES_MAX = 1 << 20 };
 struct kv_scan {
     struct kv_door *door;
     struct tablet *tablet;
-    struct lsm_snapshot *snapshot;
-    struct kv_scan_options options; /* its slices point into `from`, `limit`, `pattern` */
-    struct buf from;                /* stored keys */
-    struct buf limit;
-    struct buf pattern;
+    struct kv_snapshot snapshot;    /* without a pin: no piece has been read */
+    struct request ask;             /* of the first piece */
+    struct kv_scan_options options; /* its slices lie in `bounds`, the keys as they are stored */
+    struct buf bounds;
 
     struct buf resume; /* stored key where the next piece begins */
     bool resume_after; /* just past it */
@@ -41,42 +46,43 @@ struct kv_scan {
     struct kv_scan_piece piece;
 };
 
+/* With a kind byte before it, unless that is 0.  There is room, so nothing moves. */
 static enum status
-store_key(struct buf *out, struct slice key)
+copy_bound(struct kv_scan *s, uint8_t kind, struct slice *bound)
 {
-    uint8_t kind = KEY_USER;
-    enum status st;
+    size_t begin = s->bounds.size;
+    enum status st = buf_append(&s->bounds, slice_of(&kind, kind != 0));
 
-    *out = buf_empty(LIMIT_STORED_KEY_BYTES);
-    st = buf_append(out, slice_of(&kind, 1));
-    return st == ST_OK ? buf_append(out, key) : st;
+    if (st == ST_OK)
+        st = buf_append(&s->bounds, *bound);
+    *bound = slice_of(s->bounds.data + begin, s->bounds.size - begin);
+    return st;
 }
 
 static enum status
-copy_bounds(struct kv_scan *s, const struct kv_scan_options *o)
+copy_bounds(struct kv_scan *s)
 {
-    uint8_t past_users = KEY_USER + 1;
-    enum status st = store_key(&s->from, o->from);
+    struct kv_scan_options *o = &s->options;
+    enum status st;
 
-    s->limit = buf_empty(LIMIT_STORED_KEY_BYTES);
-    s->pattern = buf_empty(LIMIT_KEY_BYTES);
+    if (!o->has_limit)
+        o->limit = (struct slice){ 0 };
+    s->bounds = buf_empty(2 * (size_t)LIMIT_STORED_KEY_BYTES + LIMIT_KEY_BYTES);
     s->resume = buf_empty(LIMIT_STORED_KEY_BYTES);
+    st = buf_reserve(&s->bounds, 2 + o->from.size + o->limit.size + o->pattern.size);
     if (st == ST_OK)
-        st = o->has_limit ? store_key(&s->limit, o->limit)
-                          : buf_append(&s->limit, slice_of(&past_users, 1));
+        st = copy_bound(s, KEY_USER, &o->from);
     if (st == ST_OK)
-        st = buf_append(&s->pattern, o->pattern);
-    return st;
+        st = copy_bound(s, o->has_limit ? KEY_USER : KEY_USER + 1, &o->limit);
+    return st == ST_OK ? copy_bound(s, 0, &o->pattern) : st;
 }
 
 static void
 scan_free(struct kv_scan *s)
 {
-    lsm_snapshot_release(tablet_lsm(s->tablet), s->snapshot);
+    kv_snapshot_release(&s->snapshot);
     arena_release(&s->arena);
-    buf_release(&s->from);
-    buf_release(&s->limit);
-    buf_release(&s->pattern);
+    buf_release(&s->bounds);
     buf_release(&s->resume);
     mem_free(s->entries);
     mem_free(s);
@@ -102,8 +108,7 @@ kv_scan_open(struct kv_door *door, const struct kv_scan_options *options, struct
     s->tablet = k->tablet;
     s->options = *options;
     arena_init(&s->arena, SCAN_ARENA_BYTES);
-    s->snapshot = lsm_snapshot_take(tablet_lsm(k->tablet));
-    if (s->snapshot == NULL || copy_bounds(s, options) != ST_OK) {
+    if (copy_bounds(s) != ST_OK) {
         scan_free(s);
         return err_raise(err, ST_NO_MEMORY, "out of memory for a scan");
     }
@@ -175,25 +180,27 @@ static bool
 beyond(const struct kv_scan *s, struct slice stored)
 {
     if (s->options.reverse)
-        return slice_compare(stored, buf_slice(&s->from)) < (s->options.after_from ? 1 : 0);
-    return slice_compare(stored, buf_slice(&s->limit)) >= 0;
+        return slice_compare(stored, s->options.from) < (s->options.after_from ? 1 : 0);
+    return slice_compare(stored, s->options.limit) >= 0;
 }
 
 static enum status
 first_of_piece(struct kv_scan *s, struct lsm_iter *it)
 {
     bool fresh = s->resume.size == 0;
+    struct slice resume = buf_slice(&s->resume);
+    struct slice from = fresh ? s->options.from : resume;
     enum status st;
 
     if (s->options.reverse)
-        return lsm_iter_seek_before(it, buf_slice(fresh ? &s->limit : &s->resume), &s->piece.err);
-    st = lsm_iter_seek(it, buf_slice(fresh ? &s->from : &s->resume), &s->piece.err);
+        return lsm_iter_seek_before(it, fresh ? s->options.limit : resume, &s->ask.err);
+    st = lsm_iter_seek(it, from, &s->ask.err);
     if (st == ST_OK && (fresh ? s->options.after_from : s->resume_after)) {
         struct entry e;
 
         lsm_iter_entry(it, &e);
-        if (slice_equal(e.key, buf_slice(fresh ? &s->from : &s->resume)))
-            st = lsm_iter_next(it, &s->piece.err);
+        if (slice_equal(e.key, from))
+            st = lsm_iter_next(it, &s->ask.err);
     }
     return st;
 }
@@ -207,7 +214,7 @@ look_at(struct kv_scan *s, const struct entry *e)
     s->piece.examined++;
     s->resume.size = 0;
     st = buf_append(&s->resume, e->key);
-    if (st == ST_OK && (s->pattern.size == 0 || kv_glob(buf_slice(&s->pattern), user)))
+    if (st == ST_OK && (s->options.pattern.size == 0 || kv_glob(s->options.pattern, user)))
         st = keep(s, e);
     return st;
 }
@@ -233,8 +240,7 @@ read_piece(struct kv_scan *s, struct lsm_iter *it)
         st = look_at(s, &e);
         if (st != ST_OK || piece_is_full(s))
             break;
-        st = s->options.reverse ? lsm_iter_prev(it, &s->piece.err)
-                                : lsm_iter_next(it, &s->piece.err);
+        st = s->options.reverse ? lsm_iter_prev(it, &s->ask.err) : lsm_iter_next(it, &s->ask.err);
     }
     return st;
 }
@@ -243,12 +249,14 @@ static void
 scan_run(struct job *job)
 {
     struct kv_scan *s = container_of(job, struct kv_scan, job);
-    struct lsm_iter_options options = { .snapshot = s->snapshot,
-                                        .now_ms = s->now_ms,
-                                        .fill_cache = s->keys_max <= 1024 };
+    struct lsm_iter_options options = { .now_ms = s->now_ms, .fill_cache = s->keys_max <= 1024 };
     struct lsm_iter *it = NULL;
-    enum status st = lsm_iter_create(tablet_lsm(s->tablet), &options, &it, &s->piece.err);
+    enum status st;
 
+    if (s->piece.status != ST_OK)
+        return; /* it was refused */
+    options.snapshot = s->snapshot.pin;
+    st = lsm_iter_create(tablet_lsm(s->tablet), &options, &it, &s->ask.err);
     if (st == ST_OK)
         st = read_piece(s, it);
     lsm_iter_destroy(it);
@@ -274,6 +282,37 @@ scan_done(struct job *job)
         s->fn(s->ctx, &s->piece);
 }
 
+/* ------------------------------------------------------------------ pieces */
+
+static void
+submit_job(struct kv_scan *s)
+{
+    s->now_ms = tablet_now_ms(s->tablet, loop_now_ns(s->door->loop));
+    s->job = (struct job){ .run = scan_run, .done = scan_done, .loop = s->door->loop };
+    env_submit(loop_env(s->door->loop), ENV_LANE_READ, &s->job);
+}
+
+static void
+asked(struct request *r)
+{
+    struct kv_scan *s = container_of(r, struct kv_scan, ask);
+
+    s->piece.status = r->status;
+    s->piece.leader = r->leader;
+    if (r->status == ST_OK)
+        s->piece.status = kv_snapshot_take(&s->snapshot, r);
+    submit_job(s);
+}
+
+static void
+ask(struct kv_scan *s)
+{
+    s->ask.keyspace = s->options.keyspace;
+    s->ask.deadline_ns = s->options.deadline_ns;
+    s->ask.done = asked;
+    kv_submit(s->door, &s->ask);
+}
+
 void
 kv_scan_next(struct kv_scan *s, uint32_t keys_max, uint64_t examined_max, size_t bytes_max,
              kv_scan_fn *fn, void *ctx)
@@ -287,12 +326,14 @@ kv_scan_next(struct kv_scan *s, uint32_t keys_max, uint64_t examined_max, size_t
     s->keys_max = keys_max;
     s->examined_max = examined_max;
     s->bytes_max = bytes_max;
-    s->now_ms = tablet_now_ms(s->tablet, loop_now_ns(s->door->loop));
     s->bytes = 0;
-    s->piece = (struct kv_scan_piece){ 0 };
+    s->piece = (struct kv_scan_piece){ .err = &s->ask.err };
+    s->ask.err.code = ST_OK;
     arena_reset(&s->arena);
-    s->job = (struct job){ .run = scan_run, .done = scan_done, .loop = s->door->loop };
-    env_submit(loop_env(s->door->loop), ENV_LANE_READ, &s->job);
+    if (s->snapshot.pin == NULL)
+        ask(s);
+    else
+        submit_job(s);
 }
 
 void

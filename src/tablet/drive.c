@@ -319,6 +319,7 @@ tablet__step(struct tablet *t, struct raft_event event, struct incoming *in)
     struct list orphans;
 
     event.now_ns = tablet__boot_ns(t);
+    t->sleeps = false;
     if (st == ST_OK)
         st = raft_step(t->raft, &event, fx);
     if (st != ST_OK)
@@ -339,6 +340,10 @@ tablet__step(struct tablet *t, struct raft_event event, struct incoming *in)
     log_role(t, before);
     if (!t->alone)
         tablet__mark(t);
+    if (raft_is_quiesced(t->raft)) {
+        mem_free(t->own_room); /* there may be thousands that sleep */
+        t->own_room = NULL;
+    }
     tablet__answer_orphans(t, &orphans);
     return ST_OK;
 }

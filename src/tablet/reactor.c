@@ -6,6 +6,10 @@
  *                                                         entries ──> followers
  *                                                         frames  ──> the network
  *
+ * A tablet in which nothing is under way, and whose group sleeps, is passed over by the ticks: a thousand
+ * of them are to cost next to nothing.  Whatever happens to it wakes it; and now and then it is looked at
+ * all the same, as is every tablet when the engine asks for a seal, or the log has failed.
+ *
  * The log is told first: it writes while the entries are on their way (thesis, 10.2.1).
  */
 #include "tablet/reactor.h"
@@ -15,6 +19,8 @@
 #include "base/mem.h"
 
 #include "tablet/tablet_internal.h"
+
+enum { SLEEPERS_EVERY = 20 /* ticks */ };
 
 static void log_moved(void *ctx);
 static void end_round(struct task *task);
@@ -146,6 +152,7 @@ tablet__mark(struct tablet *t)
 
     if (r->resting)
         return;
+    t->sleeps = false;
     if (list_empty(&t->on_marked))
         list_push_back(&r->marked, &t->on_marked);
     if (!r->round_posted) {
@@ -243,6 +250,50 @@ watch(struct tablet_reactor *r, uint32_t i, uint64_t now_ns)
         tell_silent(r, n->node);
 }
 
+/* ------------------------------------------------------------------ the tick */
+
+static bool
+owes_or_awaits(const struct tablet *t)
+{
+    return t->head_owed || t->given < t->tail.limit || t->unsynced < t->tail.limit ||
+           t->head_ticket > t->ticket || !list_empty(&t->on_awaiting) ||
+           !list_empty(&t->on_marked) || atomic_load(&t->ceiling_stuck);
+}
+
+static bool
+may_sleep(const struct tablet *t)
+{
+    return t->raft != NULL && raft_is_quiesced(t->raft) && tablet_idle(t) &&
+           list_empty(&t->barriers) && t->shipment == NULL && t->staging == NULL &&
+           t->applied >= raft_applicable(t->raft) && t->applied_bytes == 0 && !owes_or_awaits(t);
+}
+
+static bool
+is_all_due(struct tablet_reactor *r)
+{
+    const struct engine *e = r->node->engine;
+    uint64_t seals_asked = engine_seals_asked(e);
+    bool asked = seals_asked != r->seals_asked;
+
+    r->seals_asked = seals_asked;
+    return asked || ++r->ticks % SLEEPERS_EVERY == 0 || engine_log_health(e) != ST_OK;
+}
+
+static void
+tick_tablets(struct tablet_reactor *r)
+{
+    bool all = is_all_due(r);
+
+    list_each (at, &r->tablets) {
+        struct tablet *t = container_of(at, struct tablet, on_reactor);
+
+        if (t->sleeps && !all)
+            continue;
+        tablet_tick(t);
+        t->sleeps = may_sleep(t);
+    }
+}
+
 void
 tablet_reactor_tick(struct tablet_reactor *r)
 {
@@ -252,7 +303,6 @@ tablet_reactor_tick(struct tablet_reactor *r)
         exchange_beat(r);
     for (uint32_t i = 0; i < r->node->neighbour_count; i++)
         watch(r, i, now_ns);
-    list_each (at, &r->tablets)
-        tablet_tick(container_of(at, struct tablet, on_reactor));
+    tick_tablets(r);
     tablet_reader_tick(&r->reader);
 }

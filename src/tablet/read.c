@@ -225,6 +225,8 @@ tablet_read(struct tablet *t, struct tablet_reader *reader, struct request *r)
         return false; /* the ceiling must be raised first */
 
     r->tablet = t;
+    if (r->op_count == 0)
+        return may_tell(t) && answer(r, ST_OK);
     if (r->snapshot != NULL) {
         st = ST_WOULD_BLOCK;
     } else if (r->op_count == 1) {

@@ -156,6 +156,7 @@ tablet__receive(struct tablet *t, uint64_t from, enum exchange_type type, struct
 {
     if (t->raft == NULL)
         return;
+    t->sleeps = false;
     switch (type) {
     case EXCHANGE_RAFT:
         receive_raft(t, from, bytes);

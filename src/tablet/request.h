@@ -10,6 +10,9 @@
  * kv_submit() until `done` is called, exactly once, on the caller's loop
  * (possibly before kv_submit() returns).  During `done`, and only then,
  * `results` may be read: the values in them are borrowed.
+ *
+ * WITHOUT OPERATIONS it is a read that returns nothing.  ST_OK says what it says of every read: that
+ * whatever was committed when the request came can be read on this node now.
  */
 #ifndef TABLET_REQUEST_H
 #define TABLET_REQUEST_H
@@ -124,7 +127,7 @@ struct request {
     const struct precondition *preconditions;
     uint32_t precondition_count;
     const struct op *ops;
-    uint32_t op_count;
+    uint32_t op_count;         /* 0: see above */
     struct op_result *results; /* op_count of them */
     size_t result_bytes_max;   /* values returned in all; beyond: ST_TOO_BIG for a pure read */
     void (*done)(struct request *self);
@@ -161,7 +164,7 @@ struct request {
     uint64_t *under_way;    /* one less when it is done; on `home` */
 };
 
-/* What was committed at one moment, kept readable (kv_snapshot_open). */
+/* What was committed at one moment, kept readable (kv_snapshot_take). */
 struct kv_snapshot {
     struct tablet *tablet;
     struct lsm_snapshot *pin;

@@ -423,6 +423,7 @@ tablet_submit(struct tablet *t, struct request *r)
     r->cold = NULL;
     r->scratch = (struct buf){ 0 };
     t->serves = true;
+    t->sleeps = false;
     t->request_count++;
     admit(t, r);
 }

@@ -39,6 +39,7 @@ struct tablet {
     struct loop *loop;
     uint64_t id;
     struct list on_reactor;
+    bool sleeps; /* no tick has anything to do here; the reactor's, until something happens */
     struct list on_marked;
     struct list on_awaiting;
     bool serves; /* the loops run: the time of their rounds will do */

@@ -78,7 +78,9 @@ open_body(void *ctx)
 {
     struct node *n = ctx;
     struct loop *loops[NODE_LOOPS];
-    struct kv_options options = { .loops = loops, .loop_count = NODE_LOOPS, .node_name = "test" };
+    struct kv_options options = {
+        .loops = loops, .loop_count = NODE_LOOPS, .node_name = "test", .cluster = n->cluster
+    };
     struct engine *engine = NULL;
 
     for (uint32_t i = 0; i < NODE_LOOPS; i++)

@@ -17,7 +17,8 @@ struct node {
     struct kv *kv;
     struct api *api;
     struct engine_options engine;
-    struct api_options options; /* to be changed between node_init() and node_open() */
+    struct api_options options;       /* to be changed between node_init() and node_open() */
+    const struct kv_cluster *cluster; /* as the options; NULL: alone */
     uint16_t port;
     uint16_t line_port;
     enum status status; /* of what was done last */

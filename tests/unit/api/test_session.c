@@ -396,6 +396,54 @@ TEST(what_was_acknowledged_survives_a_power_cut)
     end(&n);
 }
 
+/* Of three members the only one that runs. */
+TEST(who_does_not_lead_answers_no_read_of_any_kind)
+{
+    static const struct kv_node nodes[] = { { 1, "10.0.0.1", 7000 },
+                                            { 2, "10.0.0.2", 7000 },
+                                            { 3, "10.0.0.3", 7000 } };
+    static const uint64_t founders[] = { 1, 2, 3 };
+    static const struct kv_cluster cluster = { .nodes = nodes,
+                                               .node_count = 3,
+                                               .founders = founders,
+                                               .founder_count = 3,
+                                               .keyspace_count = 1 };
+    static const char *const reads[] = { "GET k",     "MGET k l", "SCAN 0",   "KEYS *",
+                                         "RANGE - +", "DBSIZE",   "RANDOMKEY" };
+    struct node n;
+    struct client c;
+
+    node_init(&n, 18);
+    n.cluster = &cluster;
+    n.engine.node = 1;
+    node_open(&n);
+    c = client_connect(&n);
+    for (size_t i = 0; i < sizeof(reads) / sizeof(reads[0]); i++)
+        client_ask(&c, reads[i], "-ERR not-leader\r\n");
+    client_close(&c);
+    end(&n);
+}
+
+/* A scan judges expiry by the same time as GET: the ceiling is raised for it, too. */
+TEST(what_has_expired_while_nobody_asked_is_in_no_scan)
+{
+    enum { IDLE_MS = 10000 };
+    static const char *const reads[] = { "SCAN 0", "KEYS *", "DBSIZE", "RANDOMKEY" };
+    static const char *const replies[] = { "*2\r\n$1\r\n0\r\n*0\r\n", "*0\r\n", ":0\r\n",
+                                           "$-1\r\n" };
+    struct node n;
+    struct client c;
+
+    begin(&n, &c, 19);
+    for (size_t i = 0; i < sizeof(reads) / sizeof(reads[0]); i++) {
+        client_ask(&c, "SET k v PX 5000", "+OK\r\n");
+        sim_run_ms(n.w, IDLE_MS);
+        client_ask(&c, reads[i], replies[i]);
+    }
+    client_close(&c);
+    end(&n);
+}
+
 TEST_MAIN(RUN(a_client_is_answered), RUN(clients_on_different_reactors_see_each_other),
           RUN(a_counter_is_not_limited_to_one_step_per_fsync), RUN(every_byte_may_come_alone),
           RUN(what_was_sent_before_the_end_is_carried_out),
@@ -409,4 +457,6 @@ TEST_MAIN(RUN(a_client_is_answered), RUN(clients_on_different_reactors_see_each_
           RUN(draining_does_not_wait_for_ever_for_a_client_that_does_not_read),
           RUN(shutdown_asks_the_program), RUN(settings_take_effect_on_connections_that_are_open),
           RUN(client_list_shows_connections_of_every_reactor),
-          RUN(what_was_acknowledged_survives_a_power_cut))
+          RUN(what_was_acknowledged_survives_a_power_cut),
+          RUN(who_does_not_lead_answers_no_read_of_any_kind),
+          RUN(what_has_expired_while_nobody_asked_is_in_no_scan))

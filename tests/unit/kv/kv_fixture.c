@@ -216,13 +216,18 @@ call_value(struct call *c, struct op *op, const char *value)
     op->value = copy_text(c, value);
 }
 
+uint64_t
+fix_deadline_ns(struct kvfix *f, uint32_t loop)
+{
+    return loop_now_ns(sim_loop(f->w, FIX_NODE, loop)) + FIX_DEADLINE_MS * UINT64_C(1000000);
+}
+
 static void
 submit_body(void *ctx)
 {
     struct call *c = ctx;
 
-    c->request.deadline_ns =
-        loop_now_ns(sim_loop(c->fix->w, FIX_NODE, c->loop)) + FIX_DEADLINE_MS * UINT64_C(1000000);
+    c->request.deadline_ns = fix_deadline_ns(c->fix, c->loop);
     kv_submit(kv_door_of(c->fix->kv, c->loop), &c->request);
 }
 

@@ -61,6 +61,8 @@ struct call {
     uint32_t loop;
 };
 
+uint64_t fix_deadline_ns(struct kvfix *f, uint32_t loop); /* of what is asked for now */
+
 struct call *call_new(struct kvfix *f, uint32_t loop);
 struct op *call_op(struct call *c, enum op_kind kind, const char *key);
 void call_value(struct call *c, struct op *op, const char *value);

@@ -46,7 +46,7 @@ boot_body(void *ctx)
         .node_count = n->count,
         .founders = n->founders,
         .founder_count = n->count < NODES_FOUNDERS ? n->count : NODES_FOUNDERS,
-        .keyspace_count = 1,
+        .keyspace_count = n->keyspace_count,
         .lease_percent = n->lease_percent,
     };
     struct engine_options engine_options;
@@ -81,12 +81,13 @@ boot(struct nodes *n, uint32_t node)
 }
 
 static void
-create(struct nodes *n, uint64_t seed, uint32_t count, uint32_t lease_percent)
+create(struct nodes *n, uint64_t seed, uint32_t count)
 {
     static const char *const hosts[NODES_MAX] = { "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4",
                                                   "10.0.0.5" };
 
-    *n = (struct nodes){ .count = count, .lease_percent = lease_percent, .budget_bytes = 4 << 20 };
+    n->count = count;
+    n->budget_bytes = 4 << 20;
     list_init(&n->unawaited);
     n->w = sim_create(seed);
     assert_non_null(n->w);
@@ -100,13 +101,21 @@ create(struct nodes *n, uint64_t seed, uint32_t count, uint32_t lease_percent)
 void
 nodes_create(struct nodes *n, uint64_t seed, uint32_t count)
 {
-    create(n, seed, count, 0);
+    nodes_create_with_keyspaces(n, seed, count, 1);
+}
+
+void
+nodes_create_with_keyspaces(struct nodes *n, uint64_t seed, uint32_t count, uint32_t keyspaces)
+{
+    *n = (struct nodes){ .keyspace_count = keyspaces };
+    create(n, seed, count);
 }
 
 void
 nodes_create_with_leases(struct nodes *n, uint64_t seed, uint32_t count)
 {
-    create(n, seed, count, LEASE_PERCENT);
+    *n = (struct nodes){ .keyspace_count = 1, .lease_percent = LEASE_PERCENT };
+    create(n, seed, count);
 }
 
 void
@@ -159,7 +168,7 @@ on_done(struct request *r)
     a->done = true;
     if (r->status == ST_NOT_LEADER)
         a->n->hint = r->leader;
-    if (r->status != ST_OK || a->op.kind != OP_GET)
+    if (r->status != ST_OK || r->op_count == 0 || a->op.kind != OP_GET)
         return;
     if (a->result.code == OP_NIL)
         value = slice_str("nil");
@@ -168,14 +177,19 @@ on_done(struct request *r)
     a->n->value[value.size] = '\0';
 }
 
+static uint64_t
+deadline_ns(struct nodes *n, uint32_t node)
+{
+    return loop_now_ns(sim_loop(n->w, node, 0)) + DEADLINE_MS * UINT64_C(1000000);
+}
+
 static void
 submit(void *ctx)
 {
     struct ask *a = ctx;
     struct kv *kv = a->n->kv[a->node];
 
-    a->request.deadline_ns =
-        loop_now_ns(sim_loop(a->n->w, a->node, 0)) + DEADLINE_MS * UINT64_C(1000000);
+    a->request.deadline_ns = deadline_ns(a->n, a->node);
     kv_submit(kv_door_of(kv, 0), &a->request);
 }
 
@@ -187,9 +201,11 @@ ask_node(struct nodes *n, uint32_t node, const struct op *op, enum durability du
     assert_non_null(a);
     a->n = n;
     a->node = node;
-    a->op = *op;
-    a->request = (struct request){ .ops = &a->op,
-                                   .op_count = 1,
+    if (op != NULL)
+        a->op = *op;
+    a->request = (struct request){ .keyspace = n->keyspace,
+                                   .ops = &a->op,
+                                   .op_count = op != NULL,
                                    .results = &a->result,
                                    .result_bytes_max = 1 << 20,
                                    .durability = durability,
@@ -275,11 +291,68 @@ nodes_try_get(struct nodes *n, uint32_t node, const char *key)
     return await(ask_node(n, node, &op, DURABILITY_ALWAYS));
 }
 
+enum status
+nodes_ask(struct nodes *n, uint32_t node)
+{
+    return await(ask_node(n, node, NULL, DURABILITY_ALWAYS));
+}
+
 const char *
 nodes_get(struct nodes *n, uint32_t node, const char *key)
 {
     EXPECT_OK(nodes_try_get(n, node, key));
     return n->value;
+}
+
+struct listing {
+    struct nodes *n;
+    uint32_t node;
+    struct kv_scan *scan;
+    enum status status;
+    bool done;
+};
+
+static void
+on_piece(void *ctx, const struct kv_scan_piece *piece)
+{
+    struct listing *l = ctx;
+    struct nodes *n = l->n;
+    size_t used = 0;
+
+    if (piece->status == ST_NOT_LEADER)
+        n->hint = piece->leader;
+    n->value[0] = '\0';
+    for (uint32_t i = 0; i < piece->count; i++) {
+        struct slice key = piece->entries[i].key;
+
+        used += (size_t)snprintf(n->value + used, NODES_VALUE_MAX - used, "%.*s,", (int)key.size,
+                                 (const char *)key.data);
+        EXPECT(used < NODES_VALUE_MAX);
+    }
+    l->status = piece->status;
+    kv_scan_close(l->scan);
+    l->done = true;
+}
+
+static void
+scan_body(void *ctx)
+{
+    struct listing *l = ctx;
+    struct kv_scan_options options = { .keyspace = l->n->keyspace,
+                                       .deadline_ns = deadline_ns(l->n, l->node) };
+
+    EXPECT_OK(kv_scan_open(kv_door_of(l->n->kv[l->node], 0), &options, &l->scan, NULL));
+    kv_scan_next(l->scan, 1000, 1000, 1 << 20, on_piece, l);
+}
+
+enum status
+nodes_try_scan(struct nodes *n, uint32_t node)
+{
+    struct listing l = { .n = n, .node = node };
+
+    sim_on_loop(n->w, node, 0, scan_body, &l);
+    EXPECT(sim_run_until(n->w, &l.done, PATIENCE_MS));
+    return l.status;
 }
 
 uint32_t
@@ -330,7 +403,7 @@ transfer_body(void *ctx)
 static enum status
 give_order(struct nodes *n, uint32_t node, struct order *o, void (*body)(void *ctx))
 {
-    o->t = kv_tablet(n->kv[node], 0);
+    o->t = kv_tablet(n->kv[node], n->keyspace);
     sim_on_loop(n->w, node, loop_index(tablet_loop(o->t)), body, o);
     return o->status;
 }
@@ -384,7 +457,7 @@ nodes_flush(struct nodes *n, uint32_t node)
 static bool
 is_in_force(struct nodes *n, uint32_t node, const struct raft_config *config)
 {
-    const struct raft *r = tablet_raft(kv_tablet(n->kv[node], 0));
+    const struct raft *r = tablet_raft(kv_tablet(n->kv[node], n->keyspace));
 
     return raft_config_equal(raft_config(r), config) && raft_config_index(r) <= raft_commit(r);
 }

@@ -15,6 +15,8 @@ struct nodes {
     struct sim *w;
     uint32_t count;
     uint32_t lease_percent;
+    uint32_t keyspace_count;
+    uint32_t keyspace;   /* that requests and orders are about */
     size_t budget_bytes; /* so small that the leader keeps few entries for its followers */
     struct kv *kv[NODES_MAX + 1];
     struct kv_node at[NODES_MAX];
@@ -28,6 +30,10 @@ struct nodes {
 
 /* As nodes_create(), with leases. */
 void nodes_create_with_leases(struct nodes *n, uint64_t seed, uint32_t count);
+
+/* As nodes_create(), with so many keyspaces, each a group. */
+void nodes_create_with_keyspaces(struct nodes *n, uint64_t seed, uint32_t count,
+                                 uint32_t keyspaces);
 
 /* So many nodes, all of them running; the first NODES_FOUNDERS are the members. */
 void nodes_create(struct nodes *n, uint64_t seed, uint32_t count);
@@ -75,5 +81,9 @@ void nodes_send_put(struct nodes *n, uint32_t node, const char *key, const char 
 enum status nodes_do(struct nodes *n, uint32_t node, const struct op *op, struct op_result *out);
 enum status nodes_try_get(struct nodes *n, uint32_t node, const char *key); /* into n->value */
 const char *nodes_get(struct nodes *n, uint32_t node, const char *key); /* "nil": there is none */
+
+enum status nodes_ask(struct nodes *n, uint32_t node); /* without operations */
+/* All keys, each with a comma behind it, into n->value; they are few and small. */
+enum status nodes_try_scan(struct nodes *n, uint32_t node);
 
 #endif

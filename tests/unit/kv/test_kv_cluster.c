@@ -65,6 +65,14 @@ who_does_not_lead_says_who_does(void **state)
     EXPECT_OK(nodes_put(&n, leader, "a", "1"));
     EXPECT(nodes_put(&n, other, "a", "2") == ST_NOT_LEADER);
     EXPECT(n.hint == leader);
+    n.hint = 0;
+    EXPECT_ST(nodes_ask(&n, other), ST_NOT_LEADER);
+    EXPECT(n.hint == leader);
+    n.hint = 0;
+    EXPECT_ST(nodes_try_scan(&n, other), ST_NOT_LEADER);
+    EXPECT(n.hint == leader);
+    EXPECT_OK(nodes_try_scan(&n, leader));
+    EXPECT_STR(n.value, "a,");
     EXPECT(strcmp(nodes_get(&n, leader, "a"), "1") == 0);
     nodes_destroy(&n);
 }
@@ -99,6 +107,8 @@ check_that_nothing_old_is_told(struct nodes *n)
     leader = nodes_leader_but(n, old);
     EXPECT_OK(nodes_put(n, leader, "a", "new"));
     EXPECT(nodes_try_get(n, old, "a") != ST_OK);
+    EXPECT(nodes_ask(n, old) != ST_OK);
+    EXPECT(nodes_try_scan(n, old) != ST_OK);
     nodes_cut(n, old, false);
     sim_run_ms(n->w, 3000);
     EXPECT(strcmp(nodes_get(n, nodes_leader(n), "a"), "new") == 0);
@@ -135,6 +145,8 @@ a_read_waits_for_the_others_unless_a_lease_says_that_we_lead(void **state)
         sim_run_ms(n.w, 100);
         nodes_cut(&n, leader, true);
         EXPECT((nodes_try_get(&n, leader, "a") == ST_OK) == leases);
+        EXPECT((nodes_ask(&n, leader) == ST_OK) == leases);
+        EXPECT((nodes_try_scan(&n, leader) == ST_OK) == leases);
         nodes_destroy(&n);
     }
 }

@@ -220,7 +220,7 @@ scan_piece(void *ctx, const struct kv_scan_piece *piece)
     struct scanning *x = ctx;
 
     x->status = piece->status;
-    x->err = piece->err;
+    x->err = *piece->err;
     for (uint32_t i = 0; i < piece->count && piece->status == ST_OK; i++) {
         char number[8] = "";
 
@@ -236,7 +236,8 @@ static void
 scan_body(void *ctx)
 {
     struct scanning *x = ctx;
-    struct kv_scan_options options = { .want_values = true };
+    struct kv_scan_options options = { .want_values = true,
+                                       .deadline_ns = fix_deadline_ns(&x->s->f, 0) };
     struct kv_door *door = kv_door_of(x->s->f.kv, 0);
 
     x->status = kv_scan_open(door, &options, &x->scan, &x->err);

@@ -516,7 +516,8 @@ static void
 scan_body(void *ctx)
 {
     struct scanned *s = ctx;
-    struct kv_scan_options options = { .reverse = s->reverse };
+    struct kv_scan_options options = { .reverse = s->reverse,
+                                       .deadline_ns = fix_deadline_ns(s->f, 0) };
 
     EXPECT_OK(kv_scan_open(kv_door_of(s->f->kv, 0), &options, &s->scan, NULL));
     kv_scan_next(s->scan, 1000, 100000, 1 << 20, scan_piece, s);

@@ -190,7 +190,8 @@ static void
 scan_body(void *ctx)
 {
     struct scanning *x = ctx;
-    struct kv_scan_options options = { .want_values = true };
+    struct kv_scan_options options = { .want_values = true,
+                                       .deadline_ns = fix_deadline_ns(&x->s->f, 1) };
     struct err err;
 
     x->status = kv_scan_open(kv_door_of(x->s->f.kv, 1), &options, &x->scan, &err);
