@@ -43,7 +43,9 @@
  X(REQUEST_UNKNOWN, "a request that ended with an unknown outcome", 1)               \
  X(REQUEST_TIMEOUT, "a request whose deadline passed", 1)                            \
  X(CLIENT_GAVE_UP, "a client that waited no longer, though its request went on", 1)  \
- X(CAS_MISMATCH, "a write whose precondition no longer held", 1)
+ X(CAS_MISMATCH, "a write whose precondition no longer held", 1)                     \
+ X(MEMBERS, "a change of members that was begun", 2)                                 \
+ X(TRANSFER, "a leader that was told to hand over", 2)
 
 enum mark {
 #define MARK_ENUM(name, text, nodes) MARK_##name,

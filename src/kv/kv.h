@@ -40,7 +40,7 @@ struct kv_cluster {
     /* 1 .. KV_KEYSPACES_MAX, the same on all nodes; the first LIMIT_DATABASES are Redis's databases. */
     uint32_t keyspace_count;
     uint32_t lease_percent;           /* see raft.h; 0: none */
-    const struct peer_faults *faults; /* for the simulator; NULL: none */
+    const struct peer_faults *faults; /* for the simulator; borrowed; NULL: none */
 };
 
 struct kv_options {

@@ -129,10 +129,7 @@ init(struct peer *p, const struct peer_options *options)
     list_init(&p->dirty);
     env_random(loop_env(p->loop), &seed, sizeof(seed));
     prng_init(&p->dice, seed);
-    if (options->faults != NULL)
-        p->faults = *options->faults;
-    p->options.faults = NULL; /* it was borrowed */
-    prng_init(&p->fault_dice, p->faults.seed);
+    prng_init(&p->fault_dice, options->faults == NULL ? 0 : options->faults->seed);
 }
 
 enum status

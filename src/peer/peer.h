@@ -94,7 +94,7 @@ typedef void peer_state_fn(void *ctx, peer_node node, uint64_t incarnation);
  * does none of it, and the server never asks for it.  Each is drawn for each message; those that are
  * delayed are overtaken by later ones. */
 struct peer_faults {
-    uint64_t seed;
+    uint64_t seed; /* of the dice; read once */
     uint32_t drop_permille;
     uint32_t repeat_permille;
     uint32_t delay_permille;
@@ -112,7 +112,7 @@ struct peer_options {
     peer_receive_fn *receive;
     peer_state_fn *state;
     void *ctx;
-    const struct peer_faults *faults; /* copied; NULL: none */
+    const struct peer_faults *faults; /* borrowed, and may change meanwhile; NULL: none */
 };
 
 /* All but loop, budget, self and the callbacks: 16 MB, 256 KB, PEER_MESSAGE_BYTES_MAX, 10 s. */

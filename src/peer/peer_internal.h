@@ -267,7 +267,6 @@ struct peer {
     struct inbox_shared shared;
     uint8_t *scratch; /* SCRATCH_BYTES; owned */
     struct prng dice;
-    struct peer_faults faults;
     struct prng fault_dice;
 };
 

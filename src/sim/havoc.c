@@ -243,6 +243,39 @@ set_links(struct havoc *h, const struct action *a, bool bad)
 }
 
 static void
+spoil_messages(struct havoc *h, const struct action *a)
+{
+    struct peer_faults *f = &h->options.nodes[a->node - 1].messages;
+
+    f->drop_permille = (a->ops & PLAN_LOSE) != 0 ? (uint32_t)a->nth : 0;
+    f->repeat_permille = (a->ops & PLAN_REPEAT) != 0 ? (uint32_t)a->nth : 0;
+    f->delay_permille = (a->ops & PLAN_DELAY) != 0 ? (uint32_t)a->nth : 0;
+    f->delay_ms_max = (uint32_t)a->amount;
+}
+
+static void
+heal_messages(struct havoc *h, uint32_t id)
+{
+    struct peer_faults *f = &h->options.nodes[id - 1].messages;
+
+    *f = (struct peer_faults){ .seed = f->seed };
+}
+
+/* Whoever leads is told; nobody is when nobody does. */
+static void
+order_group(struct havoc *h, const struct action *a)
+{
+    struct node *leader = observer_leader(h->options.observer);
+
+    if (leader == NULL || leader->state != NODE_UP || !node_responds(leader))
+        return;
+    if (a->kind == FAULT_TRANSFER)
+        mark_hit_if(node_transfer(leader, a->node) == ST_OK, MARK_TRANSFER);
+    else
+        mark_hit_if(node_change_members(leader, a->nodes, a->learners) == ST_OK, MARK_MEMBERS);
+}
+
+static void
 begin(struct havoc *h, uint32_t index)
 {
     const struct action *a = &h->options.plan->actions[index];
@@ -273,6 +306,13 @@ begin(struct havoc *h, uint32_t index)
     case FAULT_PARTITION:
     case FAULT_LINK:
         set_links(h, a, true);
+        break;
+    case FAULT_MESSAGES:
+        spoil_messages(h, a);
+        break;
+    case FAULT_MEMBERS:
+    case FAULT_TRANSFER:
+        order_group(h, a);
         break;
     case FAULT_COUNT:
         break;
@@ -310,6 +350,8 @@ undo(struct havoc *h, uint32_t index)
         sim_set_disk_latency_us(w, a->node, h->options.setup->latency_us);
     if (a->kind == FAULT_PARTITION || a->kind == FAULT_LINK)
         set_links(h, a, false);
+    if (a->kind == FAULT_MESSAGES)
+        heal_messages(h, a->node);
 }
 
 /* ------------------------------------------------------------------ nodes */

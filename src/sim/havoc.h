@@ -5,6 +5,7 @@
 #define SIM_HAVOC_H
 
 #include "sim/crowd.h"
+#include "sim/observer.h"
 
 struct havoc;
 
@@ -15,6 +16,7 @@ struct havoc_options {
     const struct plan *plan;
     const struct picks *only;
     struct crowd *crowd;
+    const struct observer *observer; /* knows who leads */
 };
 
 struct havoc_counts {

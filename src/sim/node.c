@@ -3,6 +3,9 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/hash.h"
+
+#include "tablet/tablet.h"
 
 enum { PEER_PORT = 7000, CLUSTER_BYTE = 7 };
 
@@ -10,6 +13,7 @@ void
 node_init(struct node *n, struct sim *world, const struct setup *setup, uint32_t id)
 {
     *n = (struct node){ .world = world, .setup = setup, .id = id };
+    n->messages.seed = hash_u64(setup->seed + id);
     sim_set_disk_latency_us(world, id, setup->latency_us);
     sim_set_cold_percent(world, id, setup->cold_percent);
 }
@@ -22,7 +26,7 @@ node_responds(const struct node *n)
 
 /* ------------------------------------------------------------------ starting */
 
-/* All nodes, each of which is a founder of the one keyspace. */
+/* All nodes, some of which are the founders of the one keyspace. */
 struct membership {
     struct kv_cluster cluster;
     struct kv_node nodes[NODE_CLUSTER_MAX];
@@ -35,18 +39,21 @@ list_members(const struct node *n, struct membership *out)
     static const char *const hosts[NODE_CLUSTER_MAX] = { "10.0.0.1", "10.0.0.2", "10.0.0.3",
                                                          "10.0.0.4", "10.0.0.5", "10.0.0.6",
                                                          "10.0.0.7", "10.0.0.8", "10.0.0.9" };
+    uint32_t founders = 0;
 
     for (uint32_t i = 0; i < n->setup->nodes; i++) {
         out->nodes[i] = (struct kv_node){ .id = i + 1, .host = hosts[i], .port = PEER_PORT };
-        out->founders[i] = i + 1;
+        if ((n->setup->founders & 1u << (i + 1)) != 0)
+            out->founders[founders++] = i + 1;
     }
     out->cluster = (struct kv_cluster){
         .nodes = out->nodes,
         .node_count = n->setup->nodes,
         .founders = out->founders,
-        .founder_count = n->setup->nodes,
+        .founder_count = founders,
         .keyspace_count = 1,
         .lease_percent = n->setup->lease_percent,
+        .faults = &n->messages,
     };
 }
 
@@ -199,4 +206,58 @@ node_stats(struct node *n, struct kv_stats *out)
 
     ASSERT(n->state == NODE_UP);
     sim_on_loop(n->world, n->id, 0, look, &visit);
+}
+
+/* ------------------------------------------------------------------ its group */
+
+struct order {
+    struct tablet *tablet;
+    struct raft_config members;
+    uint64_t to; /* hand over; 0: change the members */
+    enum status status;
+};
+
+static void
+carry_out(void *ctx)
+{
+    struct order *o = ctx;
+
+    o->status = o->to != 0 ? tablet_transfer(o->tablet, o->to)
+                           : tablet_change_members(o->tablet, &o->members);
+}
+
+static enum status
+give_order(struct node *n, struct order *o)
+{
+    uint32_t index = 0;
+
+    ASSERT(n->state != NODE_DOWN);
+    o->tablet = kv_tablet(n->kv, 0);
+    o->status = ST_CLOSED;
+    while (sim_loop(n->world, n->id, index) != tablet_loop(o->tablet))
+        index++;
+    sim_on_loop(n->world, n->id, index, carry_out, o);
+    return o->status;
+}
+
+enum status
+node_change_members(struct node *n, unsigned voters, unsigned learners)
+{
+    struct order order = { 0 };
+
+    for (uint32_t id = 1; id <= n->setup->nodes; id++) {
+        if ((voters & 1u << id) != 0)
+            order.members.voters[order.members.voter_count++] = id;
+        else if ((learners & 1u << id) != 0)
+            order.members.learners[order.members.learner_count++] = id;
+    }
+    return give_order(n, &order);
+}
+
+enum status
+node_transfer(struct node *n, uint32_t to)
+{
+    struct order order = { .to = to };
+
+    return give_order(n, &order);
 }

@@ -29,9 +29,10 @@ struct node {
     uint64_t alive_since_ns; /* when it could last have begun to answer: since its start or pause */
     uint32_t full_life;      /* the process that last said that its disk is full */
     bool drained;
-    struct env *env;    /* of the process, as the next */
-    struct kv *kv;      /* NULL: there is none */
-    enum status status; /* of the last start or stop */
+    struct peer_faults messages; /* what becomes of those that it sends */
+    struct env *env;             /* of the process, as the next */
+    struct kv *kv;               /* NULL: there is none */
+    enum status status;          /* of the last start or stop */
     struct err err;
 };
 
@@ -54,6 +55,11 @@ bool node_finish_stop(struct node *n);
 /* It is up and not paused: as code of its loop. */
 void node_submit(struct node *n, uint32_t loop_index, struct request *r);
 void node_stats(struct node *n, struct kv_stats *out);
+
+/* It is up and not paused: what an operator would have its group's leader do (tablet.h).  Members are a bit
+ * (1 << id) each. */
+enum status node_change_members(struct node *n, unsigned voters, unsigned learners);
+enum status node_transfer(struct node *n, uint32_t to);
 
 /* Can code of this node run now? */
 bool node_responds(const struct node *n);

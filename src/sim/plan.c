@@ -228,6 +228,28 @@ draw_net(struct prng *p, struct action *a, uint32_t nodes)
 }
 
 static void
+draw_messages(struct prng *p, struct action *a)
+{
+    a->ops = 1 + (unsigned)prng_below(p, PLAN_MESSAGE_ALL);
+    a->nth = magnitude(p, 1, 7);
+    a->amount = (int64_t)magnitude(p, 1, 8);
+    a->for_ms = magnitude(p, 100, 9);
+}
+
+/* More voters rather than fewer: a small group is soon without a majority. */
+static void
+draw_members(struct prng *p, struct action *a, uint32_t nodes)
+{
+    unsigned all = ((1u << nodes) - 1) << 1;
+
+    a->nodes = (unsigned)(prng_next(p) | prng_next(p)) & all;
+    if (a->nodes == 0)
+        a->nodes = 1u << a->node;
+    a->learners = prng_chance(p, 1, 2) ? (unsigned)prng_next(p) & all & ~a->nodes : 0;
+    a->for_ms = 0;
+}
+
+static void
 draw_action(struct prng *p, struct action *a, uint32_t nodes)
 {
     a->node = (uint32_t)between(p, 1, nodes);
@@ -258,10 +280,17 @@ draw_action(struct prng *p, struct action *a, uint32_t nodes)
     case FAULT_LINK:
         draw_net(p, a, nodes);
         break;
+    case FAULT_MESSAGES:
+        draw_messages(p, a);
+        break;
+    case FAULT_MEMBERS:
+        draw_members(p, a, nodes);
+        break;
     case FAULT_POWER:
     case FAULT_KILL:
     case FAULT_RESTART:
     case FAULT_PAUSE:
+    case FAULT_TRANSFER:
     case FAULT_COUNT:
         break;
     }
@@ -334,8 +363,8 @@ action_text(const struct action *a, char out[ACTION_TEXT_MAX])
 {
     snprintf(out, ACTION_TEXT_MAX,
              "%" PRIu64 ".%03" PRIu64 " s: %s of node %" PRIu32 " for %" PRIu64 " ms; nth %" PRIu64
-             ", calls %#x, with %#x, amount %" PRId64 "%s",
+             ", calls %#x, with %#x and %#x, amount %" PRId64 "%s",
              a->at_ms / 1000, a->at_ms % 1000, kinds[a->kind].name, a->node, a->for_ms, a->nth,
-             a->ops, a->nodes, a->amount, a->flag ? ", flag" : "");
+             a->ops, a->nodes, a->learners, a->amount, a->flag ? ", flag" : "");
     return out;
 }

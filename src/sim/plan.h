@@ -15,20 +15,23 @@
 #include "base/slice.h"
 
 /* In words; the least number of nodes; does it take what was written and not synced? */
-#define FAULT_LIST(X)                                                              \
- X(POWER, "power", "power cuts", 1, true)                                          \
- X(DEATH, "death", "power cuts in the middle of a call to the disk", 1, true)      \
- X(RECOVERY, "recovery", "power cuts, and more of them while recovering", 1, true) \
- X(KILL, "kill", "SIGKILL: the page cache stays", 1, false)                        \
- X(RESTART, "restart", "orderly restarts", 1, false)                               \
- X(PAUSE, "pause", "processes that stand still", 1, false)                         \
- X(JUMP, "jump", "wall clocks that jump", 1, false)                                \
- X(DRIFT, "drift", "clocks that run fast or slow", 1, false)                       \
- X(IO, "io", "calls to the disk that fail, once or for a while", 1, true)          \
- X(FULL, "full", "disks without a free block", 1, false)                           \
- X(SLOW, "slow", "disks that take long, up to a standstill", 1, false)             \
- X(PARTITION, "partition", "cut links, one way too", 2, false)                     \
- X(LINK, "link", "links that are slow, narrow, or refuse", 2, false)
+#define FAULT_LIST(X)                                                                \
+ X(POWER, "power", "power cuts", 1, true)                                            \
+ X(DEATH, "death", "power cuts in the middle of a call to the disk", 1, true)        \
+ X(RECOVERY, "recovery", "power cuts, and more of them while recovering", 1, true)   \
+ X(KILL, "kill", "SIGKILL: the page cache stays", 1, false)                          \
+ X(RESTART, "restart", "orderly restarts", 1, false)                                 \
+ X(PAUSE, "pause", "processes that stand still", 1, false)                           \
+ X(JUMP, "jump", "wall clocks that jump", 1, false)                                  \
+ X(DRIFT, "drift", "clocks that run fast or slow", 1, false)                         \
+ X(IO, "io", "calls to the disk that fail, once or for a while", 1, true)            \
+ X(FULL, "full", "disks without a free block", 1, false)                             \
+ X(SLOW, "slow", "disks that take long, up to a standstill", 1, false)               \
+ X(PARTITION, "partition", "cut links, one way too", 2, false)                       \
+ X(LINK, "link", "links that are slow, narrow, or refuse", 2, false)                 \
+ X(MESSAGES, "messages", "messages that are lost, repeated, or overtaken", 2, false) \
+ X(MEMBERS, "members", "other voters and learners", 2, false)                        \
+ X(TRANSFER, "transfer", "leaders that hand over", 2, false)
 
 enum fault {
 #define FAULT_ENUM(name, word, text, nodes, takes) FAULT_##name,
@@ -45,16 +48,19 @@ const char *fault_text(enum fault f);
 /* "all", "none", or names with commas; false: there is no such fault. */
 bool faults_parse(const char *text, unsigned *mask);
 
+enum plan_message { PLAN_LOSE = 1, PLAN_REPEAT = 2, PLAN_DELAY = 4, PLAN_MESSAGE_ALL = 7 };
+
 struct action {
     uint64_t at_ms;  /* since the run began */
     uint64_t for_ms; /* until it is undone: a machine runs again, a link is whole ... */
     enum fault kind;
-    uint32_t node;  /* which, from 1 */
-    uint64_t nth;   /* DEATH, RECOVERY, IO: of the calls that match, this one */
-    unsigned ops;   /* DEATH, IO: which calls (enum sim_op) */
-    unsigned nodes; /* PARTITION, LINK: with which others, a bit (1 << id) each */
-    int64_t amount; /* JUMP: ms; DRIFT: ppm; FULL: bytes left; SLOW, LINK: us */
-    bool flag;      /* DEATH: after the call; IO: for good; PARTITION: both ways; LINK: refuse */
+    uint32_t node;  /* which, from 1; TRANSFER: to whom */
+    uint64_t nth;   /* DEATH, RECOVERY, IO: of the calls that match, this one; MESSAGES: of 1,000 */
+    unsigned ops;   /* DEATH, IO: which calls (enum sim_op); MESSAGES: what (enum plan_message) */
+    unsigned nodes; /* a bit (1 << id) each: PARTITION, LINK: with which others; MEMBERS: voters */
+    unsigned learners; /* MEMBERS */
+    int64_t amount;    /* JUMP, MESSAGES: ms; DRIFT: ppm; FULL: bytes left; SLOW, LINK: us */
+    bool flag;         /* DEATH: after the call; IO: for good; PARTITION: both ways; LINK: refuse */
 };
 
 enum {

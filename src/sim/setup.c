@@ -116,6 +116,20 @@ draw_engine(struct engine_options *o, struct prng *p)
     o->trees.last_level_compression = (enum table_compression)prng_below(p, 3);
 }
 
+static unsigned
+all_nodes(uint32_t nodes)
+{
+    return ((1u << nodes) - 1) << 1;
+}
+
+static unsigned
+draw_founders(struct prng *p, uint32_t nodes)
+{
+    unsigned some = (unsigned)prng_next(p) & all_nodes(nodes);
+
+    return prng_chance(p, 1, 2) || some == 0 ? all_nodes(nodes) : some;
+}
+
 /* Everything is drawn, also what the user then sets: so that one of his words does not change
  * all the others. */
 void
@@ -135,6 +149,10 @@ setup_draw(struct setup *setup, const struct trial_options *options)
     setup->latency_us = (uint32_t)ONE_OF(&p, 10, 50, 200, 1000);
     setup->cold_percent = (uint32_t)ONE_OF(&p, 0, 50, 100);
     setup->lease_percent = prng_chance(&p, 1, 2) ? 0 : LEASE_PERCENT;
+    setup->founders = draw_founders(&p, setup->nodes);
+    if ((options->faults & 1u << FAULT_MEMBERS) == 0)
+        setup->founders = all_nodes(setup->nodes);
+    setup->retries = prng_chance(&p, 1, 2);
     if (setup->nodes > 1)
         setup->durability = DURABILITY_ALWAYS; /* the others may lose what a leader alone has */
     setup->rate = options->rate;

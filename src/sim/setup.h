@@ -40,6 +40,8 @@ struct setup {
     uint64_t seed;
     uint32_t nodes;
     uint32_t lease_percent; /* of several nodes; 0: reads ask the others */
+    unsigned founders;      /* the group's first voters, a bit (1 << id) each */
+    bool retries; /* clients have an identity, and repeat writes whose outcome they do not know */
     const struct workload *workload;
     uint32_t callers;
     uint32_t rate;  /* 0: it changes */

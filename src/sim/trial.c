@@ -236,6 +236,7 @@ prepare(struct trial *t)
     havoc.plan = &t->plan;
     havoc.only = &o->only;
     havoc.crowd = t->crowd;
+    havoc.observer = t->observer;
     return st == ST_OK ? havoc_create(&t->havoc, &havoc) : st;
 }
 
