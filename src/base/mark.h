@@ -17,34 +17,35 @@
 #include <stdint.h>
 
 /* The last column: how many nodes it takes at least. */
-#define MARK_LIST(X)                                                                 \
- X(POWER_CUT, "a power cut of a running node", 1)                                    \
- X(CUT_UNSYNCED_LOG, "a power cut while records of the log were not durable", 1)     \
- X(CUT_UNSYNCED_TABLE, "a power cut in the middle of writing a table", 1)            \
- X(CUT_UNSYNCED_MANIFEST, "a power cut between manifest append and sync", 1)         \
- X(DIED_IN_CALL, "a power cut in the middle of a call to the disk", 1)               \
- X(DIED_IN_RECOVERY, "a power cut in the middle of a recovery", 1)                   \
- X(KILLED, "a killed process whose page cache stays", 1)                             \
- X(CUT_AFTER_KILL, "a power cut after a kill, before anything ran again", 1)         \
- X(STOPPED_CLEAN, "an orderly stop under load", 1)                                   \
- X(TORN_TAIL, "a recovery that cut a torn tail", 1)                                  \
- X(REWRITTEN, "a recovery that rewrote what no watermark proved durable", 1)         \
- X(RECOVERED_CLEAN, "a recovery from a log that was closed", 1)                      \
- X(REPLAYED, "a recovery that replayed records", 1)                                  \
- X(FLUSHED, "a flush under load", 1)                                                 \
- X(COMPACTED, "a compaction under load", 1)                                          \
- X(STALLED, "a write that had to wait for background work", 1)                       \
- X(DISK_FAILED, "a log that failed for good (P4)", 1)                                \
- X(DISK_FULL, "a write that was refused because the disk was full", 1)               \
- X(RESUMED_AFTER_FULL, "a write after the disk had been full, without a restart", 1) \
- X(START_REFUSED, "a start that failed because of the disk", 1)                      \
- X(PAUSED, "a node that stood still with requests under way", 1)                     \
- X(CLOCK_BACK, "a wall clock that was set back under load", 1)                       \
- X(REQUEST_UNKNOWN, "a request that ended with an unknown outcome", 1)               \
- X(REQUEST_TIMEOUT, "a request whose deadline passed", 1)                            \
- X(CLIENT_GAVE_UP, "a client that waited no longer, though its request went on", 1)  \
- X(CAS_MISMATCH, "a write whose precondition no longer held", 1)                     \
- X(MEMBERS, "a change of members that was begun", 2)                                 \
+#define MARK_LIST(X)                                                                  \
+ X(POWER_CUT, "a power cut of a running node", 1)                                     \
+ X(CUT_UNSYNCED_LOG, "a power cut while records of the log were not durable", 1)      \
+ X(CUT_UNSYNCED_TABLE, "a power cut in the middle of writing a table", 1)             \
+ X(CUT_UNSYNCED_MANIFEST, "a power cut between manifest append and sync", 1)          \
+ X(DIED_IN_CALL, "a power cut in the middle of a call to the disk", 1)                \
+ X(DIED_IN_RECOVERY, "a power cut in the middle of a recovery", 1)                    \
+ X(KILLED, "a killed process whose page cache stays", 1)                              \
+ X(CUT_AFTER_KILL, "a power cut after a kill, before anything ran again", 1)          \
+ X(STOPPED_CLEAN, "an orderly stop under load", 1)                                    \
+ X(TORN_TAIL, "a recovery that cut a torn tail", 1)                                   \
+ X(REWRITTEN, "a recovery that rewrote what no watermark proved durable", 1)          \
+ X(RECOVERED_CLEAN, "a recovery from a log that was closed", 1)                       \
+ X(REPLAYED, "a recovery that replayed records", 1)                                   \
+ X(FLUSHED, "a flush under load", 1)                                                  \
+ X(COMPACTED, "a compaction under load", 1)                                           \
+ X(STALLED, "a write that had to wait for background work", 1)                        \
+ X(DISK_FAILED, "a log that failed for good (P4)", 1)                                 \
+ X(DISK_FULL, "a write that was refused because the disk was full", 1)                \
+ X(RESUMED_AFTER_FULL, "a write after the disk had been full, without a restart", 1)  \
+ X(START_REFUSED, "a start that failed because of the disk", 1)                       \
+ X(PAUSED, "a node that stood still with requests under way", 1)                      \
+ X(CLOCK_BACK, "a wall clock that was set back under load", 1)                        \
+ X(REQUEST_UNKNOWN, "a request that ended with an unknown outcome", 1)                \
+ X(REQUEST_TIMEOUT, "a request whose deadline passed", 1)                             \
+ X(CLIENT_GAVE_UP, "a client that waited no longer, though its request went on", 1)   \
+ X(CAS_MISMATCH, "a write whose precondition no longer held", 1)                      \
+ X(REPEATED_WRITE, "a client that repeated a write whose outcome it did not know", 1) \
+ X(MEMBERS, "a change of members that was begun", 2)                                  \
  X(TRANSFER, "a leader that was told to hand over", 2)
 
 enum mark {

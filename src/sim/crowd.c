@@ -2,6 +2,11 @@
  * The life of a client
  *
  *      resting ──due──> asking ──answered, given up, its node dead──> resting ...
+ *                          ^  └──outcome unknown──> about to repeat
+ *                          └──────────due────────────────┘
+ *
+ * A client with an identity repeats a write whose outcome it does not know, under its number.  For the
+ * history that is one operation, from the first call to the last answer.
  *
  * A client that gives up leaves its call behind: the node still has it.  It is freed when it is
  * answered, or when the node's process is gone.
@@ -31,6 +36,7 @@ enum {
     PAUSE_MS = 20, /* after a refusal, and until a node is there again */
     NOBODY_ASKS_MS = 1000,
     SECOND_MS = 1000,
+    ATTEMPTS_MAX = 6,
 };
 
 struct caller {
@@ -40,6 +46,12 @@ struct caller {
     struct errand *call;
     uint32_t node; /* whom it asked last, from 0 */
     uint64_t number;
+
+    /* Its operation, of which `call` is an attempt. */
+    struct errand_want want;
+    uint64_t sequence; /* of the last write with an identity */
+    uint64_t asked_ns; /* when it was first sent: a moment */
+    uint32_t attempts; /* 0: there is none */
 
     /* What it saw last of a register: what its next compare-and-set expects. */
     bool has_seen;
@@ -235,10 +247,22 @@ may_ask(const struct crowd *c)
     return c->finale || c->options.ops_max == 0 || c->counts.issued < c->options.ops_max;
 }
 
+static void
+choose_want(const struct crowd *c, struct caller *caller)
+{
+    caller->want = (struct errand_want){ 0 };
+    if (c->finale)
+        want_for_finale(c, caller, &caller->want);
+    else
+        draw_want(caller, c->options.setup->workload, &caller->want);
+    if (c->options.setup->retries && caller->want.verb != HISTORY_GET)
+        caller->want.sequence = ++caller->sequence;
+}
+
+/* A new operation, or once more the one whose outcome is not known. */
 static enum status
 ask(struct crowd *c, struct caller *caller)
 {
-    struct errand_want want = { 0 };
     struct node *n = choose_node(c, caller);
     struct errand *call;
 
@@ -246,19 +270,20 @@ ask(struct crowd *c, struct caller *caller)
         caller->due_ns = now_ns(c) + PAUSE_MS * (uint64_t)NS_PER_MS;
         return ST_OK;
     }
-    if (c->finale)
-        want_for_finale(c, caller, &want);
-    else
-        draw_want(caller, c->options.setup->workload, &want);
-    call = errand_create(&want, caller->id);
+    if (caller->attempts == 0)
+        choose_want(c, caller);
+    call = errand_create(&caller->want, caller->id);
     if (call == NULL)
         return ST_NO_MEMORY;
-    c->counts.issued++;
+    c->counts.issued += caller->attempts == 0;
+    mark_hit_if(caller->attempts > 0, MARK_REPEATED_WRITE);
     call->node = n;
     call->life = n->life;
     call->stirred = &c->stirred;
     call->moment = &c->moment;
     call->call_ns = errand_moment(&c->moment, c->options.world);
+    if (caller->attempts++ == 0)
+        caller->asked_ns = call->call_ns;
     caller->call = call;
     caller->due_ns = now_ns(c) + (PATIENCE_MS_MIN + prng_below(&caller->prng, PATIENCE_MS_SPREAD)) *
                                      (uint64_t)NS_PER_MS;
@@ -322,28 +347,56 @@ mark_answer(const struct errand *call, enum history_result result)
     }
 }
 
-/* The client's operation has come to an end, for it. */
+/* The whole operation, from its first attempt on.  What became of an earlier attempt is known only when
+ * this one was told: the answer is then that of whichever was evaluated. */
+static struct history_op
+whole_story(struct crowd *c, const struct caller *caller)
+{
+    const struct errand *call = caller->call;
+    struct history_op op = errand_story(call, errand_moment(&c->moment, c->options.world));
+
+    op.call_ns = caller->asked_ns;
+    if (caller->attempts > 1 && op.result == HISTORY_FAIL && call->status != ST_CONFLICT)
+        op.result = HISTORY_UNKNOWN;
+    return op;
+}
+
+/* Where to go next, and not at once. */
+static void
+look_elsewhere(struct crowd *c, struct caller *caller, const struct errand *call)
+{
+    uint64_t soonest_ns = now_ns(c) + PAUSE_MS * (uint64_t)NS_PER_MS;
+
+    caller->node = call->leader != 0 ? (uint32_t)call->leader - 1
+                                     : (uint32_t)prng_below(&caller->prng, c->options.setup->nodes);
+    if (caller->due_ns < soonest_ns)
+        caller->due_ns = soonest_ns;
+}
+
+/* The client's attempt has come to an end, for it, and with it, mostly, its operation. */
 static enum status
 conclude(struct crowd *c, struct caller *caller, struct err *err)
 {
     struct errand *call = caller->call;
-    struct history_op op = errand_story(call, errand_moment(&c->moment, c->options.world));
+    struct history_op op = whole_story(c, caller);
 
     caller->call = NULL;
     call->abandoned = true;
-    count(c, op.result);
     mark_answer(call, op.result);
     rest(c, caller);
+    if (op.result != HISTORY_OK)
+        look_elsewhere(c, caller, call);
+    if (op.result == HISTORY_UNKNOWN && caller->want.sequence != 0 &&
+        caller->attempts < ATTEMPTS_MAX) {
+        caller->due_ns = now_ns(c) + PAUSE_MS * (uint64_t)NS_PER_MS;
+        return ST_OK;
+    }
+    caller->attempts = 0;
+    count(c, op.result);
     if (op.result == HISTORY_OK) {
         note_seen(caller, call);
-        if (c->finale && call->call_ns > c->finale_from)
+        if (c->finale && caller->asked_ns > c->finale_from)
             note_finale(c, caller);
-    } else {
-        caller->node = call->leader != 0
-                           ? (uint32_t)call->leader - 1
-                           : (uint32_t)prng_below(&caller->prng, c->options.setup->nodes);
-        if (caller->due_ns < now_ns(c) + PAUSE_MS * (uint64_t)NS_PER_MS)
-            caller->due_ns = now_ns(c) + PAUSE_MS * (uint64_t)NS_PER_MS;
     }
     return history_add(c->history, &op, err);
 }
@@ -399,6 +452,8 @@ crowd_tend(struct crowd *c, struct err *err)
             continue;
         if (caller->call != NULL)
             st = conclude(c, caller, err);
+        else if (caller->attempts > 0)
+            st = ask(c, caller);
         else if (!may_ask(c) || (c->finale && has_finished(c, caller)))
             caller->due_ns = UINT64_MAX;
         else if (rate_now(c) == 0 && !c->finale)
@@ -469,7 +524,7 @@ crowd_is_done(const struct crowd *c)
     for (uint32_t i = 0; i < c->options.setup->callers && done; i++) {
         const struct caller *caller = &c->callers[i];
 
-        done = caller->call == NULL && (!c->finale || has_finished(c, caller));
+        done = caller->attempts == 0 && (!c->finale || has_finished(c, caller));
     }
     return done;
 }
@@ -486,6 +541,31 @@ crowd_begin_finale(struct crowd *c)
         if (caller->call == NULL)
             caller->due_ns = now_ns(c);
     }
+}
+
+enum status
+crowd_give_up(struct crowd *c, struct err *err)
+{
+    enum status st = ST_OK;
+
+    for (uint32_t i = 0; i < c->options.setup->callers && st == ST_OK; i++) {
+        struct caller *caller = &c->callers[i];
+        struct errand *last =
+            caller->attempts == 0 ? NULL : errand_create(&caller->want, caller->id);
+        struct history_op op;
+
+        if (caller->attempts == 0)
+            continue;
+        if (last == NULL)
+            return err_raise(err, ST_NO_MEMORY, "out of memory for what is under way");
+        last->sent = true;
+        op = errand_story(last, errand_moment(&c->moment, c->options.world));
+        op.call_ns = caller->asked_ns;
+        caller->attempts = 0;
+        st = history_add(c->history, &op, err);
+        errand_free(last);
+    }
+    return st;
 }
 
 const struct history *

@@ -58,6 +58,9 @@ bool crowd_is_done(const struct crowd *c);
 
 void crowd_begin_finale(struct crowd *c);
 
+/* What is under way becomes operations whose outcome nobody knows; nothing runs any more.  ST_NO_MEMORY. */
+MUST_USE enum status crowd_give_up(struct crowd *c, struct err *err);
+
 const struct history *crowd_history(const struct crowd *c);
 void crowd_count(const struct crowd *c, struct crowd_counts *out);
 

@@ -109,6 +109,8 @@ errand_send(struct errand *c, uint64_t deadline_ms)
     c->sent_ns = sim_now_ns(n->world);
     r->durability = n->setup->durability;
     r->origin = c->client + 1;
+    r->client_id = c->want.sequence == 0 ? 0 : c->client + 1;
+    r->sequence = c->want.sequence;
     r->deadline_ns = loop_now_ns(sim_loop(n->world, n->id, loop)) + deadline_ms * NS_PER_MS;
     r->ops = &c->op;
     r->op_count = 1;

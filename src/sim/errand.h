@@ -19,6 +19,7 @@ struct errand_want {
     uint64_t number;   /* put, cas: the value's; incr: its delta */
     size_t value_size; /* put, cas */
     version_t version; /* cas: of what was seen; 0: nothing */
+    uint64_t sequence; /* of a client with an identity; 0: it has none */
     char expect[VALUE_NAME_MAX];
 };
 

@@ -278,6 +278,8 @@ trial_run(const struct trial_options *options, struct trial_report *out, struct 
     if (st == ST_OK)
         st = live(&t);
     if (st == ST_OK)
+        st = crowd_give_up(t.crowd, err);
+    if (st == ST_OK)
         st = judge(&t, err);
     if (st == ST_OK) {
         report(&t);
