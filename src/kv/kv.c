@@ -253,12 +253,13 @@ start_doors(struct kv *kv)
 static enum status
 recover(struct kv *kv, struct wal_recovery *report, struct err *err)
 {
+    struct engine_replay to = { .replay = replay, .ctx = kv };
     struct making making = { kv, err, ST_OK };
 
     engine_each_tree(kv->engine, make_replaying, &making);
     if (making.status != ST_OK)
         return making.status;
-    return engine_recover(kv->engine, replay, kv, report, err);
+    return engine_recover(kv->engine, &to, report, err);
 }
 
 static void
