@@ -53,6 +53,7 @@ engine_options_default(struct engine_options *options)
         .budget_bytes = (size_t)512 << 20,
         .segment_bytes = 64 << 20,
         .log_bytes_max = 256 << 20,
+        .log_reserve_bytes = 64 << 20,
         .sync_interval_ms = 1000,
         .min_free_bytes = 100 << 20,
         .open_tables_max = OPEN_TABLES_DEFAULT,
@@ -317,6 +318,8 @@ engine_open(struct engine **out, struct env *env, const struct engine_options *o
     e->options = *options;
     lock_init(&e->lock);
     atomic_init(&e->memtable_bytes, 0);
+    atomic_init(&e->space_is_short, false);
+    atomic_init(&e->log_is_kept, false);
     e->recovering = true;
     st = make_shared(e, err);
     e->dir = mem_strdup(options->dir);
@@ -366,8 +369,7 @@ engine_epoch(struct engine *e)
 
 struct replaying {
     struct engine *e;
-    engine_replay_fn *replay;
-    void *ctx;
+    const struct engine_replay *to;
 };
 
 /* As long as there is room for them, sealed memtables wait for the jobs that come after the replay:
@@ -412,14 +414,18 @@ replay_record(void *ctx, const struct wal_record *record, wal_position at, struc
     struct engine_tree *tree = engine_find_tree(r->e, record->tablet);
     enum status st;
 
-    if (tree != NULL && record->type == WAL_ENTRY && record->index <= lsm_flushed(tree->lsm).index)
-        return ST_OK; /* its tables have it */
+    if (tree != NULL && record->type == WAL_ENTRY &&
+        record->index <= lsm_flushed(tree->lsm).index) {
+        if (r->to->passed != NULL)
+            r->to->passed(r->to->ctx, record, at);
+        return ST_OK;
+    }
     if (tree != NULL) {
         st = engine__flush_replayed(tree, at, err);
         if (st != ST_OK)
             return st;
     }
-    return r->replay(r->ctx, tree, record, at, err);
+    return r->to->replay(r->to->ctx, tree, record, at, err);
 }
 
 static void
@@ -436,10 +442,10 @@ drop_floors(void *ctx, struct engine_tree *tree)
 }
 
 enum status
-engine_recover(struct engine *e, engine_replay_fn *replay, void *ctx, struct wal_recovery *report,
+engine_recover(struct engine *e, const struct engine_replay *replay, struct wal_recovery *report,
                struct err *err)
 {
-    struct replaying replaying = { e, replay, ctx };
+    struct replaying replaying = { e, replay };
     char dir[LIMIT_PATH_BYTES];
     struct wal_options options = {
         .dir = dir,

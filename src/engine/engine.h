@@ -25,6 +25,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include "base/arena.h"
 #include "base/budget.h"
 #include "base/epoch.h"
 #include "base/status.h"
@@ -48,14 +49,15 @@ struct engine_options {
     size_t record_cache_bytes; /* of the budget; 0 = one quarter */
     size_t block_cache_bytes;  /* of the budget; 0 = what is left */
     struct lsm_options trees;
-    uint64_t segment_bytes;    /* 64 MB; 64 KB .. 1 GB */
-    uint64_t log_bytes_max;    /* retained log; beyond, the tree that holds it is flushed */
-    uint32_t sync_interval_ms; /* for writes of class `interval`; 1000; 10 or more */
-    uint64_t min_free_bytes;   /* 100 MB */
-    uint32_t open_tables_max;  /* 1000; 8 or more; those in use at the moment come on top,
+    uint64_t segment_bytes;     /* 64 MB; 64 KB .. 1 GB */
+    uint64_t log_bytes_max;     /* retained log; beyond, the tree that holds it is flushed */
+    uint64_t log_reserve_bytes; /* 64 MB; see engine_tree_follow() */
+    uint32_t sync_interval_ms;  /* for writes of class `interval`; 1000; 10 or more */
+    uint64_t min_free_bytes;    /* 100 MB */
+    uint32_t open_tables_max;   /* 1000; 8 or more; those in use at the moment come on top,
                               * and one manifest for 8, up to 64 */
-    uint32_t idle_close_ms;    /* a tree that is idle for so long closes its files; 30,000 */
-    struct loop **loops;       /* NULL for an embedded store */
+    uint32_t idle_close_ms;     /* a tree that is idle for so long closes its files; 30,000 */
+    struct loop **loops;        /* NULL for an embedded store */
     uint32_t loop_count;
 };
 
@@ -122,6 +124,11 @@ uint64_t engine_seals_asked(const struct engine *e);
 void engine_tree_hold(struct engine_tree *tree);
 void engine_tree_resume(struct engine_tree *tree, uint64_t installed);
 
+/* The owner says whether there are others who may want entries of this tree's tablet that its tables
+ * have; at first there are not.  While one tree has some, the last `log_reserve_bytes` of the log are kept, flushed
+ * or not; at most half of log_bytes_max, and none while disk space is short. */
+void engine_tree_follow(struct engine_tree *tree, bool followed);
+
 /* Should writes to this tree wait, and why: sealed memtables, L0, or the budget. */
 enum engine_stall {
     ENGINE_STALL_NONE,
@@ -154,7 +161,16 @@ typedef enum status engine_replay_fn(void *ctx, struct engine_tree *tree,
                                      const struct wal_record *record, wal_position at,
                                      struct err *err);
 
-MUST_USE enum status engine_recover(struct engine *e, engine_replay_fn *replay, void *ctx,
+/* Called in between for each ENTRY record that its tree has already: it can be read at `at`. */
+typedef void engine_passed_fn(void *ctx, const struct wal_record *record, wal_position at);
+
+struct engine_replay {
+    engine_replay_fn *replay;
+    engine_passed_fn *passed; /* NULL: nobody wants to know */
+    void *ctx;
+};
+
+MUST_USE enum status engine_recover(struct engine *e, const struct engine_replay *replay,
                                     struct wal_recovery *report, struct err *err);
 
 /* The start is over: from here on the log keeps spare segments for the next one (wal_serve()). */
@@ -177,8 +193,35 @@ MUST_USE enum status engine_append(struct engine_tree *tree, const struct wal_re
  * appends calls it when its batch is complete.  Any thread. */
 void engine_flush(struct engine *e, bool sync);
 
+/* What engine_append() appends from now on comes at this position or after it. */
+wal_position engine_log_end(const struct engine *e);
 wal_position engine_written(const struct engine *e);
 wal_position engine_durable(const struct engine *e);
+
+/* The oldest position that can be read; it grows while one looks. */
+wal_position engine_log_begin(const struct engine *e);
+
+/* Entries of a tablet that are wanted back. */
+struct engine_span {
+    uint64_t first; /* first < limit; all of one term, and written */
+    uint64_t limit;
+    uint64_t term;
+    wal_position position; /* of the first, or before it */
+    size_t bytes_max;      /* of bodies; one entry may exceed it */
+};
+
+struct engine_entries {
+    struct slice *bodies; /* in the arena, as they were appended; that of span.first is the first */
+    uint32_t count;       /* > 0 */
+    size_t bytes;         /* of the bodies */
+    struct arena arena;   /* owned */
+};
+
+/* As many of them as fit, at least one.  Job code, beside everything else.  ST_NOT_FOUND: the position has
+ * been released.  ST_CORRUPT: damage; or they are not there.  ST_IO, ST_NO_MEMORY. */
+MUST_USE enum status engine_read_log(struct engine_tree *tree, const struct engine_span *span,
+                                     struct engine_entries *out, struct err *err);
+void engine_entries_release(struct engine_entries *entries); /* zeroed is allowed */
 
 /* ST_OK, or why the log takes no more (P4). */
 enum status engine_log_health(const struct engine *e);

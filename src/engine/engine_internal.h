@@ -33,6 +33,7 @@ struct engine_tree {
     uint32_t floor_count; /* of the sealed memtables, oldest first; both under the lock */
 
     bool held;                      /* the owner's: no memtable is sealed */
+    _Atomic bool followed;          /* flushed log is kept for others, too */
     _Atomic bool seal_wanted;       /* the owner is asked to seal its memtable */
     _Atomic bool compaction_failed; /* damage: not tried again before a restart */
 };
@@ -88,7 +89,9 @@ struct engine {
     bool replay_full; /* no memtable is flushed in this replay: there is room for the start alone */
     bool start_short; /* START has less than it should; the start's, then the monitor's */
 
-    _Atomic uint32_t space; /* enum engine_space */
+    _Atomic uint32_t space;      /* enum engine_space */
+    _Atomic bool space_is_short; /* no flushed log is to be kept */
+    _Atomic bool log_is_kept;    /* for followers, when it was last looked at */
     _Atomic uint64_t free_bytes;
     struct job monitor_job;
     _Atomic bool monitor_running;
@@ -151,6 +154,8 @@ enum status engine__put_off_by(const struct engine *e, enum engine_stall stall);
 /* Forget what the tree's tables hold by now. */
 void engine__drop_floors(struct engine_tree *tree);
 void engine__release_log(struct engine *e);
+/* The flushed log that is kept for followers at most, as the options have it. */
+uint64_t engine__log_reserve(const struct engine *e);
 /* N7: whoever submits a job calls the first, and the job calls the second, last of all. */
 void engine__begin_job(struct engine *e);
 void engine__end_job(struct engine *e);

@@ -61,6 +61,26 @@ log_cap(const struct engine *e)
     return e->options.log_bytes_max > two_memtables ? e->options.log_bytes_max : two_memtables;
 }
 
+uint64_t
+engine__log_reserve(const struct engine *e)
+{
+    uint64_t half = e->options.log_bytes_max / 2;
+
+    return e->options.log_reserve_bytes < half ? e->options.log_reserve_bytes : half;
+}
+
+/* From where on flushed log is kept for those who are behind; nothing that bounds the log waits for
+ * it. */
+static wal_position
+kept_from(const struct engine *e, bool followed, wal_position end)
+{
+    uint64_t bytes = engine__log_reserve(e);
+
+    if (!followed || atomic_load(&e->space_is_short))
+        return end;
+    return end > bytes ? end - bytes : 0;
+}
+
 /* Entries that are in flight were counted before they were appended; so what is not counted now
  * lies beyond `end`, which was read first. */
 void
@@ -70,10 +90,13 @@ engine__release_log(struct engine *e)
     wal_position release = wal_durable(e->log); /* hard state in later segments is durable */
     struct engine_tree *oldest = NULL;
     struct engine_tree *tree;
+    bool followed = false;
+    wal_position kept;
 
     for (uint32_t i = 0; (tree = tree_at(e, i)) != NULL; i++) {
         wal_position need;
 
+        followed |= atomic_load_explicit(&tree->followed, memory_order_relaxed);
         engine__drop_floors(tree); /* a job may have been faster than its owner's seal() */
         need = needed_from(e, tree, end);
         if (need < release || (need == release && oldest == NULL)) {
@@ -81,7 +104,9 @@ engine__release_log(struct engine *e)
             oldest = tree;
         }
     }
-    wal_release(e->log, release);
+    kept = kept_from(e, followed, end);
+    atomic_store(&e->log_is_kept, kept < release);
+    wal_release(e->log, kept < release ? kept : release);
     if (oldest != NULL && wal_end(e->log) - release > log_cap(e))
         engine__ask_for_seal(oldest);
 }
@@ -108,6 +133,23 @@ engine__put_off_by(const struct engine *e, enum engine_stall stall)
         stall == ENGINE_STALL_L0 ? &e->compact_retry : &e->flush_retry;
 
     return is_put_off(e, retry) ? (enum status)atomic_load(&retry->failure) : ST_OK;
+}
+
+/* On a full disk the log that is kept for followers goes first.  True: it has, and what failed is to be tried
+ * once more.  On the FLUSH lane. */
+static bool
+give_back_log(struct engine *e, enum status st)
+{
+    struct err err;
+
+    if (st != ST_NO_SPACE || !atomic_load(&e->log_is_kept))
+        return false;
+    atomic_store(&e->space_is_short, true);
+    engine__release_log(e);
+    st = wal_tend(e->log, &err);
+    log_event(LOG_WARN, "space.followers_log_released", log_str("dir", e->dir),
+              log_str("status", status_name(st)));
+    return true;
 }
 
 /* Is there now what the job has failed for want of?  Then it is tried once more. */
@@ -172,6 +214,8 @@ flush_tree(struct engine_tree *tree)
 
     if (st == ST_OK) {
         st = lsm_flush(tree->lsm, &err);
+        if (give_back_log(e, st))
+            st = lsm_flush(tree->lsm, &err);
         if (make_room(e, st, &err))
             st = lsm_flush(tree->lsm, &err);
     }
@@ -214,6 +258,8 @@ tend_log(struct engine *e)
     if (!wal_wants_tending(e->log))
         return ST_OK;
     st = wal_tend(e->log, &err);
+    if (give_back_log(e, st))
+        st = wal_tend(e->log, &err);
     if (make_room(e, st, &err))
         st = wal_tend(e->log, &err);
     if (st != ST_OK) {

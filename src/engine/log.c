@@ -227,6 +227,18 @@ engine_append(struct engine_tree *tree, const struct wal_record *record,
 }
 
 wal_position
+engine_log_end(const struct engine *e)
+{
+    return wal_end(e->log);
+}
+
+wal_position
+engine_log_begin(const struct engine *e)
+{
+    return wal_begin(e->log);
+}
+
+wal_position
 engine_written(const struct engine *e)
 {
     return wal_written(e->log);

@@ -2,7 +2,8 @@
  * Disk space, watched before it ends (DESIGN "Disk space").
  *
  *      OK    free >= min_free, the RESERVE file is whole
- *      LOW   free <  min_free after flushed log and obsolete tables were dropped:
+ *      LOW   free <  min_free after flushed log (what is kept of it for followers, too) and obsolete
+ *            tables were dropped:
  *            ordinary writes are refused, deletes admitted; a flush, a log segment or a compaction
  *            that meets ENOSPC spends the reserve
  *
@@ -227,6 +228,15 @@ free_wanted(struct engine *e)
     return e->options.min_free_bytes + (is_reserve_spent(e) ? reserve_bytes(e) : 0);
 }
 
+/* Kept again only where there is room for all of it: else it would be given back at once. */
+static bool
+is_short(struct engine *e, uint64_t free_bytes)
+{
+    uint64_t again = atomic_load(&e->space_is_short) ? engine__log_reserve(e) : 0;
+
+    return free_bytes < free_wanted(e) + again;
+}
+
 static void
 watch_space(struct engine *e)
 {
@@ -234,6 +244,7 @@ watch_space(struct engine *e)
 
     if (measure(e, &free_bytes) != ST_OK)
         return;
+    atomic_store(&e->space_is_short, is_short(e, free_bytes));
     if (free_bytes < free_wanted(e)) {
         engine__release_log(e);
         engine_each_tree(e, drop_what_is_flushed, NULL);

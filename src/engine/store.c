@@ -307,6 +307,7 @@ release(struct dkv *db, struct err *err)
 static enum status
 open_store(struct dkv *db, const char *path, const struct dkv_options *options, struct err *err)
 {
+    struct engine_replay replay = { .replay = store__replay, .ctx = db };
     struct engine_options engine_options;
     struct wal_recovery report;
     enum status st;
@@ -317,7 +318,7 @@ open_store(struct dkv *db, const char *path, const struct dkv_options *options, 
         return st;
     for (int i = 0; i < STORE_SLOTS; i++)
         epoch_join(engine_epoch(db->engine), &db->slots[i].slot);
-    st = engine_recover(db->engine, store__replay, db, &report, err);
+    st = engine_recover(db->engine, &replay, &report, err);
     if (st == ST_OK)
         st = add_family(db, STORE_NAMES_TREE, "", err);
     if (st == ST_OK)

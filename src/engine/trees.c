@@ -335,6 +335,12 @@ engine_tree_resume(struct engine_tree *tree, uint64_t installed)
     engine__drop_floors(tree); /* the mark is beyond all of them */
 }
 
+void
+engine_tree_follow(struct engine_tree *tree, bool followed)
+{
+    atomic_store_explicit(&tree->followed, followed, memory_order_relaxed);
+}
+
 /* ------------------------------------------------------------------ stalls */
 
 static const char *const stall_names[ENGINE_STALL_COUNT] = {

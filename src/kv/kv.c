@@ -134,6 +134,16 @@ replay(void *ctx, struct engine_tree *tree, const struct wal_record *record, wal
 }
 
 static void
+passed(void *ctx, const struct wal_record *record, wal_position at)
+{
+    struct kv *kv = ctx;
+    struct tablet *t = tablet_node_find(&kv->node, record->tablet);
+
+    if (t != NULL)
+        tablet_passed(t, record, at);
+}
+
+static void
 log_recovery(const struct kv *kv, const struct wal_recovery *report)
 {
     log_event(LOG_INFO, "recovery.done", log_u64("records", report->record_count),
@@ -260,12 +270,13 @@ start_doors(struct kv *kv)
 static enum status
 recover(struct kv *kv, struct wal_recovery *report, struct err *err)
 {
+    struct engine_replay to = { .replay = replay, .passed = passed, .ctx = kv };
     struct making making = { kv, err, ST_OK };
 
     engine_each_tree(kv->engine, make_replaying, &making);
     if (making.status != ST_OK)
         return making.status;
-    return engine_recover(kv->engine, replay, kv, report, err);
+    return engine_recover(kv->engine, &to, report, err);
 }
 
 static void

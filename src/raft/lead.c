@@ -387,6 +387,15 @@ raft_not_sent(struct raft *r, const struct raft_append *append)
     r->append_turn = (r->append_turn + 1) % r->member_count;
 }
 
+void
+raft_can_send(struct raft *r, raft_id node)
+{
+    struct raft_progress *p = raft__member(r, node);
+
+    if (p != NULL)
+        p->blocked = false;
+}
+
 raft_id
 raft_next_snapshot(struct raft *r)
 {

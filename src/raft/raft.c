@@ -156,6 +156,26 @@ raft_restore(struct raft **restored, raft_index index, const struct raft_entry *
     return ST_OK;
 }
 
+enum status
+raft_restore_applied(struct raft **restored, raft_index last, raft_term term)
+{
+    struct raft *r = *restored;
+    enum status st = ST_OK;
+
+    ASSERT(r->terms.last_index == r->commit && last > r->commit);
+    if (term < raft__terms_last(&r->terms) || term > r->hard.term)
+        return ST_CORRUPT;
+    if (r->terms.run_count + 1 >= r->terms.run_max)
+        st = raft_grow(restored); /* as for raft_restore() */
+    if (st != ST_OK)
+        return st;
+    r = *restored;
+    raft__terms_append(&r->terms, term, r->applied);
+    r->terms.last_index = last;
+    r->durable.persisted = r->commit = r->applied = last;
+    return ST_OK;
+}
+
 /* ------------------------------------------------------------------ shared steps */
 
 const struct raft_config *

@@ -249,6 +249,11 @@ void raft_destroy(struct raft *r); /* NULL is allowed */
 MUST_USE enum status raft_restore(struct raft **r, raft_index index,
                                   const struct raft_entry *entry);
 
+/* The entries up to `last` that follow what was restored so far are of `term`, and applied; a membership
+ * among them is the one in the options, or older.  Before any raft_restore(): so a log may begin before
+ * what is applied, for those who are behind.  ST_CORRUPT: terms that run backwards.  ST_NO_MEMORY. */
+MUST_USE enum status raft_restore_applied(struct raft **r, raft_index last, raft_term term);
+
 /* Twice the room for stretches of one term; between two steps.  A step does not allocate; without
  * room a member takes no entries of one more term, and does not stand, until enough is applied.
  * ST_NO_MEMORY: nothing has changed. */
@@ -286,8 +291,9 @@ bool raft_next_append(struct raft *r, struct raft_append *out);
  * now to be append.message.flow with its bytes raised by these. */
 void raft_sent(struct raft *r, const struct raft_append *append, raft_index last, uint64_t bytes);
 
-/* The driver could not send: try this member again at the next heartbeat. */
+/* The driver could not send: try this member again at the next heartbeat, or when it says so. */
 void raft_not_sent(struct raft *r, const struct raft_append *append);
+void raft_can_send(struct raft *r, raft_id node);
 
 /* A member whose next entries are no longer in the log, and to whom no snapshot is on its way yet:
  * begin one; 0: nobody.  Ends with RAFT_SNAPSHOT_SENT. */
@@ -312,7 +318,6 @@ raft_index raft_term_first(const struct raft *r);
 
 /* The term of the entry; ST_NOT_FOUND: it is not in the log. */
 MUST_USE enum status raft_term_at(const struct raft *r, raft_index index, raft_term *out);
-
 
 /* The membership in force, committed or not, and the index of its entry (the base: what it was
  * created with). */

@@ -75,14 +75,20 @@ tablet__holds_lease(const struct tablet *t)
 
 /* ------------------------------------------------------------------ into the log */
 
+bool
+tablet__is_alone(const struct tablet *t, const struct raft_config *c)
+{
+    return c->voter_count == 1 && c->outgoing_count == 0 && c->voters[0] == t->reactor->node->id;
+}
+
 void
 tablet__config_moved(struct tablet *t)
 {
-    const struct raft_config *c = raft_config(t->raft);
-
     t->config_seen = raft_config_index(t->raft);
-    t->alone =
-        c->voter_count == 1 && c->outgoing_count == 0 && c->voters[0] == t->reactor->node->id;
+    t->alone = tablet__is_alone(t, raft_config(t->raft));
+    if (t->alone)
+        places_release(&t->places);
+    engine_tree_follow(t->tree, !t->alone);
 }
 
 static enum engine_sync_class
@@ -124,7 +130,14 @@ append_entry(struct tablet *t, struct tail_entry *e, struct err *err)
         .type = WAL_ENTRY, .tablet = t->id, .term = e->term, .index = e->index, .body = e->bytes
     };
 
-    return append(t, &record, sync_class(t, e->durability), &e->end, err);
+    wal_position begin = engine_log_end(t->engine);
+    enum status st;
+
+    ASSERT(t->places.count == 0 || t->places.limit <= e->index); /* B7 */
+    st = append(t, &record, sync_class(t, e->durability), &e->end, err);
+    if (st == ST_OK && !t->alone)
+        places_note(&t->places, e->index, e->term, begin);
+    return st;
 }
 
 static enum status
@@ -254,6 +267,7 @@ cut_tail(struct tablet *t, raft_index from)
             engine_tree_dropped(t->tree);
         tablet__forget(t, tail_pop_last(&t->tail));
     }
+    places_cut(&t->places, from); /* B7 */
     if (t->given > from)
         t->given = from;
     if (t->unsynced > from)

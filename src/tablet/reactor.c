@@ -264,8 +264,9 @@ static bool
 may_sleep(const struct tablet *t)
 {
     return t->raft != NULL && raft_is_quiesced(t->raft) && tablet_idle(t) &&
-           list_empty(&t->barriers) && t->shipment == NULL && t->staging == NULL &&
-           t->applied >= raft_applicable(t->raft) && t->applied_bytes == 0 && !owes_or_awaits(t);
+           list_empty(&t->barriers) && list_empty(&t->catchups) && t->shipment == NULL &&
+           t->staging == NULL && t->applied >= raft_applicable(t->raft) && t->applied_bytes == 0 &&
+           !owes_or_awaits(t);
 }
 
 static bool

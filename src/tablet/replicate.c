@@ -1,57 +1,85 @@
 /*
- * A leader's entries, from the tail to its followers; and what of the tail is kept for them.
+ * A leader's entries, to its followers: from the tail, or from the log when it is the only one that has
+ * them still (catchup.c); and what of the tail is kept for them.
  */
 #include "base/assert.h"
 #include "base/log.h"
 
 #include "tablet/tablet_internal.h"
 
-enum { ENTRIES_PER_MESSAGE = 256 };
-
-/* Entries of the tail, by reference, as many as the message may have. */
-static uint32_t
-gather(const struct tablet *t, const struct raft_append *append,
-       struct raft_entry entries[ENTRIES_PER_MESSAGE], uint64_t *bytes)
+bool
+outgoing_add(struct outgoing *out, const struct raft_entry *e, uint64_t bytes_max)
 {
-    uint32_t count = 0;
+    if (out->count == OUTGOING_MAX || (out->count > 0 && out->bytes + e->data.size > bytes_max))
+        return false;
+    out->entries[out->count++] = *e;
+    out->bytes += e->data.size;
+    return true;
+}
 
-    for (raft_index i = append->first; i <= append->last && count < ENTRIES_PER_MESSAGE; i++) {
+static void
+gather_from_tail(const struct tablet *t, const struct raft_append *append, struct outgoing *out)
+{
+    for (raft_index i = append->first; i <= append->last; i++) {
         const struct tail_entry *e = tail_at(&t->tail, i);
+        struct raft_entry entry = { .term = e->term, .data = e->bytes };
 
-        if (count > 0 && *bytes + e->bytes.size > append->bytes_max)
-            break;
-        entries[count++] = (struct raft_entry){ .term = e->term, .data = e->bytes };
-        *bytes += e->bytes.size;
+        if (!outgoing_add(out, &entry, append->bytes_max))
+            return;
     }
-    return count;
+}
+
+/* By reference, as many as the message may have. */
+static enum status
+gather(struct tablet *t, const struct raft_append *append, struct outgoing *out)
+{
+    if (append->first > append->last)
+        return ST_OK;
+    if (append->first < t->tail.first)
+        return catchup_gather(t, append, out);
+    gather_from_tail(t, append, out);
+    return ST_OK;
 }
 
 static enum status
 send_append(struct tablet *t, const struct raft_append *append)
 {
-    struct raft_entry entries[ENTRIES_PER_MESSAGE];
     struct raft_message m = append->message;
-    uint64_t bytes = 0;
+    struct outgoing out;
     enum status st;
 
-    if (append->first <= append->last) {
-        m.entry_count = gather(t, append, entries, &bytes);
-        m.entries = entries;
-        m.flow.bytes += bytes;
-    }
+    out.count = 0;
+    out.bytes = 0;
+    st = gather(t, append, &out);
+    if (st != ST_OK)
+        return st;
+    m.entry_count = out.count;
+    m.entries = out.entries;
+    m.flow.bytes += out.bytes;
     st = exchange_send(t, &m);
     if (st == ST_OK)
-        raft_sent(t->raft, append, append->first + m.entry_count - 1, bytes);
+        raft_sent(t->raft, append, append->first + out.count - 1, out.bytes);
     return st;
 }
 
 /* ------------------------------------------------------------------ what is kept */
 
+/* The first entry that can be sent, from the log or from the tail. */
+static raft_index
+sendable_from(const struct tablet *t)
+{
+    const struct places *p = &t->places;
+
+    if (p->count == 0 || p->limit < t->tail.first || p->at[0].index > t->tail.first)
+        return t->tail.first;
+    return p->at[0].index;
+}
+
 /* Without memory raft may not have heard of what was let go: then nothing can be sent. */
 static bool
 has_what_raft_has(const struct tablet *t)
 {
-    return raft_base(t->raft) + 1 >= t->tail.first;
+    return raft_base(t->raft) + 1 >= sendable_from(t);
 }
 
 /* What is applied stays for those who follow at the pace of the rest, and a little of it for whoever
@@ -68,7 +96,8 @@ let_go(struct tablet *t)
         tablet__forget_first(t);
     if (has_what_raft_has(t) || t->applied_bytes > 0)
         return; /* or raft does not know yet how much is applied */
-    if (tablet__step(t, (struct raft_event){ .kind = RAFT_COMPACTED, .index = t->tail.first - 1 },
+    if (tablet__step(t,
+                     (struct raft_event){ .kind = RAFT_COMPACTED, .index = sendable_from(t) - 1 },
                      NULL) != ST_OK)
         log_event(LOG_DEBUG, "tablet.compaction_deferred", log_u64("tablet", t->id));
 }

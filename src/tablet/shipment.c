@@ -270,6 +270,7 @@ shipment_begin_if_due(struct tablet *t)
     s->heard_ns = tablet__boot_ns(t);
     s->allowance = SHIPMENT_BYTES_PER_TICK;
     t->shipment = s;
+    atomic_fetch_add_explicit(&t->stats.snapshots, 1, memory_order_relaxed);
     submit(s);
 }
 

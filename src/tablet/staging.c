@@ -231,6 +231,7 @@ adopt(struct tablet *t, const struct staging *s)
     }
     tail_release(&t->tail);
     tail_init(&t->tail, s->index + 1);
+    places_release(&t->places); /* what is before the cut may be of another history */
     t->kept_bytes = 0;
     t->applied_bytes = 0;
     t->given = t->unsynced = s->index + 1;

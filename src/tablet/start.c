@@ -40,10 +40,12 @@ drop_after(struct tablet *t, raft_index index)
     }
 }
 
+/* What came before it may be of another history than the snapshot. */
 static void
 cut_replayed(struct tablet *t, const struct wal_record *cut)
 {
     drop_after(t, cut->index);
+    places_release(&t->places);
     t->void_limit = 0;
 }
 
@@ -81,6 +83,7 @@ replay_head(struct tablet *t, const struct wal_record *record)
     if (head.ceiling_ms < t->head.ceiling_ms)
         head.ceiling_ms = t->head.ceiling_ms; /* a head that was overtaken by a ceiling's entry */
     t->head = head;
+    engine_tree_follow(t->tree, !tablet__is_alone(t, &head.config));
     return apply_replayed(t, head.commit < t->tail.limit ? head.commit : t->tail.limit - 1);
 }
 
@@ -109,6 +112,7 @@ replay_entry(struct tablet *t, const struct wal_record *record, wal_position at)
     e->term = record->term;
     e->end = at;
     tablet__keep(t, e);
+    places_note(&t->places, e->index, e->term, at);
     engine_tree_expect(t->tree);
     if (e->body.version > t->version)
         t->version = e->body.version;
@@ -142,6 +146,12 @@ tablet_replay(struct tablet *t, const struct wal_record *record, wal_position at
     return ST_OK;
 }
 
+void
+tablet_passed(struct tablet *t, const struct wal_record *record, wal_position at)
+{
+    places_note(&t->places, record->index, record->term, at);
+}
+
 uint64_t
 tablet_ceiling_ms(const struct tablet *t)
 {
@@ -150,6 +160,38 @@ tablet_ceiling_ms(const struct tablet *t)
 }
 
 /* ------------------------------------------------------------------ raft */
+
+/* Does the log have, before what is applied and up to there, what others may want?  If it does not go
+ * together with what the tables say, it is nothing to send. */
+static bool
+reaches_back(struct tablet *t)
+{
+    const struct place *last = places_find(&t->places, t->applied);
+
+    if (last != NULL && last->term == t->applied_term)
+        return true;
+    if (t->places.count > 0 && t->places.at[0].index <= t->applied)
+        places_release(&t->places);
+    return false;
+}
+
+/* The entries from the first place to what is applied. */
+static enum status
+restore_applied(struct tablet *t)
+{
+    const struct places *p = &t->places;
+    enum status st = ST_OK;
+
+    for (uint32_t i = 0; i < p->count && p->at[i].index <= t->applied && st == ST_OK; i++) {
+        raft_index last = (i + 1 < p->count ? p->at[i + 1].index : p->limit) - 1;
+
+        if (last > t->applied)
+            last = t->applied;
+        if (last > raft_last(t->raft))
+            st = raft_restore_applied(&t->raft, last, p->at[i].term);
+    }
+    return st;
+}
 
 static enum status
 restore_tail(struct tablet *t)
@@ -176,6 +218,7 @@ restore_tail(struct tablet *t)
 static enum status
 create_raft(struct tablet *t)
 {
+    bool reaches = reaches_back(t);
     struct raft_options options;
     uint64_t seed;
     enum status st;
@@ -186,8 +229,8 @@ create_raft(struct tablet *t)
     options.dice = (uint32_t)prng_next(&t->dice);
     options.self = t->reactor->node->id;
     options.config = t->head.config;
-    options.base_index = t->applied;
-    options.base_term = t->applied_term;
+    options.base_index = reaches ? t->places.at[0].index : t->applied;
+    options.base_term = reaches ? t->places.at[0].term : t->applied_term;
     options.hard = t->head.hard;
     if (options.hard.term < t->applied_term)
         options.hard = (struct raft_hard){ .term = t->applied_term };
@@ -195,6 +238,8 @@ create_raft(struct tablet *t)
     options.lease_percent = t->has_leases ? t->reactor->node->lease_percent : 0;
     options.uncommitted_bytes_max = t->pending_bytes_max;
     st = raft_create(&t->raft, &options);
+    if (st == ST_OK && reaches)
+        st = restore_applied(t);
     if (st == ST_OK)
         st = restore_tail(t);
     if (st == ST_OK)

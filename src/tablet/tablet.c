@@ -23,6 +23,8 @@
  *   B5  The tree holds committed entries only.
  *   B6  A read is answered only when it is certain that we led after it came: alone, by a lease, or by a
  *       round of confirmation that began later.
+ *   B7  The places know entries of the present log only, and know them before anybody is sent one: what
+ *       is cut off, or made void by a snapshot, leaves them first.
  *
  * Not here, on purpose: protocols, routing (kv/), files and fsyncs (engine/).
  */
@@ -63,6 +65,7 @@ tablet_create(struct tablet_reactor *reactor, struct engine_tree *tree,
     list_init(&t->on_reactor);
     list_init(&t->on_marked);
     list_init(&t->on_awaiting);
+    list_init(&t->catchups);
     list_init(&t->barriers);
     list_init(&t->waiting);
     list_init(&t->parked);
@@ -87,8 +90,10 @@ tablet_destroy(struct tablet *t)
     if (t == NULL)
         return;
     ASSERT(t->request_count == 0);
+    catchup_destroy(t);
     shipment_destroy(t);
     staging_destroy(t);
+    places_release(&t->places);
     tablet__delist(t);
     tablet__abandon_proposed(t, &orphans); /* ceilings that nobody waits for */
     ASSERT(list_empty(&orphans));
@@ -124,12 +129,6 @@ bool
 tablet_idle(const struct tablet *t)
 {
     return t->request_count == 0 && t->job_count == 0;
-}
-
-version_t
-tablet_version(const struct tablet *t)
-{
-    return lsm_visible(t->lsm);
 }
 
 /* ------------------------------------------------------------------ serving */
@@ -483,6 +482,9 @@ tablet_tick(struct tablet *t)
         return; /* no keyspace names it */
     t->serves = true;
     tablet__tick(t);
+    if (t->places.count > 0)
+        places_forget(&t->places, engine_log_begin(t->engine));
+    catchup_tick(t, now_ns);
     shipment_tick(t, now_ns);
     staging_tick(t, now_ns);
     tablet__moved(t);

@@ -40,6 +40,9 @@ struct lsm *tablet_lsm(const struct tablet *t);
 MUST_USE enum status tablet_replay(struct tablet *t, const struct wal_record *record,
                                    wal_position at, struct err *err);
 
+/* In between, one of its entries that its tree has already (engine_passed_fn). */
+void tablet_passed(struct tablet *t, const struct wal_record *record, wal_position at);
+
 /* The highest time that this tablet may have used, Unix ms; after the replay. */
 uint64_t tablet_ceiling_ms(const struct tablet *t);
 
@@ -88,6 +91,15 @@ struct tablet_moment {
     struct lsm_snapshot *snapshot;
 };
 MUST_USE enum status tablet_take_moment(const struct tablet *t, struct tablet_moment *out);
+
+/* What was done for those who are behind, since the start.  Any thread. */
+struct tablet_stats {
+    uint64_t snapshots;    /* begun */
+    uint64_t log_readings; /* of the log, for entries that memory has no more */
+    uint64_t log_entries;  /* of these, sent */
+    uint64_t log_failures; /* readings that met damage */
+};
+void tablet_stats(const struct tablet *t, struct tablet_stats *out);
 
 /* ------------------------------------------------------------------ reading anywhere */
 

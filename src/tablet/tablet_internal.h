@@ -7,6 +7,7 @@
 
 #include "tablet/exchange.h"
 #include "tablet/overlay.h"
+#include "tablet/places.h"
 #include "tablet/tablet.h"
 #include "tablet/tail.h"
 
@@ -20,6 +21,7 @@ enum {
     TAIL_KEPT_SHARE = 64,         /* and at most this part of the budget */
     TAIL_IDLE_PART = 16,          /* of these, when nobody wants them just now */
     UNGIVEN_MAX = 1024,           /* entries of a leader's that the log had no room for */
+    OUTGOING_MAX = 256,           /* entries of one message */
 };
 
 /* A reply that must wait until everything proposed before it is committed, and until it is certain
@@ -29,6 +31,21 @@ struct barrier {
     struct request *request;
     raft_index index;
     uint64_t round; /* of confirmation; 0: none is needed */
+};
+
+/* The entries of one message, borrowed from where they lie. */
+struct outgoing {
+    struct raft_entry entries[OUTGOING_MAX];
+    uint32_t count;
+    uint64_t bytes;
+};
+
+/* As struct tablet_stats has them. */
+struct tablet_counters {
+    _Atomic uint64_t snapshots;
+    _Atomic uint64_t log_readings;
+    _Atomic uint64_t log_entries;
+    _Atomic uint64_t log_failures;
 };
 
 struct tablet {
@@ -50,7 +67,9 @@ struct tablet {
     bool has_leases;   /* if they are asked for: not a group that is born alone */
     bool alone;        /* the one voter: what is durable here is committed */
     raft_index config_seen;
-    struct tail tail;            /* the end of the log: what is not applied, or may yet be sent */
+    struct tail tail;     /* the end of the log: what is not applied, or may yet be sent */
+    struct places places; /* where in the log what is before that can be read; none when alone */
+    struct list catchups; /* of those who are sent entries from there */
     struct tail_entry *own_room; /* for the next entry of raft's own */
     size_t kept_bytes;           /* of entries in it that are applied */
     uint64_t applied_bytes;      /* of entries, since raft was last told */
@@ -76,7 +95,8 @@ struct tablet {
     struct staging *staging;   /* that we receive; NULL: none */
     bool install_due;          /* raft has just said: install what is staged */
     bool installing;           /* the tree is another's: nothing is applied */
-    uint32_t job_count;        /* of these, under way */
+    uint32_t job_count;        /* of these, and of catch-ups, under way */
+    struct tablet_counters stats;
 
     _Atomic uint64_t floor_ms;   /* the ceiling of the terms before: time is not earlier */
     _Atomic uint64_t ceiling_ms; /* committed; read by tablet_read() anywhere */
@@ -217,6 +237,9 @@ void tablet__tick(struct tablet *t);
 /* Another membership is in force. */
 void tablet__config_moved(struct tablet *t);
 
+/* With this membership, is the group this replica, and nobody else? */
+bool tablet__is_alone(const struct tablet *t, const struct raft_config *config);
+
 /* Do we evaluate requests: leader, and everything committed in earlier terms is applied? */
 bool tablet__leads(const struct tablet *t);
 
@@ -262,8 +285,22 @@ struct tail_entry *incoming_take(struct incoming *in, raft_index index);
  * want. */
 void tablet__replicate(struct tablet *t);
 
+/* False: the message has enough; one entry it takes in any case. */
+bool outgoing_add(struct outgoing *out, const struct raft_entry *e, uint64_t bytes_max);
+
 /* What happened in this round goes out. */
 void tablet__end_round(struct tablet *t);
+
+/* ------------------------------------------------------------------ the log behind the tail (catchup.c) */
+
+/* Entries from append.first on, which is before the tail, and in the log for all that the places know; they
+ * live until this is asked for the same member again.  ST_WOULD_BLOCK: they are being read, and raft_can_send() will be
+ * said.  ST_BUSY, ST_NO_MEMORY: there is no room for them now. */
+MUST_USE enum status catchup_gather(struct tablet *t, const struct raft_append *append,
+                                    struct outgoing *out);
+
+void catchup_tick(struct tablet *t, uint64_t now_ns);
+void catchup_destroy(struct tablet *t); /* no job of theirs runs */
 
 /* ------------------------------------------------------------------ snapshots (shipment.c, staging.c) */
 

@@ -62,6 +62,7 @@ open_house(void)
 {
     struct house *h = calloc(1, sizeof(*h));
     struct real_env_options env_options = { .loop_count = LOOPS };
+    struct engine_replay replay = { .replay = no_replay };
     struct engine_options options;
     struct wal_recovery report;
     const char *tmp = getenv("TMPDIR");
@@ -79,7 +80,7 @@ open_house(void)
     options.loops = h->loops;
     options.loop_count = LOOPS;
     EXPECT_OK(engine_open(&h->engine, h->env, &options, &err));
-    EXPECT_OK(engine_recover(h->engine, no_replay, NULL, &report, &err));
+    EXPECT_OK(engine_recover(h->engine, &replay, &report, &err));
     EXPECT_OK(engine_create_tree(h->engine, TREE, &h->tree, &err));
     return h;
 }

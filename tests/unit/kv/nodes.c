@@ -1,6 +1,5 @@
 #include "unit/kv/nodes.h"
 
-#include "tablet/tablet.h"
 #include "unit/test.h"
 
 enum { LEASE_PERCENT = 60, PEER_PORT = 7000, DEADLINE_MS = 2000, PATIENCE_MS = 60000, LOOPS = 2 };
@@ -30,6 +29,7 @@ small_options(const struct nodes *n, struct engine_options *o)
     o->budget_bytes = n->budget_bytes;
     o->segment_bytes = 128 << 10;
     o->log_bytes_max = 1 << 20;
+    o->log_reserve_bytes = n->log_reserve_bytes;
     o->min_free_bytes = 1 << 20;
     o->trees.memtable_bytes = 64 << 10;
     o->trees.table_bytes = 64 << 10;
@@ -69,8 +69,8 @@ boot_body(void *ctx)
         b->status = kv_open(&n->kv[b->node], engine, &options, &b->err);
 }
 
-static void
-boot(struct nodes *n, uint32_t node)
+void
+nodes_boot(struct nodes *n, uint32_t node)
 {
     struct booting b = { .n = n, .node = node };
 
@@ -81,17 +81,19 @@ boot(struct nodes *n, uint32_t node)
 }
 
 static void
-create(struct nodes *n, uint64_t seed, uint32_t count)
+create(struct nodes *n, uint64_t seed, const struct nodes *like)
 {
     static const char *const hosts[NODES_MAX] = { "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4",
                                                   "10.0.0.5" };
 
-    n->count = count;
+    *n = *like;
+    if (n->keyspace_count == 0)
+        n->keyspace_count = 1;
     n->budget_bytes = 4 << 20;
     list_init(&n->unawaited);
     n->w = sim_create(seed);
     assert_non_null(n->w);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < n->count; i++) {
         n->at[i] = (struct kv_node){ .id = i + 1, .host = hosts[i], .port = PEER_PORT };
         n->founders[i] = i + 1;
     }
@@ -101,21 +103,25 @@ create(struct nodes *n, uint64_t seed, uint32_t count)
 void
 nodes_create(struct nodes *n, uint64_t seed, uint32_t count)
 {
-    nodes_create_with_keyspaces(n, seed, count, 1);
+    create(n, seed, &(struct nodes){ .count = count });
 }
 
 void
 nodes_create_with_keyspaces(struct nodes *n, uint64_t seed, uint32_t count, uint32_t keyspaces)
 {
-    *n = (struct nodes){ .keyspace_count = keyspaces };
-    create(n, seed, count);
+    create(n, seed, &(struct nodes){ .count = count, .keyspace_count = keyspaces });
 }
 
 void
 nodes_create_with_leases(struct nodes *n, uint64_t seed, uint32_t count)
 {
-    *n = (struct nodes){ .keyspace_count = 1, .lease_percent = LEASE_PERCENT };
-    create(n, seed, count);
+    create(n, seed, &(struct nodes){ .count = count, .lease_percent = LEASE_PERCENT });
+}
+
+void
+nodes_create_with_log(struct nodes *n, uint64_t seed, uint32_t count, uint64_t reserve_bytes)
+{
+    create(n, seed, &(struct nodes){ .count = count, .log_reserve_bytes = reserve_bytes });
 }
 
 void
@@ -140,7 +146,7 @@ nodes_boot_all(struct nodes *n)
 {
     for (uint32_t i = 1; i <= n->count; i++) {
         if (!sim_running(n->w, i))
-            boot(n, i);
+            nodes_boot(n, i);
     }
 }
 
@@ -355,6 +361,41 @@ nodes_try_scan(struct nodes *n, uint32_t node)
     return l.status;
 }
 
+void
+nodes_leave_uncommitted(struct nodes *n, uint32_t leader, uint32_t count)
+{
+    nodes_cut(n, leader, true);
+    for (uint32_t i = 0; i < count; i++)
+        nodes_send_put(n, leader, "lost", "x");
+}
+
+void
+nodes_put_many(struct nodes *n, uint32_t node, uint32_t count, char letter)
+{
+    char key[16];
+    char value[NODES_LARGE_BYTES + 1] = { 0 };
+
+    memset(value, letter, NODES_LARGE_BYTES);
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(key, sizeof(key), "k%u", i);
+        EXPECT_OK(nodes_put(n, node, key, value));
+    }
+}
+
+void
+nodes_check_many(struct nodes *n, uint32_t node, uint32_t count, char letter)
+{
+    char key[16];
+
+    for (uint32_t i = 0; i < count; i++) {
+        const char *value;
+
+        snprintf(key, sizeof(key), "k%u", i);
+        value = nodes_get(n, node, key);
+        EXPECT(strlen(value) == NODES_LARGE_BYTES && value[0] == letter);
+    }
+}
+
 uint32_t
 nodes_leader_but(struct nodes *n, uint32_t not_this)
 {
@@ -373,6 +414,22 @@ uint32_t
 nodes_leader(struct nodes *n)
 {
     return nodes_leader_but(n, 0);
+}
+
+void
+nodes_make_lead(struct nodes *n, uint32_t node)
+{
+    for (uint32_t i = 0; i < 100; i++) {
+        uint32_t leader = nodes_leader(n);
+
+        if (leader == node)
+            return;
+        nodes_crash(n, leader);
+        (void)nodes_leader(n);
+        nodes_boot_all(n);
+        sim_run_ms(n->w, 2000);
+    }
+    fail_msg("node %u never leads", node);
 }
 
 /* ------------------------------------------------------------------ the group */
@@ -451,6 +508,15 @@ void
 nodes_flush(struct nodes *n, uint32_t node)
 {
     nodes_admin(n, node, KV_SAVE);
+}
+
+struct tablet_stats
+nodes_stats(struct nodes *n, uint32_t node)
+{
+    struct tablet_stats stats;
+
+    tablet_stats(kv_tablet(n->kv[node], 0), &stats);
+    return stats;
 }
 
 /* Committed, and not joint. */

@@ -27,15 +27,6 @@ check_keys(struct nodes *n, uint32_t leader, uint32_t from, uint32_t limit)
     }
 }
 
-/* The node alone has these; nobody is told of them. */
-static void
-leave_uncommitted(struct nodes *n, uint32_t leader)
-{
-    nodes_cut(n, leader, true);
-    for (uint32_t i = 0; i < 5; i++)
-        nodes_send_put(n, leader, "lost", "x");
-}
-
 static void
 three_nodes_agree_on_a_leader_and_keep_what_it_acknowledges(void **state)
 {
@@ -163,7 +154,7 @@ a_deposed_leader_follows_with_a_log_that_was_cut(void **state)
     nodes_create(&n, test_seed(5), 3);
     old = nodes_leader(&n);
     EXPECT_OK(nodes_put(&n, old, "a", "1"));
-    leave_uncommitted(&n, old);
+    nodes_leave_uncommitted(&n, old, 5);
     leader = nodes_leader_but(&n, old);
     put_keys(&n, leader, 0, 20);
     nodes_cut(&n, old, false);
@@ -186,7 +177,7 @@ what_was_cut_off_is_no_damage_behind_a_table(void **state)
     nodes_create(&n, test_seed(6), 3);
     old = nodes_leader(&n);
     EXPECT_OK(nodes_put(&n, old, "a", "1"));
-    leave_uncommitted(&n, old);
+    nodes_leave_uncommitted(&n, old, 5);
     put_keys(&n, nodes_leader_but(&n, old), 0, 1);
     nodes_cut(&n, old, false);
     sim_run_ms(n.w, 3000);
@@ -266,51 +257,7 @@ what_has_expired_under_one_leader_stays_so_under_the_next(void **state)
     nodes_destroy(&n);
 }
 
-enum { MANY = 300, LARGE_BYTES = 1000 };
-
-static void
-put_many(struct nodes *n, uint32_t leader, char letter)
-{
-    char key[16];
-    char value[LARGE_BYTES + 1] = { 0 };
-
-    for (uint32_t i = 0; i < MANY; i++) {
-        snprintf(key, sizeof(key), "k%u", i);
-        memset(value, letter, LARGE_BYTES);
-        EXPECT_OK(nodes_put(n, leader, key, value));
-    }
-}
-
-static void
-check_many(struct nodes *n, uint32_t leader, char letter)
-{
-    char key[16];
-
-    for (uint32_t i = 0; i < MANY; i++) {
-        const char *value;
-
-        snprintf(key, sizeof(key), "k%u", i);
-        value = nodes_get(n, leader, key);
-        EXPECT(strlen(value) == LARGE_BYTES && value[0] == letter);
-    }
-}
-
-/* Crash whoever leads until that one does. */
-static void
-make_lead(struct nodes *n, uint32_t node)
-{
-    for (uint32_t i = 0; i < 100; i++) {
-        uint32_t leader = nodes_leader(n);
-
-        if (leader == node)
-            return;
-        nodes_crash(n, leader);
-        (void)nodes_leader(n);
-        nodes_boot_all(n);
-        sim_run_ms(n->w, 2000);
-    }
-    fail_msg("node %u never leads", node);
-}
+enum { MANY = 300 };
 
 /* The leader's log no longer has what the member lacks: it gets the tables. */
 static void
@@ -325,12 +272,13 @@ a_member_that_was_away_for_long_gets_a_snapshot(void **state)
     leader = nodes_leader(&n);
     away = leader == 3 ? 1 : 3;
     nodes_cut(&n, away, true);
-    put_many(&n, nodes_leader_but(&n, away), 'a');
-    put_many(&n, nodes_leader_but(&n, away), 'b');
+    nodes_put_many(&n, nodes_leader_but(&n, away), MANY, 'a');
+    nodes_put_many(&n, nodes_leader_but(&n, away), MANY, 'b');
     nodes_cut(&n, away, false);
     sim_run_ms(n.w, 10000);
-    make_lead(&n, away);
-    check_many(&n, away, 'b');
+    EXPECT(nodes_stats(&n, nodes_leader(&n)).snapshots > 0);
+    nodes_make_lead(&n, away);
+    nodes_check_many(&n, away, MANY, 'b');
     nodes_destroy(&n);
 }
 
@@ -345,15 +293,15 @@ a_snapshot_takes_the_place_of_a_log_that_contradicts_it(void **state)
     nodes_create(&n, test_seed(11), 3);
     old = nodes_leader(&n);
     EXPECT_OK(nodes_put(&n, old, "a", "1"));
-    leave_uncommitted(&n, old);
-    put_many(&n, nodes_leader_but(&n, old), 'a');
+    nodes_leave_uncommitted(&n, old, 5);
+    nodes_put_many(&n, nodes_leader_but(&n, old), MANY, 'a');
     nodes_cut(&n, old, false);
     sim_run_ms(n.w, 10000);
     nodes_crash(&n, old);
     nodes_boot_all(&n);
     sim_run_ms(n.w, 2000);
-    make_lead(&n, old);
-    check_many(&n, old, 'a');
+    nodes_make_lead(&n, old);
+    nodes_check_many(&n, old, MANY, 'a');
     EXPECT(strcmp(nodes_get(&n, old, "lost"), "nil") == 0);
     nodes_destroy(&n);
 }
@@ -372,7 +320,7 @@ a_snapshot_survives_a_power_cut_at_any_time(void **state)
         nodes_create(&n, seed + life, 3);
         away = nodes_leader(&n) == 3 ? 1 : 3;
         nodes_crash(&n, away);
-        put_many(&n, nodes_leader(&n), 'a');
+        nodes_put_many(&n, nodes_leader(&n), MANY, 'a');
         nodes_boot_all(&n);
         for (uint32_t cuts = 0; cuts < 4; cuts++) {
             sim_run_ms(n.w, prng_below(sim_prng(n.w), 1200));
@@ -381,8 +329,8 @@ a_snapshot_survives_a_power_cut_at_any_time(void **state)
             nodes_boot_all(&n);
         }
         sim_run_ms(n.w, 10000);
-        make_lead(&n, away);
-        check_many(&n, away, 'a');
+        nodes_make_lead(&n, away);
+        nodes_check_many(&n, away, MANY, 'a');
         nodes_destroy(&n);
     }
 }
@@ -400,24 +348,24 @@ members_come_and_go_while_the_store_serves(void **state)
 
     (void)state;
     nodes_create(&n, test_seed(8), 5);
-    put_many(&n, nodes_leader(&n), 'a');
+    nodes_put_many(&n, nodes_leader(&n), MANY, 'a');
     nodes_change(&n, replaced, 3);
     nodes_crash(&n, 2);
     nodes_crash(&n, 3);
-    check_many(&n, nodes_leader(&n), 'a');
-    put_many(&n, nodes_leader(&n), 'b');
+    nodes_check_many(&n, nodes_leader(&n), MANY, 'a');
+    nodes_put_many(&n, nodes_leader(&n), MANY, 'b');
     nodes_change(&n, two, 2);
     nodes_crash(&n, 1);
     nodes_change(&n, one, 1);
     nodes_crash(&n, 4);
     EXPECT(nodes_leader(&n) == 5);
-    check_many(&n, 5, 'b');
-    put_many(&n, 5, 'c');
+    nodes_check_many(&n, 5, MANY, 'b');
+    nodes_put_many(&n, 5, MANY, 'c');
     nodes_boot_all(&n);
     nodes_change(&n, many, 5);
     sim_run_ms(n.w, 5000);
     nodes_crash(&n, 5);
-    check_many(&n, nodes_leader(&n), 'c');
+    nodes_check_many(&n, nodes_leader(&n), MANY, 'c');
     nodes_destroy(&n);
 }
 

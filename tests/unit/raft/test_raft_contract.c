@@ -105,6 +105,56 @@ TEST(restoring_what_is_known_to_be_committed_anew_is_corruption)
     end(&o);
 }
 
+/* A log that begins before what is applied: its entries are there for those who are behind. */
+TEST(what_is_applied_and_still_in_the_log_can_be_sent)
+{
+    struct raft_options options = options_for(3);
+    struct raft_entry e = { .term = 4 };
+    struct one o;
+
+    options.base_index = 3;
+    options.base_term = 1;
+    options.hard.term = 4;
+    o = one_with(&options, "");
+    EXPECT_OK(raft_restore_applied(&o.raft, 5, 1));
+    EXPECT_OK(raft_restore_applied(&o.raft, 6, 3));
+    EXPECT_OK(raft_restore_applied(&o.raft, 8, 3));
+    EXPECT_OK(raft_restore(&o.raft, 9, &e));
+    EXPECT_STR(log_of(o.raft), "1 1 3 3 3 4");
+    EXPECT_U64(raft_base(o.raft), 3);
+    EXPECT_U64(raft_commit(o.raft), 8);
+    EXPECT_U64(raft_applicable(o.raft), 8);
+    EXPECT_U64(raft_persisted(o.raft), 9);
+    lead(&o);
+    EXPECT_OK(hear(&o, (struct raft_message){ .kind = RAFT_APPEND_REPLY,
+                                              .from = 2,
+                                              .term = 5,
+                                              .index = 9,
+                                              .hint = 4,
+                                              .hint_term = 1,
+                                              .reject = true }));
+    EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), "5-10");
+    end(&o);
+}
+
+TEST(what_is_applied_is_committed_and_of_terms_that_do_not_run_backwards)
+{
+    struct raft_options options = options_for(3);
+    struct raft_entry e = { .term = 4 };
+    struct one o;
+
+    options.base_index = 3;
+    options.base_term = 2;
+    options.hard.term = 4;
+    o = one_with(&options, "");
+    EXPECT_ST(raft_restore_applied(&o.raft, 5, 1), ST_CORRUPT);
+    EXPECT_ST(raft_restore_applied(&o.raft, 5, 5), ST_CORRUPT); /* we never were in that term */
+    EXPECT_OK(raft_restore_applied(&o.raft, 5, 2));
+    EXPECT_ST(raft_restore(&o.raft, 5, &e), ST_CORRUPT);
+    EXPECT_U64(raft_last(o.raft), 5);
+    end(&o);
+}
+
 /* ------------------------------------------------------------------ room for terms */
 
 TEST(room_for_more_terms_is_asked_for_and_made)
@@ -375,6 +425,8 @@ SUITE(contract, RUN(senseless_options_are_refused), RUN(what_a_new_member_is),
       RUN(restoring_a_log_with_a_hole_or_terms_that_run_backwards_is_corruption),
       RUN(restoring_an_entry_again_supersedes_it_and_all_after_it),
       RUN(restoring_what_is_known_to_be_committed_anew_is_corruption),
+      RUN(what_is_applied_and_still_in_the_log_can_be_sent),
+      RUN(what_is_applied_is_committed_and_of_terms_that_do_not_run_backwards),
       RUN(room_for_more_terms_is_asked_for_and_made),
       RUN(without_room_no_entries_of_one_more_term_are_taken_and_nobody_stands),
       RUN(when_there_is_no_memory_to_grow_nothing_changes), RUN(no_step_allocates),

@@ -151,6 +151,24 @@ TEST(what_could_not_be_sent_waits_for_the_next_heartbeat)
     end(&o);
 }
 
+TEST(what_could_not_be_sent_is_sent_as_soon_as_it_can_be)
+{
+    struct one o = leader_with(64, 1 << 20, 1 << 20);
+    struct raft_append a;
+
+    propose_many(&o, 1);
+    for (int i = 0; i < 2; i++) {
+        EXPECT(raft_next_append(o.raft, &a));
+        raft_not_sent(o.raft, &a);
+    }
+    raft_can_send(o.raft, 9); /* no member */
+    EXPECT(!raft_next_append(o.raft, &a));
+    raft_can_send(o.raft, 3);
+    EXPECT_STR(send_all(&o, 3, ENTRY_BYTES), "2-2");
+    EXPECT(!raft_next_append(o.raft, &a));
+    end(&o);
+}
+
 TEST(one_member_that_cannot_be_sent_to_does_not_keep_the_others_waiting)
 {
     struct one o = leader_with(64, 1 << 20, 1 << 20);
@@ -384,6 +402,7 @@ SUITE(flow, RUN(appends_follow_each_other_without_waiting_up_to_the_window_of_me
       RUN(asked_twice_before_it_is_sent_the_same_append_is_next),
       RUN(where_the_logs_meet_is_found_out_with_one_append_at_a_time),
       RUN(what_could_not_be_sent_waits_for_the_next_heartbeat),
+      RUN(what_could_not_be_sent_is_sent_as_soon_as_it_can_be),
       RUN(one_member_that_cannot_be_sent_to_does_not_keep_the_others_waiting),
       RUN(after_unreachable_it_is_probed_from_what_is_durable_there),
       RUN(nothing_is_sent_to_a_silent_node_until_it_is_heard_again),

@@ -1,0 +1,21 @@
+/* What any thread may know of a tablet. */
+#include "tablet/tablet_internal.h"
+
+version_t
+tablet_version(const struct tablet *t)
+{
+    return lsm_visible(t->lsm);
+}
+
+void
+tablet_stats(const struct tablet *t, struct tablet_stats *out)
+{
+    const struct tablet_counters *c = &t->stats;
+
+    *out = (struct tablet_stats){
+        .snapshots = atomic_load_explicit(&c->snapshots, memory_order_relaxed),
+        .log_readings = atomic_load_explicit(&c->log_readings, memory_order_relaxed),
+        .log_entries = atomic_load_explicit(&c->log_entries, memory_order_relaxed),
+        .log_failures = atomic_load_explicit(&c->log_failures, memory_order_relaxed),
+    };
+}
