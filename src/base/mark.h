@@ -45,6 +45,9 @@
  X(CLIENT_GAVE_UP, "a client that waited no longer, though its request went on", 1)   \
  X(CAS_MISMATCH, "a write whose precondition no longer held", 1)                      \
  X(REPEATED_WRITE, "a client that repeated a write whose outcome it did not know", 1) \
+ X(STATES_COMPARED, "two members whose states at one index were compared", 2)         \
+ X(SNAPSHOT, "a snapshot for a member that was behind", 2)                            \
+ X(READ_FROM_LOG, "entries read back from the log for a member that was behind", 2)   \
  X(MEMBERS, "a change of members that was begun", 2)                                  \
  X(TRANSFER, "a leader that was told to hand over", 2)
 

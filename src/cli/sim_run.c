@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "base/log.h"
 
 #include "cli/show.h"
 
 enum { CHILD_FINE, CHILD_FAILED = 2 };
-enum { NS_PER_MS = 1000000, WAIT_MS = 100, SAID_BYTES_MAX = TRIAL_TEXT_MAX - 100 };
+enum { NS_PER_SECOND = 1000000000, NS_PER_MS = 1000000, NS_PER_US = 1000 };
+enum { WAIT_MS = 100, SAID_BYTES_MAX = TRIAL_TEXT_MAX - 100 };
 
 enum status
 sim_run_init(struct sim_run *r, struct err *err)
@@ -55,9 +55,10 @@ sim_run_plan(const struct trial_options *o, struct plan *plan)
 }
 
 static void
-write_trace(void *ctx, struct slice line)
+write_trace(void *ctx, uint64_t ns, uint32_t node, struct slice line)
 {
-    fwrite(line.data, 1, line.size, ctx);
+    fprintf(ctx, "%" PRIu64 ".%06" PRIu64 " node %" PRIu32 ": %.*s", ns / NS_PER_SECOND,
+            ns % NS_PER_SECOND / NS_PER_US, node, (int)line.size, (const char *)line.data);
 }
 
 static void
@@ -77,21 +78,18 @@ write_plan(const struct trial_options *o, FILE *trace)
 static int
 run_child(struct sim_run *r)
 {
-    struct log_sink sink = { .level = LOG_OFF };
+    FILE *trace = NULL;
     struct err err = { 0 };
 
     if (r->options.trace_path != NULL) {
-        FILE *trace = fopen(r->options.trace_path, "w");
-
+        trace = fopen(r->options.trace_path, "w");
         if (trace == NULL) {
             fprintf(stderr, "%s cannot be written\n", r->options.trace_path);
             return CHILD_FAILED;
         }
         write_plan(&r->options, trace);
-        sink = (struct log_sink){ .level = LOG_DEBUG, .write = write_trace, .ctx = trace };
     }
-    log_set_sink(&sink);
-    if (trial_run(&r->options, r->report, &err) == ST_OK)
+    if (trial_run(&r->options, trace == NULL ? NULL : write_trace, trace, r->report, &err) == ST_OK)
         return CHILD_FINE;
     fprintf(stderr, "%s\n", err.text);
     return CHILD_FAILED;

@@ -12,6 +12,8 @@
 #include "base/mark.h"
 #include "base/mem.h"
 
+#include "tablet/tablet.h"
+
 enum {
     NS_PER_MS = 1000000,
     RETRY_MS = 200,        /* after a start that was refused */
@@ -95,6 +97,7 @@ static void
 look_before_end(struct havoc *h, struct node *n)
 {
     struct kv_stats stats = { 0 };
+    struct tablet_stats group;
 
     if (n->state != NODE_UP || !node_responds(n))
         return;
@@ -103,6 +106,9 @@ look_before_end(struct havoc *h, struct node *n)
         return;
     mark_hit_if(stats.engine.trees.flushes > 0, MARK_FLUSHED);
     mark_hit_if(stats.engine.trees.compactions > 0, MARK_COMPACTED);
+    tablet_stats(kv_tablet(n->kv, 0), &group);
+    mark_hit_if(group.snapshots > 0, MARK_SNAPSHOT);
+    mark_hit_if(group.log_entries > 0, MARK_READ_FROM_LOG);
     for (int s = 0; s < ENGINE_STALL_COUNT; s++)
         mark_hit_if(stats.engine.stall_count[s] > 0, MARK_STALLED);
 }

@@ -170,6 +170,7 @@ node_finish_stop(struct node *n)
 struct visit {
     struct node *node;
     struct request *request;
+    struct kv_admin *admin;
     struct kv_stats *stats;
     uint32_t loop;
 };
@@ -189,6 +190,23 @@ node_submit(struct node *n, uint32_t loop_index, struct request *r)
 
     ASSERT(n->state == NODE_UP);
     sim_on_loop(n->world, n->id, loop_index, submit, &visit);
+}
+
+static void
+administer(void *ctx)
+{
+    struct visit *v = ctx;
+
+    kv_admin_submit(kv_door_of(v->node->kv, 0), v->admin);
+}
+
+void
+node_administer(struct node *n, struct kv_admin *a)
+{
+    struct visit visit = { .node = n, .admin = a };
+
+    ASSERT(n->state == NODE_UP);
+    sim_on_loop(n->world, n->id, 0, administer, &visit);
 }
 
 static void

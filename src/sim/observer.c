@@ -1,5 +1,7 @@
 #include "sim/observer.h"
 
+#include <inttypes.h>
+
 #include "base/assert.h"
 #include "base/mem.h"
 
@@ -125,6 +127,61 @@ observer_leader(const struct observer *o)
         highest = raft_hard(r).term;
     }
     return leader;
+}
+
+const struct raft_config *
+observer_members(const struct observer *o)
+{
+    const struct node *leader = observer_leader(o);
+
+    return leader == NULL ? NULL : raft_config(member_of(leader));
+}
+
+static enum status
+describe_others(const struct observer *o, const struct raft *r, struct buf *out)
+{
+    static const char *const names[] = {
+        [RAFT_PROBE] = "probed",
+        [RAFT_REPLICATE] = "sent entries",
+        [RAFT_SNAPSHOT] = "sent a snapshot",
+    };
+    enum status st = ST_OK;
+
+    for (uint32_t id = 1; id <= o->count && raft_role(r) == RAFT_LEADER && st == ST_OK; id++) {
+        struct raft_progress_view p;
+
+        if (id == raft_self(r) || raft_progress_of(r, id, &p) != ST_OK)
+            continue;
+        st = buf_printf(out, "; %" PRIu32 " is %s, match %" PRIu64 ", next %" PRIu64 "%s", id,
+                        names[p.state], p.match, p.next, p.active ? "" : ", not heard");
+    }
+    return st;
+}
+
+enum status
+observer_describe(const struct observer *o, struct buf *out)
+{
+    enum status st = ST_OK;
+
+    for (uint32_t i = 0; i < o->count && st == ST_OK; i++) {
+        const struct raft *r = member_of(&o->nodes[i]);
+
+        st = buf_printf(out, "  node %" PRIu32 " ", i + 1);
+        if (st == ST_OK && r == NULL)
+            st = buf_printf(out, "is not to be seen");
+        if (st == ST_OK && r != NULL)
+            st = buf_printf(out,
+                            "is %s of term %" PRIu64 ", base %" PRIu64 ", commit %" PRIu64
+                            ", durable %" PRIu64 ", last %" PRIu64 "%s",
+                            raft_role_name(raft_role(r)), raft_hard(r).term, raft_base(r),
+                            raft_commit(r), raft_persisted(r), raft_last(r),
+                            raft_is_quiesced(r) ? ", asleep" : "");
+        if (st == ST_OK && r != NULL)
+            st = describe_others(o, r, out);
+        if (st == ST_OK)
+            st = buf_printf(out, "\n");
+    }
+    return st;
 }
 
 uint64_t

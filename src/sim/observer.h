@@ -22,6 +22,12 @@ enum status observer_verdict(const struct observer *o, struct err *err);
 /* The node that leads in the highest term of those that lead; NULL: none that runs. */
 struct node *observer_leader(const struct observer *o);
 
+/* By whoever leads; NULL: nobody does.  Until something runs. */
+const struct raft_config *observer_members(const struct observer *o);
+
+/* A line for each node: where its member is, and, of one that leads, how far it thinks the others are. */
+MUST_USE enum status observer_describe(const struct observer *o, struct buf *out);
+
 uint64_t observer_elections(const struct observer *o);
 
 #endif

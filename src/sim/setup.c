@@ -100,6 +100,7 @@ draw_engine(struct engine_options *o, struct prng *p)
     o->budget_bytes = (size_t)ONE_OF(p, 4 << 20, 8 << 20, 32 << 20);
     o->segment_bytes = ONE_OF(p, 64 << 10, 128 << 10, 256 << 10, 1 << 20);
     o->log_bytes_max = o->segment_bytes * ONE_OF(p, 4, 8, 16);
+    o->log_reserve_bytes = ONE_OF(p, 0, 64 << 10, 1 << 20);
     o->sync_interval_ms = (uint32_t)ONE_OF(p, 10, 100, 1000);
     o->min_free_bytes = 1 << 20;
     o->open_tables_max = (uint32_t)ONE_OF(p, 8, 20, 1000);

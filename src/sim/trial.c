@@ -4,10 +4,12 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include "history/check.h"
 #include "history/codec.h"
+#include "sim/census.h"
 #include "sim/havoc.h"
 #include "sim/observer.h"
 
@@ -22,6 +24,8 @@ enum {
 #define JUDGE_BYTES_MAX ((size_t)256 << 20)
 
 struct trial {
+    trial_trace_fn *trace;
+    void *trace_ctx;
     const struct trial_options *options;
     struct trial_report *report;
     struct setup setup;
@@ -31,6 +35,7 @@ struct trial {
     struct crowd *crowd;
     struct havoc *havoc;
     struct observer *observer;
+    struct census *census;
     uint64_t wakes; /* waits that ended with an answer */
     uint64_t begun_ms;
 };
@@ -147,6 +152,8 @@ run_phase(struct trial *t, phase_done_fn *done, uint64_t limit_ms)
         st = take(t, havoc_tend(t->havoc, &err), &err);
         if (st == ST_OK && !t->report->violated)
             st = take(t, crowd_tend(t->crowd, &err), &err);
+        if (st == ST_OK && !t->report->violated && setup_is_durable(&t->setup))
+            st = take(t, census_tend(t->census, &err), &err);
         if (st == ST_OK && !t->report->violated)
             wait_for_next(t);
         if (st == ST_OK)
@@ -169,6 +176,18 @@ is_up(const struct trial *t)
 }
 
 static bool
+is_converged(const struct trial *t)
+{
+    return census_is_done(t->census);
+}
+
+static bool
+is_quiet(const struct trial *t)
+{
+    return census_is_quiet(t->census);
+}
+
+static bool
 is_down(const struct trial *t)
 {
     return havoc_all_down(t->havoc);
@@ -179,12 +198,30 @@ static enum status
 must_finish(struct trial *t, phase_done_fn *done, const char *what)
 {
     enum status st = run_phase(t, done, LIVENESS_MS);
-    struct err err;
+    struct buf text = buf_empty(TRIAL_TEXT_MAX);
 
     if (st != ST_OK || t->report->violated || done(t))
         return st;
-    st = err_raise(&err, ST_TIMEOUT, "liveness: %d ms after healing, %s", LIVENESS_MS, what);
-    return take(t, st, &err);
+    st = buf_printf(&text, "liveness: %d ms after healing, %s\n", LIVENESS_MS, what);
+    if (st == ST_OK)
+        st = observer_describe(t->observer, &text);
+    if (st == ST_OK)
+        convict(t, buf_slice(&text));
+    buf_release(&text);
+    return st;
+}
+
+static enum status
+converge(struct trial *t)
+{
+    enum status st;
+
+    census_begin_finale(t->census);
+    st = must_finish(t, is_converged, "the members are not at one index");
+    census_end(t->census);
+    if (st == ST_OK && !t->report->violated)
+        st = must_finish(t, is_quiet, "not every member has told its state");
+    return st;
 }
 
 static enum status
@@ -200,6 +237,8 @@ live(struct trial *t)
         crowd_begin_finale(t->crowd);
         st = must_finish(t, has_asked_all, "not every client was answered");
     }
+    if (st == ST_OK && !t->report->violated && setup_is_durable(&t->setup))
+        st = converge(t);
     if (st == ST_OK && !t->report->violated) {
         havoc_stop_all(t->havoc);
         st = must_finish(t, is_down, "not every node has stopped");
@@ -216,6 +255,7 @@ prepare(struct trial *t)
     struct plan_options wanted = { o->seed, o->nodes, o->ms, o->faults, false };
     struct crowd_options crowd = { .nodes = t->nodes, .setup = &t->setup, .ops_max = o->ops_max };
     struct havoc_options havoc = { .nodes = t->nodes, .setup = &t->setup };
+    struct census_options census = { .nodes = t->nodes, .setup = &t->setup };
     enum status st;
 
     setup_draw(&t->setup, o);
@@ -231,6 +271,10 @@ prepare(struct trial *t)
     }
     crowd.world = havoc.world = t->world;
     st = observer_create(&t->observer, t->world, t->nodes, o->nodes);
+    census.world = t->world;
+    census.observer = t->observer;
+    if (st == ST_OK)
+        st = census_create(&t->census, &census);
     if (st == ST_OK)
         st = crowd_create(&t->crowd, &crowd);
     havoc.plan = &t->plan;
@@ -265,14 +309,29 @@ report(struct trial *t)
         r->marks[m] = mark_count((enum mark)m);
 }
 
-enum status
-trial_run(const struct trial_options *options, struct trial_report *out, struct err *err)
+static void
+pass_on(void *ctx, struct slice line)
 {
-    struct trial t = { .options = options, .report = out };
+    const struct trial *t = ctx;
+    bool has_world = t->world != NULL;
+
+    t->trace(t->trace_ctx, has_world ? sim_now_ns(t->world) : 0,
+             has_world ? sim_current(t->world) : 0, line);
+}
+
+enum status
+trial_run(const struct trial_options *options, trial_trace_fn *trace, void *ctx,
+          struct trial_report *out, struct err *err)
+{
+    struct trial t = { .options = options, .report = out, .trace = trace, .trace_ctx = ctx };
+    struct log_sink sink = { .level = LOG_OFF };
     enum status st;
 
     ASSERT(options->nodes >= 1 && options->nodes <= NODE_CLUSTER_MAX);
     *out = (struct trial_report){ 0 };
+    if (trace != NULL)
+        sink = (struct log_sink){ .level = LOG_DEBUG, .write = pass_on, .ctx = &t };
+    log_set_sink(&sink);
     marks_reset();
     st = prepare(&t);
     if (st == ST_OK)
@@ -287,10 +346,13 @@ trial_run(const struct trial_options *options, struct trial_report *out, struct 
     }
     if (st == ST_NO_MEMORY)
         st = err_raise(err, st, "out of memory for a trial");
+    census_destroy(t.census);
     observer_destroy(t.observer);
     sim_destroy(t.world);
     crowd_destroy(t.crowd);
     havoc_destroy(t.havoc);
     plan_release(&t.plan);
+    sink = (struct log_sink){ .level = LOG_OFF };
+    log_set_sink(&sink);
     return st;
 }

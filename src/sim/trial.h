@@ -37,9 +37,12 @@ struct trial_report {
     uint64_t marks[MARK_COUNT];
 };
 
-/* ST_NO_MEMORY; ST_IO: a file could not be written.  A violation is ST_OK.  Whoever calls has told
- * the log where to go. */
-MUST_USE enum status trial_run(const struct trial_options *options, struct trial_report *report,
-                               struct err *err);
+/* A line of the log of a node (0: of the world), written `ns` after the beginning of the world. */
+typedef void trial_trace_fn(void *ctx, uint64_t ns, uint32_t node, struct slice line);
+
+/* ST_NO_MEMORY; ST_IO: a file could not be written.  A violation is ST_OK.  The process's log goes to
+ * `trace`, or, when that is NULL, nowhere. */
+MUST_USE enum status trial_run(const struct trial_options *options, trial_trace_fn *trace,
+                               void *ctx, struct trial_report *report, struct err *err);
 
 #endif

@@ -387,6 +387,12 @@ sim_now_ns(const struct sim *w)
     return w->now_ns;
 }
 
+uint32_t
+sim_current(const struct sim *w)
+{
+    return w->current == NULL ? 0 : w->current->node->id;
+}
+
 void
 sim_watch(struct sim *w, sim_watch_fn *fn, void *ctx)
 {

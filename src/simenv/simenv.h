@@ -112,6 +112,9 @@ MUST_USE bool sim_run_until(struct sim *w, const bool *flag, uint64_t limit_ms);
 
 uint64_t sim_now_ns(const struct sim *w);
 
+/* The node whose code runs now; 0: none. */
+uint32_t sim_current(const struct sim *w);
+
 /* Called whenever code of a node has run, on a loop or in sim_call(), and before anything else
  * does.  It may look, and must not touch.  NULL: nobody looks any more. */
 typedef void sim_watch_fn(void *ctx, uint32_t id);

@@ -78,7 +78,8 @@ tablet__holds_lease(const struct tablet *t)
 bool
 tablet__is_alone(const struct tablet *t, const struct raft_config *c)
 {
-    return c->voter_count == 1 && c->outgoing_count == 0 && c->voters[0] == t->reactor->node->id;
+    return c->voter_count == 1 && c->outgoing_count == 0 && c->learner_count == 0 &&
+           c->voters[0] == t->reactor->node->id;
 }
 
 void

@@ -65,7 +65,7 @@ struct tablet {
     struct raft *raft; /* NULL: not started */
     struct prng dice;  /* for the timeouts of elections */
     bool has_leases;   /* if they are asked for: not a group that is born alone */
-    bool alone;        /* the one voter: what is durable here is committed */
+    bool alone; /* the one member: what is durable here is committed, and nobody is sent anything */
     raft_index config_seen;
     struct tail tail;     /* the end of the log: what is not applied, or may yet be sent */
     struct places places; /* where in the log what is before that can be read; none when alone */

@@ -8,7 +8,7 @@ run(const struct trial_options *options)
     struct trial_report report;
     struct err err = { 0 };
 
-    EXPECT_OK(trial_run(options, &report, &err));
+    EXPECT_OK(trial_run(options, NULL, NULL, &report, &err));
     return report;
 }
 

@@ -532,16 +532,23 @@ void
 nodes_change(struct nodes *n, const uint64_t *voters, uint32_t count)
 {
     struct raft_config config = { .voter_count = count };
-    struct order o = { .config = &config };
 
     memcpy(config.voters, voters, count * sizeof(voters[0]));
+    nodes_change_to(n, &config);
+}
+
+void
+nodes_change_to(struct nodes *n, const struct raft_config *config)
+{
+    struct order o = { .config = config };
+
     for (uint32_t passed_ms = 0; passed_ms < PATIENCE_MS; passed_ms += 100) {
         uint32_t leader = nodes_leader(n);
         enum status st = give_order(n, leader, &o, change_body);
 
         EXPECT(st == ST_OK || st == ST_BUSY || st == ST_NOT_LEADER || st == ST_INVALID);
         sim_run_ms(n->w, 100);
-        if (sim_running(n->w, leader) && is_in_force(n, leader, &config))
+        if (sim_running(n->w, leader) && is_in_force(n, leader, config))
             return;
     }
     fail_msg("the members do not become those that were asked for");

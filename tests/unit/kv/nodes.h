@@ -71,6 +71,7 @@ void nodes_flush(struct nodes *n, uint32_t node);
 
 /* Have the voters be these, in ascending order; waits until it is so, whoever leads. */
 void nodes_change(struct nodes *n, const uint64_t *voters, uint32_t count);
+void nodes_change_to(struct nodes *n, const struct raft_config *config); /* likewise */
 
 /* The node that leads hands over; true: to `to`, within a second. */
 bool nodes_transfer(struct nodes *n, uint32_t to);

@@ -369,6 +369,42 @@ members_come_and_go_while_the_store_serves(void **state)
     nodes_destroy(&n);
 }
 
+static uint64_t
+index_of(struct nodes *n, uint32_t node)
+{
+    struct errand e;
+
+    nodes_begin(n, node, KV_HASH, &e);
+    EXPECT_OK(nodes_finish(n, &e));
+    return e.admin.state.index;
+}
+
+/* One voter commits by itself; whoever only learns has to be sent everything all the same. */
+static void
+a_learner_follows_a_lone_voter(void **state)
+{
+    struct raft_config config = { .voter_count = 1, .learner_count = 1 };
+    struct nodes n;
+    uint32_t leader, learner;
+
+    (void)state;
+    nodes_create(&n, test_seed(23), 3);
+    leader = nodes_leader(&n);
+    learner = leader % 3 + 1;
+    config.voters[0] = leader;
+    config.learners[0] = learner;
+    nodes_change_to(&n, &config);
+    for (int round = 0; round < 5; round++) {
+        nodes_put_many(&n, leader, MANY, 'a');
+        sim_run_ms(n.w, 2000);
+        EXPECT_U64(index_of(&n, learner), index_of(&n, leader));
+        nodes_crash(&n, round % 2 == 0 ? learner : leader);
+        nodes_boot_all(&n);
+        EXPECT_U64(nodes_leader(&n), leader);
+    }
+    nodes_destroy(&n);
+}
+
 static void
 leadership_is_handed_over_on_request(void **state)
 {
@@ -430,6 +466,7 @@ main(void)
         cmocka_unit_test(a_snapshot_takes_the_place_of_a_log_that_contradicts_it),
         cmocka_unit_test(a_snapshot_survives_a_power_cut_at_any_time),
         cmocka_unit_test(members_come_and_go_while_the_store_serves),
+        cmocka_unit_test(a_learner_follows_a_lone_voter),
         cmocka_unit_test(leadership_is_handed_over_on_request),
         cmocka_unit_test(a_node_without_memory_for_a_moment_loses_nothing),
     };
