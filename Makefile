@@ -22,7 +22,7 @@ endef
 
 sources = $(shell find $(wildcard src include tests bench) -name '*.[ch]')
 
-.PHONY: all run test asan ubsan tsan optimised sim-campaign damage exhaust fuzz hostile mutants test-oracle bench bench-raft lint fmt install deps clean help
+.PHONY: all run test asan ubsan tsan optimised sim-campaign sim-mutants damage exhaust fuzz hostile mutants test-oracle bench bench-raft lint fmt install deps clean help
 
 all:
 	@scripts/install-deps --check build
@@ -89,6 +89,14 @@ mutants:
 	@$(compile) build-mutants -j $(JOBS) --target test_raft_directed_mutants test_raft_mutants
 	@build-mutants/tests/unit/raft/test_raft_directed_mutants
 	@build-mutants/tests/unit/raft/test_raft_mutants $(ARGS)
+
+# Each mistake, those of whole nodes too, under the simulator: which seed sees it.  Half an hour.
+sim-mutants:
+	@scripts/install-deps build test
+	@$(configure) build-mutants -DCMAKE_BUILD_TYPE=Release -DDISTKV_MUTANTS=ON $(quietly)
+	@$(compile) build-mutants -j $(JOBS) --target distkv
+	@scripts/sim-mutants build-mutants/distkv $${SEEDS:-100} \
+	    $(or $(NAMES),$(shell sed -n 's/^ X(\([A-Z_]*\),.*/\1/p' src/base/broken.h))
 
 # Our raft against etcd's, which is built from Debian's sources alone, without the network.
 # MUTANTS=1: which mistakes this sees.
@@ -174,6 +182,7 @@ help:
 	@echo 'make asan|ubsan|tsan  the same under the address, undefined-behaviour or thread sanitizer'
 	@echo 'make optimised [T=wal]  the tests, built as a release is'
 	@echo 'make sim-campaign     simulate 10,000 seeds in the background, or go on with them'
+	@echo 'make sim-mutants      put each known mistake back, and see a simulated cluster catch it'
 	@echo 'make damage           flip a bit of every byte of a small store, on JOBS=$(JOBS) processes'
 	@echo 'make test-oracle      our raft against etcd'"'"'s, for ORACLE_SECONDS=60; MUTANTS=1: is it able to fail?'
 	@echo 'make fuzz [T=wal]     each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'

@@ -3,7 +3,24 @@
 #include <string.h>
 
 #ifdef DISTKV_MUTANTS
+
 enum broken broken_now = BROKEN_NOTHING;
+
+bool
+broken_choose(enum broken what)
+{
+    broken_now = what;
+    return true;
+}
+
+#else
+
+bool
+broken_choose(enum broken what)
+{
+    return what == BROKEN_NOTHING && BROKEN(NOTHING);
+}
+
 #endif
 
 static const char *const names[BROKEN_COUNT] = { [BROKEN_NOTHING] = "NOTHING",

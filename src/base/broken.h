@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 /* What is done wrong. */
-#define BROKEN_LIST(X)                                                                        \
+#define BROKEN_RAFT_LIST(X)                                                                   \
  X(COMMIT_OLD_TERM, "entries of older terms are committed by counting (Raft, figure 8)")      \
  X(NO_NOOP, "a leader does not begin its term with an entry")                                 \
  X(COMMIT_ONLY_NEWEST, "commit moves only to the leader's newest entry")                      \
@@ -44,10 +44,25 @@
  X(IGNORE_QUORUM_LOSS, "a leader that hears no majority goes on leading")                     \
  X(TERM_BACK_AFTER_RESTART, "the vote is forgotten in a restart")
 
+/* What only a whole node can do wrong. */
+#define BROKEN_STORE_LIST(X)                                                         \
+ X(READ_UNCONFIRMED, "a leader answers reads without asking whether it still leads") \
+ X(READ_UNCOMMITTED, "reads do not wait for the commit of what they saw")            \
+ X(CLOCK_WITHOUT_FLOOR, "a new leader's time may be before what the last one used")  \
+ X(RETRY_APPLIED_AGAIN, "a write that is repeated is applied again")                 \
+ X(TICKET_EARLY, "entries are reported durable when only some of a message are")     \
+ X(LEARNER_FORGOTTEN, "one voter sends its learners nothing")                        \
+ X(RELEASE_UNFLUSHED, "log is released that no table has yet")                       \
+ X(DURABLE_UNSYNCED, "what was written to the log is reported durable before its fsync")
+
+#define BROKEN_LIST(X) BROKEN_RAFT_LIST(X) BROKEN_STORE_LIST(X)
+
 enum broken {
     BROKEN_NOTHING,
 #define BROKEN_ENUM(name, text) BROKEN_##name,
-    BROKEN_LIST(BROKEN_ENUM)
+    BROKEN_RAFT_LIST(BROKEN_ENUM) BROKEN_RAFT_LIMIT,
+    BROKEN_STORE_FIRST = BROKEN_RAFT_LIMIT - 1,
+    BROKEN_STORE_LIST(BROKEN_ENUM)
 #undef BROKEN_ENUM
         BROKEN_COUNT
 };
@@ -62,6 +77,9 @@ extern enum broken broken_now;
 # define BROKEN(name) false
 
 #endif
+
+/* From now on this mistake, and no other.  False: this build has none. */
+bool broken_choose(enum broken what);
 
 /* For those who choose: "COMMIT_OLD_TERM" and what it does wrong; BROKEN_NOTHING: no such name. */
 enum broken broken_find(const char *name);

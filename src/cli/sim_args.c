@@ -48,7 +48,8 @@ const char sim_args_help[] =
     "  --marks count       a line for each of them: how often all seeds together have been there\n"
     "  --history FILE      what clients saw, as JSON lines for distkv check-history; of one seed\n"
     "  --trace FILE        the plan, and the log of the nodes; of one seed\n"
-    "  --ignore-sync P     fsyncs of files with P in their path do nothing: can the simulator fail?\n\n"
+    "  --ignore-sync P     fsyncs of files with P in their path do nothing: can the simulator fail?\n"
+    "  --broken NAME       a mistake of base/broken.h is put back, likewise; in a build that has them\n\n"
     "Exit code: 0 all is well; 1 a violation, with the command that replays it; 2 wrong arguments, or\n"
     "there was no memory, no process, or no file to be had.\n";
 
@@ -203,6 +204,14 @@ take_only(struct sim_args *a, const struct option *o, const char *value)
 }
 
 static bool
+take_broken(struct sim_args *a, const struct option *o, const char *value)
+{
+    (void)o;
+    a->options.broken = broken_find(value);
+    return a->options.broken != BROKEN_NOTHING && broken_choose(BROKEN_NOTHING);
+}
+
+static bool
 take_marks(struct sim_args *a, const struct option *o, const char *value)
 {
     (void)o;
@@ -227,6 +236,8 @@ static const struct option options[] = {
     { "--history", "a file", take_word, AT(options.history_path), 0, 0 },
     { "--trace", "a file", take_word, AT(options.trace_path), 0, 0 },
     { "--ignore-sync", "a part of a path", take_word, AT(options.ignore_sync), 0, 0 },
+    { "--broken", "a mistake of base/broken.h, in a build with DISTKV_MUTANTS", take_broken, 0, 0,
+      0 },
     { "--jobs", "a number of processes", take_number, AT(jobs), 1, JOBS_MAX },
     { "--seconds-max", "a number of seconds", take_number, AT(seconds_max), 1, SECONDS_MAX },
     { "--shrink", NULL, take_flag, AT(shrink), 0, 0 },

@@ -89,6 +89,7 @@ run_child(struct sim_run *r)
         }
         write_plan(&r->options, trace);
     }
+    (void)broken_choose(r->options.broken);
     if (trial_run(&r->options, trace == NULL ? NULL : write_trace, trace, r->report, &err) == ST_OK)
         return CHILD_FINE;
     fprintf(stderr, "%s\n", err.text);

@@ -7,6 +7,7 @@
  * more under the lock, so that nothing that became due meanwhile is missed.
  */
 #include "base/assert.h"
+#include "base/broken.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -98,7 +99,7 @@ engine__release_log(struct engine *e)
 
         followed |= atomic_load_explicit(&tree->followed, memory_order_relaxed);
         engine__drop_floors(tree); /* a job may have been faster than its owner's seal() */
-        need = needed_from(e, tree, end);
+        need = BROKEN(RELEASE_UNFLUSHED) ? end : needed_from(e, tree, end);
         if (need < release || (need == release && oldest == NULL)) {
             release = need;
             oldest = tree;

@@ -15,8 +15,12 @@
  *       may still write to.
  *   C2  A node answers within its deadline (P8).  The crowd's bound has room for clocks that run at
  *       half the speed, and counts from the last time at which the node could not run.
+ *   C3  Versions of a key never go back: who asks after somebody was answered is told the same one or a
+ *       later one (DESIGN, "Time").
  */
 #include "sim/crowd.h"
+
+#include <inttypes.h>
 
 #include "base/assert.h"
 #include "base/hash.h"
@@ -52,6 +56,7 @@ struct caller {
     uint64_t sequence; /* of the last write with an identity */
     uint64_t asked_ns; /* when it was first sent: a moment */
     uint32_t attempts; /* 0: there is none */
+    version_t newest;  /* that anybody had seen of the key before */
 
     /* What it saw last of a register: what its next compare-and-set expects. */
     bool has_seen;
@@ -68,6 +73,7 @@ struct crowd {
     struct history *history;
     struct caller *callers;
     struct list calls; /* C1 */
+    version_t *newest; /* seen of each key, registers before counters */
     bool stirred;
     bool finale;
     uint64_t moment;
@@ -88,7 +94,9 @@ crowd_create(struct crowd **out, const struct crowd_options *options)
     list_init(&c->calls);
     c->begun_ns = sim_now_ns(options->world);
     c->callers = mem_new_array(struct caller, options->setup->callers);
-    if (c->callers == NULL || history_create(&c->history) != ST_OK) {
+    c->newest = mem_new_array(version_t,
+                              options->setup->workload->keys + options->setup->workload->counters);
+    if (c->callers == NULL || c->newest == NULL || history_create(&c->history) != ST_OK) {
         crowd_destroy(c);
         return ST_NO_MEMORY;
     }
@@ -113,6 +121,7 @@ crowd_destroy(struct crowd *c)
     while ((link = list_pop_front(&c->calls)) != NULL)
         errand_free(container_of(link, struct errand, link));
     history_destroy(c->history);
+    mem_free(c->newest);
     mem_free(c->callers);
     mem_free(c);
 }
@@ -181,9 +190,10 @@ draw_value(struct caller *caller, const struct workload *w, struct errand_want *
 
 /* A compare-and-set needs something to compare with; who has seen nothing looks first. */
 static void
-draw_want(struct caller *caller, const struct workload *w, struct errand_want *want)
+draw_want(struct caller *caller, const struct workload *w, bool reads_only,
+          struct errand_want *want)
 {
-    want->verb = draw_verb(&caller->prng, w);
+    want->verb = reads_only ? HISTORY_GET : draw_verb(&caller->prng, w);
     want->counter =
         want->verb == HISTORY_INCR ||
         (want->verb == HISTORY_GET && prng_below(&caller->prng, w->keys + w->counters) >= w->keys);
@@ -254,9 +264,16 @@ choose_want(const struct crowd *c, struct caller *caller)
     if (c->finale)
         want_for_finale(c, caller, &caller->want);
     else
-        draw_want(caller, c->options.setup->workload, &caller->want);
+        draw_want(caller, c->options.setup->workload, caller->id < c->options.setup->readers,
+                  &caller->want);
     if (c->options.setup->retries && caller->want.verb != HISTORY_GET)
         caller->want.sequence = ++caller->sequence;
+}
+
+static version_t *
+newest_of(const struct crowd *c, const struct errand_want *want)
+{
+    return &c->newest[want->counter ? c->options.setup->workload->keys + want->key : want->key];
 }
 
 /* A new operation, or once more the one whose outcome is not known. */
@@ -282,8 +299,10 @@ ask(struct crowd *c, struct caller *caller)
     call->stirred = &c->stirred;
     call->moment = &c->moment;
     call->call_ns = errand_moment(&c->moment, c->options.world);
-    if (caller->attempts++ == 0)
+    if (caller->attempts++ == 0) {
         caller->asked_ns = call->call_ns;
+        caller->newest = *newest_of(c, &caller->want);
+    }
     caller->call = call;
     caller->due_ns = now_ns(c) + (PATIENCE_MS_MIN + prng_below(&caller->prng, PATIENCE_MS_SPREAD)) *
                                      (uint64_t)NS_PER_MS;
@@ -373,12 +392,32 @@ look_elsewhere(struct crowd *c, struct caller *caller, const struct errand *call
         caller->due_ns = soonest_ns;
 }
 
+static enum status
+check_version(struct crowd *c, const struct caller *caller, const struct errand *call,
+              struct err *err)
+{
+    version_t *newest = newest_of(c, &call->want);
+    version_t version = call->result.version;
+
+    if (call->want.verb == HISTORY_DELETE || call->result.code != OP_DONE)
+        return ST_OK;
+    if (version < caller->newest)
+        return err_raise(err, ST_CORRUPT,
+                         "versions of \"%s\" go back (C3): %" PRIu64 " in answer to a %s that was "
+                         "asked after somebody had been told %" PRIu64,
+                         call->key, version, history_verb_name(call->want.verb), caller->newest);
+    if (version > *newest)
+        *newest = version;
+    return ST_OK;
+}
+
 /* The client's attempt has come to an end, for it, and with it, mostly, its operation. */
 static enum status
 conclude(struct crowd *c, struct caller *caller, struct err *err)
 {
     struct errand *call = caller->call;
     struct history_op op = whole_story(c, caller);
+    enum status st = ST_OK;
 
     caller->call = NULL;
     call->abandoned = true;
@@ -395,10 +434,11 @@ conclude(struct crowd *c, struct caller *caller, struct err *err)
     count(c, op.result);
     if (op.result == HISTORY_OK) {
         note_seen(caller, call);
+        st = check_version(c, caller, call, err);
         if (c->finale && caller->asked_ns > c->finale_from)
             note_finale(c, caller);
     }
-    return history_add(c->history, &op, err);
+    return st == ST_OK ? history_add(c->history, &op, err) : st;
 }
 
 static enum status

@@ -414,7 +414,7 @@ start(struct havoc *h, struct node *n, struct err *err)
     mark_hit(MARK_START_REFUSED);
     if ((st == ST_IO || st == ST_NO_SPACE) && may_fail)
         return ST_OK;
-    return err_raise(err, st, "node %u does not start (H1): %s", n->id, n->err.text);
+    return err_raise(err, ST_CORRUPT, "node %u does not start (H1): %s", n->id, n->err.text);
 }
 
 static enum status
@@ -440,7 +440,7 @@ finish_stop(struct havoc *h, struct node *n, struct err *err)
         m->up_at_ns = after_ms(h, m->down_ms);
     if (n->status == ST_OK || may_fail)
         return ST_OK;
-    return err_raise(err, n->status, "node %u does not close (H1): %s", n->id, n->err.text);
+    return err_raise(err, ST_CORRUPT, "node %u does not close (H1): %s", n->id, n->err.text);
 }
 
 static enum status

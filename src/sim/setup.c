@@ -73,6 +73,8 @@ trial_command(const struct trial_options *o, struct buf *out)
         st = print_number(out, "ops", o->ops_max);
     if (st == ST_OK)
         st = print_text(out, "ignore-sync", o->ignore_sync);
+    if (st == ST_OK && o->broken != BROKEN_NOTHING)
+        st = print_text(out, "broken", broken_name(o->broken));
     if (st != ST_OK || !o->only.some)
         return st;
     st = buf_printf(out, " --only ");
@@ -154,6 +156,7 @@ setup_draw(struct setup *setup, const struct trial_options *options)
     if ((options->faults & 1u << FAULT_MEMBERS) == 0)
         setup->founders = all_nodes(setup->nodes);
     setup->retries = prng_chance(&p, 1, 2);
+    setup->readers = prng_chance(&p, 1, 2) ? 0 : (uint32_t)prng_below(&p, SETUP_CALLERS_MAX / 2);
     if (setup->nodes > 1)
         setup->durability = DURABILITY_ALWAYS; /* the others may lose what a leader alone has */
     setup->rate = options->rate;
@@ -161,4 +164,6 @@ setup_draw(struct setup *setup, const struct trial_options *options)
         setup->workload = options->workload;
     if (options->callers != 0)
         setup->callers = options->callers;
+    if (setup->readers >= setup->callers)
+        setup->readers = setup->callers - 1;
 }

@@ -7,6 +7,8 @@
 #ifndef SIM_SETUP_H
 #define SIM_SETUP_H
 
+#include "base/broken.h"
+
 #include "engine/engine.h"
 #include "sim/plan.h"
 #include "sim/workload.h"
@@ -25,6 +27,7 @@ struct trial_options {
     struct picks only;               /* of the plan's actions */
     const char *history_path;        /* NULL: not written; borrowed, as the two that follow */
     const char *trace_path;
+    enum broken broken;      /* a mistake that is put back, in a build that has them: likewise */
     const char *ignore_sync; /* fsyncs of such files do nothing: a test of the tests */
 };
 
@@ -41,6 +44,8 @@ struct setup {
     uint32_t nodes;
     uint32_t lease_percent; /* of several nodes; 0: reads ask the others */
     unsigned founders;      /* the group's first voters, a bit (1 << id) each */
+    uint32_t
+        readers;  /* so many only read: who writes is soon stuck with a leader that is cut off */
     bool retries; /* clients have an identity, and repeat writes whose outcome they do not know */
     const struct workload *workload;
     uint32_t callers;

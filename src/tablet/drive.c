@@ -78,7 +78,8 @@ tablet__holds_lease(const struct tablet *t)
 bool
 tablet__is_alone(const struct tablet *t, const struct raft_config *c)
 {
-    return c->voter_count == 1 && c->outgoing_count == 0 && c->learner_count == 0 &&
+    return c->voter_count == 1 && c->outgoing_count == 0 &&
+           (c->learner_count == 0 || BROKEN(LEARNER_FORGOTTEN)) &&
            c->voters[0] == t->reactor->node->id;
 }
 
@@ -405,7 +406,7 @@ tablet__tick(struct tablet *t)
 static bool
 is_durable(const struct tablet *t, const struct tail_entry *e)
 {
-    if (e->durability == DURABILITY_ALWAYS || !t->alone)
+    if (!BROKEN(DURABLE_UNSYNCED) && (e->durability == DURABILITY_ALWAYS || !t->alone))
         return e->end <= engine_durable(t->engine);
     return e->end <= engine_written(t->engine);
 }
@@ -422,7 +423,7 @@ is_last_of_ticket(const struct tablet *t, const struct tail_entry *e)
 {
     const struct tail_entry *next = tail_at(&t->tail, e->index + 1);
 
-    return next == NULL || next->ticket != e->ticket;
+    return next == NULL || next->ticket != e->ticket || BROKEN(TICKET_EARLY);
 }
 
 /* The last ticket up to which everything is durable; `*unsynced`: the first entry that is not. */

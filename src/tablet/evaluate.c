@@ -251,7 +251,7 @@ recall(struct unit *u, bool *repeated)
 
     if (st == ST_OK)
         st = look(u, KEY_DEDUP, dedup_key(u->r, room), true, &last);
-    if (st != ST_OK || !last.exists)
+    if (st != ST_OK || !last.exists || BROKEN(RETRY_APPLIED_AGAIN))
         return st;
     return dedup_recall(last.value, last.version, u->r, repeated);
 }

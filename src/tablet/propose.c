@@ -81,7 +81,7 @@ tablet__propose_barrier(struct tablet *t, struct request *r)
     if (b == NULL)
         return ST_NO_MEMORY;
     *b = (struct barrier){ .request = r, .index = raft_last(t->raft) };
-    if (!t->alone && !tablet__holds_lease(t)) {
+    if (!t->alone && !tablet__holds_lease(t) && !BROKEN(READ_UNCONFIRMED)) {
         b->round = raft_round(t->raft) + 1; /* one that is under way began too early */
         t->wants_round = true;
         tablet__mark(t);

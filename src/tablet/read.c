@@ -31,7 +31,7 @@ tablet__clock_ms(const struct tablet *t, uint64_t boot_ns)
     uint64_t now_ms = node_clock_ms(t->reactor->node->clock, boot_ns);
     uint64_t floor_ms = atomic_load_explicit(&t->floor_ms, memory_order_relaxed);
 
-    return now_ms > floor_ms ? now_ms : floor_ms;
+    return now_ms > floor_ms || BROKEN(CLOCK_WITHOUT_FLOOR) ? now_ms : floor_ms;
 }
 
 uint64_t

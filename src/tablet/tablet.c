@@ -321,8 +321,11 @@ under_ceiling(struct tablet *t)
 static bool
 is_certain(const struct tablet *t)
 {
-    if (raft_role(t->raft) == RAFT_LEADER && t->applied < raft_last(t->raft))
+    if (!BROKEN(READ_UNCOMMITTED) && raft_role(t->raft) == RAFT_LEADER &&
+        t->applied < raft_last(t->raft))
         return false;
+    if (BROKEN(READ_UNCONFIRMED))
+        return true;
     return t->alone || tablet__holds_lease(t);
 }
 

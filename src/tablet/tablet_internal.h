@@ -3,6 +3,7 @@
 #define TABLET_INTERNAL_H
 
 #include "base/arena.h"
+#include "base/broken.h"
 #include "base/prng.h"
 
 #include "tablet/exchange.h"

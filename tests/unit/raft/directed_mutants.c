@@ -59,7 +59,7 @@ main(int argc, char **argv)
     }
     for (int i = 1; i < argc; i++)
         missed += hunt(broken_find(argv[i])) == 0;
-    for (int what = BROKEN_NOTHING + 1; argc == 1 && what < BROKEN_COUNT; what++)
+    for (int what = BROKEN_NOTHING + 1; argc == 1 && what < BROKEN_RAFT_LIMIT; what++)
         missed += hunt((enum broken)what) == 0;
     return missed > 0;
 }

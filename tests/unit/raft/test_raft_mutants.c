@@ -82,7 +82,7 @@ main(int argc, char **argv)
     }
     for (int i = 2; i < argc; i++)
         missed += !is_caught(broken_find(argv[i]), lives);
-    for (int what = BROKEN_NOTHING + 1; argc <= 2 && what < BROKEN_COUNT; what++)
+    for (int what = BROKEN_NOTHING + 1; argc <= 2 && what < BROKEN_RAFT_LIMIT; what++)
         missed += !is_caught((enum broken)what, lives);
     return missed > 0;
 }
