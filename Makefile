@@ -91,12 +91,14 @@ mutants:
 	@build-mutants/tests/unit/raft/test_raft_mutants $(ARGS)
 
 # Each mistake, those of whole nodes too, under the simulator: which seed sees it.  Half an hour.
+mistakes = $(shell sed -n 's/^ X.\([A-Z_]*\),.*/\1/p' src/base/broken.h)
+
 sim-mutants:
 	@scripts/install-deps build test
 	@$(configure) build-mutants -DCMAKE_BUILD_TYPE=Release -DDISTKV_MUTANTS=ON $(quietly)
 	@$(compile) build-mutants -j $(JOBS) --target distkv
 	@scripts/sim-mutants build-mutants/distkv $${SEEDS:-100} \
-	    $(or $(NAMES),$(shell sed -n 's/^ X(\([A-Z_]*\),.*/\1/p' src/base/broken.h))
+	    $(or $(NAMES),$(mistakes))
 
 # Our raft against etcd's, which is built from Debian's sources alone, without the network.
 # MUTANTS=1: which mistakes this sees.
