@@ -276,6 +276,15 @@ newest_of(const struct crowd *c, const struct errand_want *want)
     return &c->newest[want->counter ? c->options.setup->workload->keys + want->key : want->key];
 }
 
+/* Some give up so soon that they are elsewhere while a leader that is cut off still leads. */
+static uint64_t
+patience_ms(struct caller *caller)
+{
+    if (prng_chance(&caller->prng, 1, 4))
+        return PATIENCE_MS_MIN / 10 + prng_below(&caller->prng, PATIENCE_MS_MIN);
+    return PATIENCE_MS_MIN + prng_below(&caller->prng, PATIENCE_MS_SPREAD);
+}
+
 /* A new operation, or once more the one whose outcome is not known. */
 static enum status
 ask(struct crowd *c, struct caller *caller)
@@ -304,8 +313,7 @@ ask(struct crowd *c, struct caller *caller)
         caller->newest = *newest_of(c, &caller->want);
     }
     caller->call = call;
-    caller->due_ns = now_ns(c) + (PATIENCE_MS_MIN + prng_below(&caller->prng, PATIENCE_MS_SPREAD)) *
-                                     (uint64_t)NS_PER_MS;
+    caller->due_ns = now_ns(c) + patience_ms(caller) * NS_PER_MS;
     list_push_back(&c->calls, &call->link);
     errand_send(call, DEADLINE_MS);
     return ST_OK;

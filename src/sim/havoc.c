@@ -330,7 +330,7 @@ begin(struct havoc *h, uint32_t index)
 static void
 renew_if_failed(struct havoc *h, struct node *n)
 {
-    if (n->state != NODE_UP || kv_writable(n->kv) != ST_IO)
+    if (n->state != NODE_UP || !sim_running(h->options.world, n->id) || kv_writable(n->kv) != ST_IO)
         return;
     mark_hit(MARK_DISK_FAILED);
     stop_node(h, n, 0);
