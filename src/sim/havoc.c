@@ -34,10 +34,10 @@ struct machine {
     bool killed;           /* and nothing ran since */
 };
 
-/* An action that lasts. */
+/* An action that lasts, as it was done. */
 struct undoing {
     uint64_t at_ns;
-    uint32_t action;
+    struct action done;
 };
 
 struct havoc {
@@ -235,7 +235,7 @@ set_links(struct havoc *h, const struct action *a, bool bad)
     for (uint32_t to = 1; to <= h->options.setup->nodes; to++) {
         struct sim_link link = sim_link_default();
 
-        if ((a->nodes & 1u << to) == 0)
+        if ((a->nodes & 1u << to) == 0 || to == a->node)
             continue;
         if (bad && a->kind == FAULT_LINK) {
             link.delay_us_max = (uint32_t)a->amount;
@@ -281,10 +281,18 @@ order_group(struct havoc *h, const struct action *a)
         mark_hit_if(node_change_members(leader, a->nodes, a->learners) == ST_OK, MARK_MEMBERS);
 }
 
-static void
-begin(struct havoc *h, uint32_t index)
+/* Nobody leads: the first node will do. */
+static uint32_t
+who_leads(const struct havoc *h)
 {
-    const struct action *a = &h->options.plan->actions[index];
+    const struct node *leader = observer_leader(h->options.observer);
+
+    return leader == NULL ? 1 : leader->id;
+}
+
+static void
+begin(struct havoc *h, const struct action *a)
+{
     struct node *n = &h->options.nodes[a->node - 1];
 
     switch (a->kind) {
@@ -323,7 +331,7 @@ begin(struct havoc *h, uint32_t index)
     case FAULT_COUNT:
         break;
     }
-    h->undos[h->undo_count++] = (struct undoing){ after_ms(h, a->for_ms), index };
+    h->undos[h->undo_count++] = (struct undoing){ after_ms(h, a->for_ms), *a };
 }
 
 /* A log that has failed takes no more writes until its node is started anew (P4). */
@@ -337,9 +345,8 @@ renew_if_failed(struct havoc *h, struct node *n)
 }
 
 static void
-undo(struct havoc *h, uint32_t index)
+undo(struct havoc *h, const struct action *a)
 {
-    const struct action *a = &h->options.plan->actions[index];
     struct sim *w = h->options.world;
 
     if (a->kind == FAULT_DEATH)
@@ -472,7 +479,7 @@ undo_until(struct havoc *h, uint64_t now_ns)
 
     for (uint32_t i = 0; i < h->undo_count; i++) {
         if (h->undos[i].at_ns <= now_ns)
-            undo(h, h->undos[i].action);
+            undo(h, &h->undos[i].done);
         else
             h->undos[left++] = h->undos[i];
     }
@@ -488,8 +495,12 @@ havoc_tend(struct havoc *h, struct err *err)
     undo_until(h, now_ns(h));
     while (!h->ended && h->next < plan->count &&
            h->begun_ns + plan->actions[h->next].at_ms * NS_PER_MS <= now_ns(h)) {
+        struct action a = plan->actions[h->next];
+
+        if (a.node == 0)
+            a.node = who_leads(h);
         if (picks_has(h->options.only, h->next))
-            begin(h, h->next);
+            begin(h, &a);
         h->next++;
     }
     for (uint32_t i = 0; i < h->options.setup->nodes && st == ST_OK; i++) {

@@ -219,8 +219,10 @@ draw_net(struct prng *p, struct action *a, uint32_t nodes)
 {
     unsigned all = ((1u << nodes) - 1) << 1;
 
+    if (a->kind == FAULT_PARTITION && prng_chance(p, 1, 3))
+        a->node = 0; /* chance alone would seldom cut off a leader */
     a->nodes = (unsigned)prng_below(p, all + 1u) & all & ~(1u << a->node);
-    if (a->nodes == 0)
+    if (a->nodes == 0 || a->node == 0)
         a->nodes = all & ~(1u << a->node); /* alone against all */
     a->flag = a->kind == FAULT_PARTITION ? prng_chance(p, 2, 3) : prng_chance(p, 1, 8);
     a->amount = (int64_t)magnitude(p, 500, 11);
