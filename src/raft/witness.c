@@ -182,26 +182,30 @@ check_alone(const struct member_seen *m, const struct witness_view *v, struct er
 {
     if (m->life != v->life)
         return ST_OK;
-    if (v->hard.term < m->hard.term)
+    if (v->hard.term < m->hard.term) {
         return err_raise(err, ST_CORRUPT,
                          "member %" PRIu64 " went back from term %" PRIu64 " to %" PRIu64, m->id,
                          m->hard.term, v->hard.term);
-    if (v->commit < m->commit)
+    }
+    if (v->commit < m->commit) {
         return err_raise(err, ST_CORRUPT,
                          "member %" PRIu64 " went back from commit index %" PRIu64 " to %" PRIu64,
                          m->id, m->commit, v->commit);
+    }
     if (v->hard.term != m->hard.term)
         return ST_OK;
-    if (m->hard.vote != 0 && v->hard.vote != m->hard.vote)
+    if (m->hard.vote != 0 && v->hard.vote != m->hard.vote) {
         return err_raise(err, ST_CORRUPT,
                          "member %" PRIu64 " voted for %" PRIu64 " and then for %" PRIu64
                          " in term %" PRIu64,
                          m->id, m->hard.vote, v->hard.vote, m->hard.term);
-    if (m->role == RAFT_LEADER && v->role == RAFT_LEADER && v->last < m->last)
+    }
+    if (m->role == RAFT_LEADER && v->role == RAFT_LEADER && v->last < m->last) {
         return err_raise(err, ST_CORRUPT,
                          "leader %" PRIu64 " of term %" PRIu64 " cut its log from %" PRIu64
                          " to %" PRIu64,
                          m->id, m->hard.term, m->last, v->last);
+    }
     return ST_OK;
 }
 
@@ -316,11 +320,12 @@ see_commit(struct witness *w, const struct member_seen *m, const struct witness_
 
     if (m->life == v->life && m->commit == v->commit)
         return ST_OK;
-    if (here != 0 && there != 0 && here != there)
+    if (here != 0 && there != 0 && here != there) {
         return err_raise(err, ST_CORRUPT,
                          "state machine safety: member %" PRIu64 " has committed entry %" PRIu64
                          " of term %" PRIu64 ", which is of term %" PRIu64 " elsewhere",
                          v->member, both, here, there);
+    }
     if (term->committed < v->commit)
         term->committed = v->commit;
     if (v->commit <= w->committed)
@@ -340,11 +345,12 @@ see_leader(struct witness *w, const struct witness_view *v, struct err *err)
 
     if (v->role != RAFT_LEADER || seen->leader == v->member)
         return ST_OK;
-    if (seen->leader != 0)
+    if (seen->leader != 0) {
         return err_raise(err, ST_CORRUPT,
                          "election safety: members %" PRIu64 " and %" PRIu64
                          " both lead in term %" PRIu64,
                          seen->leader, v->member, v->hard.term);
+    }
     seen->leader = v->member;
     w->elections++;
     for (raft_term term = v->hard.term; term-- > 0 && committed == 0;)
@@ -400,8 +406,9 @@ witness_see(struct witness *w, const struct witness_view *view, struct err *err)
     struct member_seen *m = find_member(w, view->member);
     enum status st = m == NULL ? ST_NO_MEMORY : make_room_for_term(w, view->hard.term);
 
-    if (!is_possible(view))
+    if (!is_possible(view)) {
         return err_raise(err, ST_INVALID, "member %" PRIu64 " cannot look like that", view->member);
+    }
     if (st == ST_OK)
         st = check_alone(m, view, err);
     if (st == ST_OK)

@@ -201,7 +201,8 @@ census_tend(struct census *c, struct err *err)
     if (st != ST_OK || c->ended || c->due_ns > now_ns(c))
         return st;
     c->due_ns =
-        now_ns(c) + NS_PER_MS * (c->finale ? FINALE_MS : 1 + prng_below(&c->prng, 2 * PERIOD_MS));
+        now_ns(c) +
+        NS_PER_MS * (c->finale ? FINALE_MS : 1 + prng_below(&c->prng, 2 * (uint64_t)PERIOD_MS));
     for (uint32_t i = 0; i < count; i++)
         ask(c, i);
     return st;

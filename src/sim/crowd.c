@@ -29,12 +29,11 @@
 #include "base/prng.h"
 
 #include "sim/errand.h"
+#include "sim/mind.h"
 
 enum {
     NS_PER_MS = 1000000,
     DEADLINE_MS = 2000,
-    PATIENCE_MS_MIN = 300,
-    PATIENCE_MS_SPREAD = 4000,
     ANSWER_MS_MAX = 15000, /* C2 */
     PHASE_MS = 5000,
     PAUSE_MS = 20, /* after a refusal, and until a node is there again */
@@ -45,27 +44,16 @@ enum {
 
 struct caller {
     uint32_t id;
-    struct prng prng;
+    struct mind mind;
     uint64_t due_ns; /* it does something: ask, or give up */
     struct errand *call;
     uint32_t node; /* whom it asked last, from 0 */
-    uint64_t number;
 
     /* Its operation, of which `call` is an attempt. */
     struct errand_want want;
-    uint64_t sequence; /* of the last write with an identity */
     uint64_t asked_ns; /* when it was first sent: a moment */
     uint32_t attempts; /* 0: there is none */
     version_t newest;  /* that anybody had seen of the key before */
-
-    /* What it saw last of a register: what its next compare-and-set expects. */
-    bool has_seen;
-    uint32_t seen_key;
-    version_t seen_version;
-    char seen[VALUE_NAME_MAX];
-
-    uint32_t finale; /* what it has still to read in the end, as the last + 1 */
-    bool wrote_finale;
 };
 
 struct crowd {
@@ -105,7 +93,7 @@ crowd_create(struct crowd **out, const struct crowd_options *options)
 
         caller->id = i;
         caller->due_ns = c->begun_ns;
-        prng_init(&caller->prng, hash_u64(options->setup->seed + (uint64_t)i * 0x9e3779b9));
+        mind_init(&caller->mind, options->setup, i);
     }
     *out = c;
     return ST_OK;
@@ -158,83 +146,7 @@ rest(struct crowd *c, struct caller *caller)
         return;
     }
     mean_ns = (uint64_t)c->options.setup->callers * 1000 * NS_PER_MS / rate;
-    caller->due_ns = now_ns(c) + prng_below(&caller->prng, 2 * mean_ns);
-}
-
-/* ------------------------------------------------------------------ what */
-
-static enum history_verb
-draw_verb(struct prng *p, const struct workload *w)
-{
-    uint32_t weights[HISTORY_VERB_COUNT] = {
-        [HISTORY_GET] = w->gets,  [HISTORY_PUT] = w->puts,   [HISTORY_DELETE] = w->deletes,
-        [HISTORY_CAS] = w->cases, [HISTORY_INCR] = w->incrs,
-    };
-    uint32_t sum = w->gets + w->puts + w->deletes + w->cases + w->incrs;
-    uint64_t at = prng_below(p, sum);
-    int verb = 0;
-
-    while (at >= weights[verb])
-        at -= weights[verb++];
-    return (enum history_verb)verb;
-}
-
-static void
-draw_value(struct caller *caller, const struct workload *w, struct errand_want *want)
-{
-    uint32_t spread = w->value_max - w->value_min;
-
-    want->number = ++caller->number;
-    want->value_size = w->value_min + (size_t)prng_below(&caller->prng, spread + 1);
-}
-
-/* A compare-and-set needs something to compare with; who has seen nothing looks first. */
-static void
-draw_want(struct caller *caller, const struct workload *w, bool reads_only,
-          struct errand_want *want)
-{
-    want->verb = reads_only ? HISTORY_GET : draw_verb(&caller->prng, w);
-    want->counter =
-        want->verb == HISTORY_INCR ||
-        (want->verb == HISTORY_GET && prng_below(&caller->prng, w->keys + w->counters) >= w->keys);
-    want->key = (uint32_t)prng_below(&caller->prng, want->counter ? w->counters : w->keys);
-    if (want->verb == HISTORY_INCR)
-        want->number = 1 + prng_below(&caller->prng, 3);
-    if (want->verb == HISTORY_CAS && !caller->has_seen)
-        want->verb = HISTORY_GET;
-    if (want->verb == HISTORY_PUT || want->verb == HISTORY_CAS)
-        draw_value(caller, w, want);
-    if (want->verb != HISTORY_CAS)
-        return;
-    want->key = caller->seen_key;
-    want->version = caller->seen_version;
-    memcpy(want->expect, caller->seen, sizeof(want->expect));
-    caller->has_seen = false;
-}
-
-/* Registers first, then counters, each client every so manieth. */
-static void
-want_for_finale(const struct crowd *c, struct caller *caller, struct errand_want *want)
-{
-    const struct workload *w = c->options.setup->workload;
-
-    if (!caller->wrote_finale) {
-        want->verb = HISTORY_PUT;
-        want->key = caller->id % w->keys;
-        draw_value(caller, w, want);
-        return;
-    }
-    want->verb = HISTORY_GET;
-    want->counter = caller->finale >= w->keys;
-    want->key = want->counter ? caller->finale - w->keys : caller->finale;
-}
-
-static bool
-has_finished(const struct crowd *c, const struct caller *caller)
-{
-    const struct workload *w = c->options.setup->workload;
-
-    return caller->wrote_finale && caller->finale >= w->keys + w->counters;
+    caller->due_ns = now_ns(c) + prng_below(&caller->mind.prng, 2 * mean_ns);
 }
 
 /* ------------------------------------------------------------------ asking */
@@ -246,7 +158,7 @@ choose_node(struct crowd *c, struct caller *caller)
     struct node *n = &c->options.nodes[caller->node];
 
     if (n->state != NODE_UP)
-        caller->node = (uint32_t)prng_below(&caller->prng, c->options.setup->nodes);
+        caller->node = (uint32_t)prng_below(&caller->mind.prng, c->options.setup->nodes);
     n = &c->options.nodes[caller->node];
     return n->state == NODE_UP && node_responds(n) ? n : NULL;
 }
@@ -257,32 +169,10 @@ may_ask(const struct crowd *c)
     return c->finale || c->options.ops_max == 0 || c->counts.issued < c->options.ops_max;
 }
 
-static void
-choose_want(const struct crowd *c, struct caller *caller)
-{
-    caller->want = (struct errand_want){ 0 };
-    if (c->finale)
-        want_for_finale(c, caller, &caller->want);
-    else
-        draw_want(caller, c->options.setup->workload, caller->id < c->options.setup->readers,
-                  &caller->want);
-    if (c->options.setup->retries && caller->want.verb != HISTORY_GET)
-        caller->want.sequence = ++caller->sequence;
-}
-
 static version_t *
 newest_of(const struct crowd *c, const struct errand_want *want)
 {
     return &c->newest[want->counter ? c->options.setup->workload->keys + want->key : want->key];
-}
-
-/* Some give up so soon that they are elsewhere while a leader that is cut off still leads. */
-static uint64_t
-patience_ms(struct caller *caller)
-{
-    if (prng_chance(&caller->prng, 1, 4))
-        return PATIENCE_MS_MIN / 10 + prng_below(&caller->prng, PATIENCE_MS_MIN);
-    return PATIENCE_MS_MIN + prng_below(&caller->prng, PATIENCE_MS_SPREAD);
 }
 
 /* A new operation, or once more the one whose outcome is not known. */
@@ -297,7 +187,7 @@ ask(struct crowd *c, struct caller *caller)
         return ST_OK;
     }
     if (caller->attempts == 0)
-        choose_want(c, caller);
+        mind_choose(&caller->mind, c->finale, &caller->want);
     call = errand_create(&caller->want, caller->id);
     if (call == NULL)
         return ST_NO_MEMORY;
@@ -313,32 +203,13 @@ ask(struct crowd *c, struct caller *caller)
         caller->newest = *newest_of(c, &caller->want);
     }
     caller->call = call;
-    caller->due_ns = now_ns(c) + patience_ms(caller) * NS_PER_MS;
+    caller->due_ns = now_ns(c) + mind_patience_ms(&caller->mind) * NS_PER_MS;
     list_push_back(&c->calls, &call->link);
     errand_send(call, DEADLINE_MS);
     return ST_OK;
 }
 
 /* ------------------------------------------------------------------ being answered */
-
-static void
-note_seen(struct caller *caller, const struct errand *call)
-{
-    if (call->want.verb != HISTORY_GET || call->want.counter)
-        return;
-    caller->has_seen = true;
-    caller->seen_key = call->want.key;
-    caller->seen_version = call->result.code == OP_DONE ? call->result.version : 0;
-    memcpy(caller->seen, call->seen, sizeof(caller->seen));
-}
-
-static void
-note_finale(const struct crowd *c, struct caller *caller)
-{
-    if (caller->wrote_finale)
-        caller->finale += c->options.setup->callers;
-    caller->wrote_finale = true;
-}
 
 static void
 count(struct crowd *c, enum history_result result)
@@ -394,8 +265,9 @@ look_elsewhere(struct crowd *c, struct caller *caller, const struct errand *call
 {
     uint64_t soonest_ns = now_ns(c) + PAUSE_MS * (uint64_t)NS_PER_MS;
 
-    caller->node = call->leader != 0 ? (uint32_t)call->leader - 1
-                                     : (uint32_t)prng_below(&caller->prng, c->options.setup->nodes);
+    caller->node = call->leader != 0
+                       ? (uint32_t)call->leader - 1
+                       : (uint32_t)prng_below(&caller->mind.prng, c->options.setup->nodes);
     if (caller->due_ns < soonest_ns)
         caller->due_ns = soonest_ns;
 }
@@ -409,11 +281,12 @@ check_version(struct crowd *c, const struct caller *caller, const struct errand 
 
     if (call->want.verb == HISTORY_DELETE || call->result.code != OP_DONE)
         return ST_OK;
-    if (version < caller->newest)
+    if (version < caller->newest) {
         return err_raise(err, ST_CORRUPT,
                          "versions of \"%s\" go back (C3): %" PRIu64 " in answer to a %s that was "
                          "asked after somebody had been told %" PRIu64,
                          call->key, version, history_verb_name(call->want.verb), caller->newest);
+    }
     if (version > *newest)
         *newest = version;
     return ST_OK;
@@ -441,10 +314,10 @@ conclude(struct crowd *c, struct caller *caller, struct err *err)
     caller->attempts = 0;
     count(c, op.result);
     if (op.result == HISTORY_OK) {
-        note_seen(caller, call);
+        mind_saw(&caller->mind, call);
         st = check_version(c, caller, call, err);
         if (c->finale && caller->asked_ns > c->finale_from)
-            note_finale(c, caller);
+            mind_got_on(&caller->mind);
     }
     return st == ST_OK ? history_add(c->history, &op, err) : st;
 }
@@ -486,6 +359,12 @@ sweep_calls(struct crowd *c, struct err *err)
     return st;
 }
 
+static bool
+has_more(const struct crowd *c, const struct caller *caller)
+{
+    return may_ask(c) && !(c->finale && mind_is_done(&caller->mind));
+}
+
 enum status
 crowd_tend(struct crowd *c, struct err *err)
 {
@@ -500,11 +379,9 @@ crowd_tend(struct crowd *c, struct err *err)
             continue;
         if (caller->call != NULL)
             st = conclude(c, caller, err);
-        else if (caller->attempts > 0)
-            st = ask(c, caller);
-        else if (!may_ask(c) || (c->finale && has_finished(c, caller)))
+        else if (caller->attempts == 0 && !has_more(c, caller))
             caller->due_ns = UINT64_MAX;
-        else if (rate_now(c) == 0 && !c->finale)
+        else if (caller->attempts == 0 && rate_now(c) == 0 && !c->finale)
             rest(c, caller);
         else
             st = ask(c, caller);
@@ -572,7 +449,7 @@ crowd_is_done(const struct crowd *c)
     for (uint32_t i = 0; i < c->options.setup->callers && done; i++) {
         const struct caller *caller = &c->callers[i];
 
-        done = caller->attempts == 0 && (!c->finale || has_finished(c, caller));
+        done = caller->attempts == 0 && (!c->finale || mind_is_done(&caller->mind));
     }
     return done;
 }
@@ -585,7 +462,6 @@ crowd_begin_finale(struct crowd *c)
     for (uint32_t i = 0; i < c->options.setup->callers; i++) {
         struct caller *caller = &c->callers[i];
 
-        caller->finale = caller->id;
         if (caller->call == NULL)
             caller->due_ns = now_ns(c);
     }

@@ -12,7 +12,8 @@
 #include "base/mark.h"
 #include "base/mem.h"
 
-#include "tablet/tablet.h"
+#include "sim/network.h"
+#include "sim/sights.h"
 
 enum {
     NS_PER_MS = 1000000,
@@ -94,32 +95,12 @@ after_ms(const struct havoc *h, uint64_t ms)
 /* ------------------------------------------------------------------ ends of processes */
 
 static void
-look_before_end(struct havoc *h, struct node *n)
-{
-    struct kv_stats stats = { 0 };
-    struct tablet_stats group;
-
-    if (n->state != NODE_UP || !node_responds(n))
-        return;
-    node_stats(n, &stats);
-    if (n->state == NODE_DOWN || !sim_running(h->options.world, n->id))
-        return;
-    mark_hit_if(stats.engine.trees.flushes > 0, MARK_FLUSHED);
-    mark_hit_if(stats.engine.trees.compactions > 0, MARK_COMPACTED);
-    tablet_stats(kv_tablet(n->kv, 0), &group);
-    mark_hit_if(group.snapshots > 0, MARK_SNAPSHOT);
-    mark_hit_if(group.log_entries > 0, MARK_READ_FROM_LOG);
-    for (int s = 0; s < ENGINE_STALL_COUNT; s++)
-        mark_hit_if(stats.engine.stall_count[s] > 0, MARK_STALLED);
-}
-
-static void
 cut_power(struct havoc *h, struct node *n)
 {
     struct sim *w = h->options.world;
     struct machine *m = &h->machines[n->id];
 
-    look_before_end(h, n);
+    sights_of_work(n);
     mark_hit_if(sim_running(w, n->id), MARK_POWER_CUT);
     mark_hit_if(m->killed, MARK_CUT_AFTER_KILL);
     mark_hit_if(sim_disk_unsynced(w, n->id, ".log"), MARK_CUT_UNSYNCED_LOG);
@@ -148,7 +129,7 @@ stop_node(struct havoc *h, struct node *n, uint64_t down_ms)
 
     if (n->state != NODE_UP || !node_responds(n))
         return;
-    look_before_end(h, n);
+    sights_of_work(n);
     if (!sim_running(h->options.world, n->id))
         return;
     mark_hit_if(crowd_waiting(h->options.crowd, n) > 0, MARK_STOPPED_CLEAN);
@@ -203,7 +184,7 @@ begin_death(struct havoc *h, struct node *n, const struct action *a)
     if (a->kind == FAULT_KILL) {
         if (!sim_running(h->options.world, n->id))
             return;
-        look_before_end(h, n);
+        sights_of_work(n);
         if (sim_running(h->options.world, n->id))
             sim_kill(h->options.world, n->id);
         m->killed = true;
@@ -225,46 +206,6 @@ pause_node(struct havoc *h, struct node *n, uint64_t ms)
     mark_hit_if(crowd_waiting(h->options.crowd, n) > 0, MARK_PAUSED);
     sim_pause(h->options.world, n->id, ms);
     n->alive_since_ns = after_ms(h, ms);
-}
-
-static void
-set_links(struct havoc *h, const struct action *a, bool bad)
-{
-    struct sim *w = h->options.world;
-
-    for (uint32_t to = 1; to <= h->options.setup->nodes; to++) {
-        struct sim_link link = sim_link_default();
-
-        if ((a->nodes & 1u << to) == 0 || to == a->node)
-            continue;
-        if (bad && a->kind == FAULT_LINK) {
-            link.delay_us_max = (uint32_t)a->amount;
-            link.refuse = a->flag;
-        }
-        link.cut = bad && a->kind == FAULT_PARTITION;
-        sim_net_set(w, a->node, to, &link);
-        if (a->kind == FAULT_LINK || a->flag)
-            sim_net_set(w, to, a->node, &link);
-    }
-}
-
-static void
-spoil_messages(struct havoc *h, const struct action *a)
-{
-    struct peer_faults *f = &h->options.nodes[a->node - 1].messages;
-
-    f->drop_permille = (a->ops & PLAN_LOSE) != 0 ? (uint32_t)a->nth : 0;
-    f->repeat_permille = (a->ops & PLAN_REPEAT) != 0 ? (uint32_t)a->nth : 0;
-    f->delay_permille = (a->ops & PLAN_DELAY) != 0 ? (uint32_t)a->nth : 0;
-    f->delay_ms_max = (uint32_t)a->amount;
-}
-
-static void
-heal_messages(struct havoc *h, uint32_t id)
-{
-    struct peer_faults *f = &h->options.nodes[id - 1].messages;
-
-    *f = (struct peer_faults){ .seed = f->seed };
 }
 
 /* Whoever leads is told; nobody is when nobody does. */
@@ -319,10 +260,8 @@ begin(struct havoc *h, const struct action *a)
         break;
     case FAULT_PARTITION:
     case FAULT_LINK:
-        set_links(h, a, true);
-        break;
     case FAULT_MESSAGES:
-        spoil_messages(h, a);
+        network_spoil(h->options.world, h->options.nodes, a);
         break;
     case FAULT_MEMBERS:
     case FAULT_TRANSFER:
@@ -361,10 +300,8 @@ undo(struct havoc *h, const struct action *a)
         sim_set_capacity(w, a->node, CAPACITY_BYTES);
     if (a->kind == FAULT_SLOW)
         sim_set_disk_latency_us(w, a->node, h->options.setup->latency_us);
-    if (a->kind == FAULT_PARTITION || a->kind == FAULT_LINK)
-        set_links(h, a, false);
-    if (a->kind == FAULT_MESSAGES)
-        heal_messages(h, a->node);
+    if (a->kind == FAULT_PARTITION || a->kind == FAULT_LINK || a->kind == FAULT_MESSAGES)
+        network_heal(w, h->options.nodes, a);
 }
 
 /* ------------------------------------------------------------------ nodes */
@@ -382,18 +319,6 @@ log_may_have_failed(const struct havoc *h, const struct node *n)
     return h->machines[n->id].failing_life == n->life && kv_writable(n->kv) == ST_IO;
 }
 
-static void
-look_at_recovery(struct node *n)
-{
-    struct kv_stats stats = { 0 };
-
-    node_stats(n, &stats);
-    mark_hit_if(stats.engine.recovery.torn_bytes > 0, MARK_TORN_TAIL);
-    mark_hit_if(stats.engine.recovery.rewritten_count > 0, MARK_REWRITTEN);
-    mark_hit_if(stats.engine.recovery.record_count > 0, MARK_REPLAYED);
-    mark_hit_if(n->life > 1 && stats.engine.recovery.clean, MARK_RECOVERED_CLEAN);
-}
-
 static enum status
 start(struct havoc *h, struct node *n, struct err *err)
 {
@@ -408,7 +333,7 @@ start(struct havoc *h, struct node *n, struct err *err)
     if (may_fail)
         m->failing_life = n->life;
     if (st == ST_OK) {
-        look_at_recovery(n);
+        sights_of_recovery(n);
         note_death(h, n, m->down_ms);
         return ST_OK;
     }

@@ -169,13 +169,14 @@ observer_describe(const struct observer *o, struct buf *out)
         st = buf_printf(out, "  node %" PRIu32 " ", i + 1);
         if (st == ST_OK && r == NULL)
             st = buf_printf(out, "is not to be seen");
-        if (st == ST_OK && r != NULL)
+        if (st == ST_OK && r != NULL) {
             st = buf_printf(out,
                             "is %s of term %" PRIu64 ", base %" PRIu64 ", commit %" PRIu64
                             ", durable %" PRIu64 ", last %" PRIu64 "%s",
                             raft_role_name(raft_role(r)), raft_hard(r).term, raft_base(r),
                             raft_commit(r), raft_persisted(r), raft_last(r),
                             raft_is_quiesced(r) ? ", asleep" : "");
+        }
         if (st == ST_OK && r != NULL)
             st = describe_others(o, r, out);
         if (st == ST_OK)

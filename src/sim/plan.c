@@ -244,7 +244,8 @@ draw_members(struct prng *p, struct action *a, uint32_t nodes)
 {
     unsigned all = ((1u << nodes) - 1) << 1;
 
-    a->nodes = (unsigned)(prng_next(p) | prng_next(p)) & all;
+    a->nodes = (unsigned)prng_next(p) & all;
+    a->nodes |= (unsigned)prng_next(p) & all;
     if (a->nodes == 0)
         a->nodes = 1u << a->node;
     a->learners = prng_chance(p, 1, 2) ? (unsigned)prng_next(p) & all & ~a->nodes : 0;
