@@ -48,6 +48,8 @@
  X(STATES_COMPARED, "two members whose states at one index were compared", 2)         \
  X(SNAPSHOT, "a snapshot for a member that was behind", 2)                            \
  X(READ_FROM_LOG, "entries read back from the log for a member that was behind", 2)   \
+ X(ROT, "a table with a bit that went bad", 3)                                        \
+ X(ROT_MET, "a request that met one, and was told so", 3)                             \
  X(MEMBERS, "a change of members that was begun", 2)                                  \
  X(TRANSFER, "a leader that was told to hand over", 2)
 

@@ -180,7 +180,7 @@ hear(struct census *c, uint32_t i, struct err *err)
     if (q->life == 0 || !q->answered)
         return ST_OK;
     q->life = 0;
-    if (st == ST_CORRUPT)
+    if (st == ST_CORRUPT && !c->options.nodes[i].rotten)
         return err_raise(err, st, "node %u cannot read its own state: %s", i + 1,
                          q->admin.err.text);
     if (st != ST_OK)
@@ -229,7 +229,7 @@ census_is_done(const struct census *c)
     uint64_t index = 0;
 
     for (uint32_t i = 0; i < c->options.setup->nodes; i++) {
-        if (!is_member(c, members, i + 1))
+        if (!is_member(c, members, i + 1) || c->options.nodes[i].rotten)
             continue;
         if (c->last_index[i] == 0 || (index != 0 && c->last_index[i] != index))
             return false;

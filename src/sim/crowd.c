@@ -235,6 +235,7 @@ mark_answer(const struct errand *call, enum history_result result)
         return;
     mark_hit_if(call->status == ST_UNKNOWN, MARK_REQUEST_UNKNOWN);
     mark_hit_if(call->status == ST_TIMEOUT, MARK_REQUEST_TIMEOUT);
+    mark_hit_if(call->status == ST_CORRUPT, MARK_ROT_MET);
     if (call->status == ST_NO_SPACE) {
         mark_hit(MARK_DISK_FULL);
         n->full_life = call->life;
@@ -323,11 +324,16 @@ conclude(struct crowd *c, struct caller *caller, struct err *err)
 }
 
 static enum status
-check_bound(const struct crowd *c, const struct errand *call, struct err *err)
+check_answer(const struct crowd *c, const struct errand *call, struct err *err)
 {
     uint64_t since =
         call->sent_ns > call->node->alive_since_ns ? call->sent_ns : call->node->alive_since_ns;
 
+    if (call->answered && call->status == ST_CORRUPT && !call->node->rotten) {
+        return err_raise(err, ST_CORRUPT,
+                         "node %u answers that \"%s\" is damaged, and no bit of it is",
+                         call->node->id, call->key);
+    }
     if (call->answered || now_ns(c) < since + ANSWER_MS_MAX * (uint64_t)NS_PER_MS)
         return ST_OK;
     return err_raise(err, ST_TIMEOUT,
@@ -350,7 +356,7 @@ sweep_calls(struct crowd *c, struct err *err)
         if (call->answered && !call->abandoned)
             st = conclude(c, caller, err);
         if (st == ST_OK)
-            st = check_bound(c, call, err);
+            st = check_answer(c, call, err);
         if (call->answered && call->abandoned) {
             list_remove(&call->link);
             errand_free(call);

@@ -4,6 +4,8 @@
  *   H1  A node that does not start, or does not close, without a fault of its disk is a violation.
  *   H2  Each action that lasts is undone by the same list, in the order of time; what is undone
  *       late (a later action of its kind on the same node) is whole all the sooner.
+ *   H3  Less than half of the voters are ever rotten: from the first one on the members stay the same.
+ *       What is rotten may refuse whatever it likes, and is taken out in the end.
  */
 #include "sim/havoc.h"
 
@@ -12,7 +14,9 @@
 #include "base/mark.h"
 #include "base/mem.h"
 
+#include "raft/raft.h"
 #include "sim/network.h"
+#include "sim/rot.h"
 #include "sim/sights.h"
 
 enum {
@@ -49,6 +53,7 @@ struct havoc {
     uint32_t undo_count;
     struct machine machines[NODE_CLUSTER_MAX + 1];
     bool ended;
+    bool has_rot; /* some node is rotten */
     struct havoc_counts counts;
 };
 
@@ -214,7 +219,8 @@ order_group(struct havoc *h, const struct action *a)
 {
     struct node *leader = observer_leader(h->options.observer);
 
-    if (leader == NULL || leader->state != NODE_UP || !node_responds(leader))
+    if (leader == NULL || leader->state != NODE_UP || !node_responds(leader) ||
+        (h->has_rot && a->kind == FAULT_MEMBERS))
         return;
     if (a->kind == FAULT_TRANSFER)
         mark_hit_if(node_transfer(leader, a->node) == ST_OK, MARK_TRANSFER);
@@ -229,6 +235,28 @@ who_leads(const struct havoc *h)
     const struct node *leader = observer_leader(h->options.observer);
 
     return leader == NULL ? 1 : leader->id;
+}
+
+static bool
+may_rot(const struct havoc *h, const struct node *n)
+{
+    const struct raft_config *members = observer_members(h->options.observer);
+    uint32_t rotten = 1;
+
+    if (members == NULL || members->outgoing_count > 0 || members->learner_count > 0)
+        return false;
+    for (uint32_t i = 0; i < h->options.setup->nodes; i++)
+        rotten += h->options.nodes[i].rotten && &h->options.nodes[i] != n;
+    return 2 * rotten < members->voter_count;
+}
+
+static void
+rot(struct havoc *h, struct node *n, const struct action *a)
+{
+    if (!may_rot(h, n) || !rot_table(h->options.world, n->id, a->nth))
+        return;
+    n->rotten = h->has_rot = true;
+    mark_hit(MARK_ROT);
 }
 
 static void
@@ -262,6 +290,9 @@ begin(struct havoc *h, const struct action *a)
     case FAULT_LINK:
     case FAULT_MESSAGES:
         network_spoil(h->options.world, h->options.nodes, a);
+        break;
+    case FAULT_ROT:
+        rot(h, n, a);
         break;
     case FAULT_MEMBERS:
     case FAULT_TRANSFER:
@@ -344,7 +375,7 @@ start(struct havoc *h, struct node *n, struct err *err)
         return ST_OK;
     }
     mark_hit(MARK_START_REFUSED);
-    if ((st == ST_IO || st == ST_NO_SPACE) && may_fail)
+    if (((st == ST_IO || st == ST_NO_SPACE) && may_fail) || n->rotten)
         return ST_OK;
     return err_raise(err, ST_CORRUPT, "node %u does not start (H1): %s", n->id, n->err.text);
 }
@@ -370,7 +401,7 @@ finish_stop(struct havoc *h, struct node *n, struct err *err)
     crowd_node_died(h->options.crowd, n);
     if (m->up_at_ns != UINT64_MAX)
         m->up_at_ns = after_ms(h, m->down_ms);
-    if (n->status == ST_OK || may_fail)
+    if (n->status == ST_OK || may_fail || n->rotten)
         return ST_OK;
     return err_raise(err, ST_CORRUPT, "node %u does not close (H1): %s", n->id, n->err.text);
 }
@@ -460,7 +491,9 @@ havoc_end(struct havoc *h)
 
         renew_if_failed(h, &h->options.nodes[i]);
         m->cut_at = m->down_ms = 0;
-        if (m->up_at_ns > now_ns(h))
+        if (h->options.nodes[i].rotten)
+            m->up_at_ns = UINT64_MAX;
+        else if (m->up_at_ns > now_ns(h))
             m->up_at_ns = now_ns(h);
     }
 }
@@ -476,7 +509,9 @@ static bool
 all_are(const struct havoc *h, enum node_state state)
 {
     for (uint32_t i = 0; i < h->options.setup->nodes; i++) {
-        if (h->options.nodes[i].state != state)
+        const struct node *n = &h->options.nodes[i];
+
+        if (n->state != (n->rotten ? NODE_DOWN : state))
             return false;
     }
     return true;

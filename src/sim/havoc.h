@@ -36,7 +36,7 @@ MUST_USE enum status havoc_tend(struct havoc *h, struct err *err);
 /* World time of the next action, or of the next node to start. */
 uint64_t havoc_next_ns(const struct havoc *h);
 
-/* No more actions; everything is whole again, and every node is to run. */
+/* No more actions; everything is whole again, and every node is to run that is not rotten. */
 void havoc_end(struct havoc *h);
 
 /* All nodes are to stop in order, for good. */

@@ -29,6 +29,7 @@ struct node {
     uint64_t alive_since_ns; /* when it could last have begun to answer: since its start or pause */
     uint32_t full_life;      /* the process that last said that its disk is full */
     bool drained;
+    bool rotten; /* bits of its disk have gone bad: it may refuse, and must not be wrong */
     struct peer_faults messages; /* what becomes of those that it sends */
     struct env *env;             /* of the process, as the next */
     struct kv *kv;               /* NULL: there is none */

@@ -289,6 +289,10 @@ draw_action(struct prng *p, struct action *a, uint32_t nodes)
     case FAULT_MEMBERS:
         draw_members(p, a, nodes);
         break;
+    case FAULT_ROT:
+        a->nth = prng_next(p);
+        a->for_ms = 0;
+        break;
     case FAULT_POWER:
     case FAULT_KILL:
     case FAULT_RESTART:

@@ -31,7 +31,8 @@
  X(LINK, "link", "links that are slow, narrow, or refuse", 2, false)                 \
  X(MESSAGES, "messages", "messages that are lost, repeated, or overtaken", 2, false) \
  X(MEMBERS, "members", "other voters and learners", 2, false)                        \
- X(TRANSFER, "transfer", "leaders that hand over", 2, false)
+ X(TRANSFER, "transfer", "leaders that hand over", 2, false)                         \
+ X(ROT, "rot", "bits of tables that go bad, on a minority", 3, false)
 
 enum fault {
 #define FAULT_ENUM(name, word, text, nodes, takes) FAULT_##name,
@@ -55,7 +56,8 @@ struct action {
     uint64_t for_ms; /* until it is undone: a machine runs again, a link is whole ... */
     enum fault kind;
     uint32_t node;  /* which, from 1; 0, of a PARTITION: who leads; TRANSFER: to whom */
-    uint64_t nth;   /* DEATH, RECOVERY, IO: of the calls that match, this one; MESSAGES: of 1,000 */
+    uint64_t nth;   /* DEATH, RECOVERY, IO: of the calls that match, this one; MESSAGES: of 1,000;
+                      * ROT: the dice */
     unsigned ops;   /* DEATH, IO: which calls (enum sim_op); MESSAGES: what (enum plan_message) */
     unsigned nodes; /* a bit (1 << id) each: PARTITION, LINK: with which others; MEMBERS: voters */
     unsigned learners; /* MEMBERS */
