@@ -90,6 +90,7 @@ node_boot(struct node *n, uint64_t cut_at)
     ASSERT(n->state == NODE_DOWN && n->kv == NULL);
     n->env = sim_boot(n->world, n->id, n->setup->loops);
     n->life++;
+    sim_hold_loops(n->world, n->id, true);
     if (cut_at > 0)
         sim_crash_at(n->world, n->id, SIM_OP_ALL, cut_at, n->life % 2 == 0);
     if (!sim_call(n->world, n->id, open_node, n))
@@ -102,6 +103,7 @@ node_boot(struct node *n, uint64_t cut_at)
             sim_end(n->world, n->id);
         return n->status;
     }
+    sim_hold_loops(n->world, n->id, false);
     n->state = NODE_UP;
     n->alive_since_ns = sim_now_ns(n->world);
     return ST_OK;

@@ -462,6 +462,7 @@ struct sim_node {
     struct sim_loop *loops; /* owned */
     uint32_t loop_count;
     struct sim_lane lanes[ENV_LANE_COUNT];
+    bool loops_held;        /* no round begins */
     struct list fibers;     /* struct sim_fiber */
     struct list files;      /* struct sim_file */
     struct list gates;      /* struct sim_gate */

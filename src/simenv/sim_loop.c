@@ -53,7 +53,7 @@ sim__loop_stir(struct sim_loop *loop)
     if (loop->ended)
         return;
     loop->stirred = true;
-    if (!loop->busy && loop->round.slot == 0)
+    if (!loop->busy && !loop->node->loops_held && loop->round.slot == 0)
         sim__schedule(w, &loop->round, ROUND_NS_MIN + sim__soon(w, ROUND_SPREAD_NS));
 }
 

@@ -149,6 +149,7 @@ sim_boot(struct sim *w, uint32_t id, uint32_t loop_count)
     node->off = false;
     memset(&node->heap, 0, sizeof(node->heap));
     memset(node->op_counts, 0, sizeof(node->op_counts));
+    node->loops_held = false;
     sim__lanes_init(node);
     node->loop_count = loop_count;
     node->loops = sim__alloc(loop_count * sizeof(struct sim_loop));
@@ -353,6 +354,18 @@ loops_are_idle(const struct sim_node *node)
             return false;
     }
     return true;
+}
+
+void
+sim_hold_loops(struct sim *w, uint32_t id, bool held)
+{
+    struct sim_node *node = sim__node(w, id);
+
+    node->loops_held = held;
+    for (uint32_t i = 0; i < node->loop_count && !held; i++) {
+        if (node->loops[i].stirred)
+            sim__loop_stir(&node->loops[i]);
+    }
 }
 
 void

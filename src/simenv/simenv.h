@@ -81,6 +81,10 @@ void sim_crash(struct sim *w, uint32_t id);
  * later power cut may still take what was not. */
 void sim_kill(struct sim *w, uint32_t id);
 
+/* While they are held no round of the node's loops begins, as before a real server lets them run: a start
+ * that fails takes everything back, and nothing on a loop may be half-way then.  Just after sim_boot(). */
+void sim_hold_loops(struct sim *w, uint32_t id, bool held);
+
 /* The loops of the node end, as real ones do when they are told to stop: what was posted is run,
  * then nothing is run any more, neither tasks nor timers nor streams.  Job code goes on. */
 void sim_end_loops(struct sim *w, uint32_t id);
