@@ -50,6 +50,11 @@
  X(READ_FROM_LOG, "entries read back from the log for a member that was behind", 2)   \
  X(ROT, "a table with a bit that went bad", 3)                                        \
  X(ROT_MET, "a request that met one, and was told so", 3)                             \
+ X(INSTALLED, "a snapshot that was installed", 2)                                     \
+ X(ENTRIES_CUT, "entries that another leader had cut off", 2)                         \
+ X(JOINT, "a joint membership", 2)                                                    \
+ X(DEPOSED, "a leader that lost office with requests under way", 2)                   \
+ X(RETRY_ANSWERED, "a repeated write that was answered from its record", 1)           \
  X(MEMBERS, "a change of members that was begun", 2)                                  \
  X(TRANSFER, "a leader that was told to hand over", 2)
 

@@ -87,6 +87,7 @@ void
 tablet__config_moved(struct tablet *t)
 {
     t->config_seen = raft_config_index(t->raft);
+    mark_hit_if(raft_config(t->raft)->outgoing_count > 0, MARK_JOINT);
     t->alone = tablet__is_alone(t, raft_config(t->raft));
     if (t->alone)
         places_release(&t->places);
@@ -282,6 +283,7 @@ take_entries(struct tablet *t, struct incoming *in)
     const struct raft_effects *fx = &t->reactor->effects;
     bool own = raft_role(t->raft) == RAFT_LEADER;
 
+    mark_hit_if(fx->truncate_from != 0, MARK_ENTRIES_CUT);
     if (fx->truncate_from != 0)
         cut_tail(t, fx->truncate_from);
     for (raft_index i = fx->append_first; i <= fx->append_last; i++) {
@@ -321,6 +323,7 @@ log_role(const struct tablet *t, enum raft_role before)
 
     if (t->alone || (before == RAFT_LEADER) == (now == RAFT_LEADER))
         return;
+    mark_hit_if(before == RAFT_LEADER && t->request_count > 0, MARK_DEPOSED);
     log_event(LOG_INFO, now == RAFT_LEADER ? "tablet.leads" : "tablet.leads_no_more",
               log_u64("tablet", t->id), log_u64("node", t->reactor->node->id),
               log_u64("term", raft_hard(t->raft).term));

@@ -363,6 +363,7 @@ tablet__evaluate(struct unit *u)
     r->answer = ST_OK;
     if (dedup_concerns(r))
         st = recall(u, &repeated);
+    mark_hit_if(repeated, MARK_RETRY_ANSWERED);
     if (st == ST_OK && !repeated)
         st = evaluate_afresh(u);
     return st == ST_OK && r->answer == ST_OK ? results_keep(r) : st;

@@ -247,6 +247,7 @@ installed(struct tablet *t, struct staging *s)
 {
     bool ok = s->status == ST_OK;
 
+    mark_hit_if(ok, MARK_INSTALLED);
     if (ok)
         adopt(t, s);
     engine_tree_resume(t->tree, ok ? s->index : 0);

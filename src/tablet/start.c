@@ -232,6 +232,8 @@ create_raft(struct tablet *t)
     options.base_index = reaches ? t->places.at[0].index : t->applied;
     options.base_term = reaches ? t->places.at[0].term : t->applied_term;
     options.hard = t->head.hard;
+    if (BROKEN(TERM_BACK_AFTER_RESTART))
+        options.hard.vote = 0;
     if (options.hard.term < t->applied_term)
         options.hard = (struct raft_hard){ .term = t->applied_term };
     options.now_ns = tablet__boot_ns(t);

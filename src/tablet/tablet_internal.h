@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/broken.h"
+#include "base/mark.h"
 #include "base/prng.h"
 
 #include "tablet/exchange.h"
