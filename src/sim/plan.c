@@ -219,8 +219,6 @@ draw_net(struct prng *p, struct action *a, uint32_t nodes)
 {
     unsigned all = ((1u << nodes) - 1) << 1;
 
-    if (a->kind == FAULT_PARTITION && prng_chance(p, 1, 3))
-        a->node = 0; /* chance alone would seldom cut off a leader */
     a->nodes = (unsigned)prng_below(p, all + 1u) & all & ~(1u << a->node);
     if (a->nodes == 0 || a->node == 0)
         a->nodes = all & ~(1u << a->node); /* alone against all */
@@ -256,6 +254,8 @@ static void
 draw_action(struct prng *p, struct action *a, uint32_t nodes)
 {
     a->node = (uint32_t)between(p, 1, nodes);
+    if (nodes > 1 && a->kind != FAULT_MEMBERS && a->kind != FAULT_TRANSFER && prng_chance(p, 1, 4))
+        a->node = 0; /* chance alone would too seldom meet the leader of many nodes */
     a->for_ms = magnitude(p, 5, 9);
     switch (a->kind) {
     case FAULT_DEATH:

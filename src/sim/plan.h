@@ -55,7 +55,7 @@ struct action {
     uint64_t at_ms;  /* since the run began */
     uint64_t for_ms; /* until it is undone: a machine runs again, a link is whole ... */
     enum fault kind;
-    uint32_t node;  /* which, from 1; 0, of a PARTITION: who leads; TRANSFER: to whom */
+    uint32_t node;  /* which, from 1; 0: who leads then; TRANSFER: to whom */
     uint64_t nth;   /* DEATH, RECOVERY, IO: of the calls that match, this one; MESSAGES: of 1,000;
                       * ROT: the dice */
     unsigned ops;   /* DEATH, IO: which calls (enum sim_op); MESSAGES: what (enum plan_message) */
