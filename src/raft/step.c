@@ -199,6 +199,8 @@ silent(struct raft *r, raft_id node)
         p->active = false;
         p->heard_ns = 0;
         raft__wake(r);
+        r->busy_ns =
+            r->now_ns; /* it may be there again already: not to fall asleep without asking it */
     }
     if (r->leader == node && r->role == RAFT_FOLLOWER) {
         raft__wake(r);

@@ -95,17 +95,22 @@ receive(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, st
         carry_over(t, from->node, (enum exchange_type)type, payload);
 }
 
-/* What was queued or under way is lost. */
+/* It is gone: what was queued or under way is lost.  It stands: a group that we lead may have fallen
+ * asleep without the node's member, which, when it has no vote, does not say that it is there again. */
 static void
 connection_changed(void *ctx, peer_node node, uint64_t incarnation)
 {
     struct tablet_reactor *r = ctx;
-    struct raft_event event = { .kind = RAFT_UNREACHABLE, .node = node };
+    struct raft_event event = { .kind = incarnation == 0 ? RAFT_UNREACHABLE : RAFT_SILENT,
+                                .node = node };
 
-    if (incarnation != 0 || r->resting)
-        return;
-    list_each (at, &r->tablets)
-        tablet__hear(container_of(at, struct tablet, on_reactor), event);
+    list_each (at, &r->tablets) {
+        struct tablet *t = container_of(at, struct tablet, on_reactor);
+        bool leads = t->raft != NULL && raft_role(t->raft) == RAFT_LEADER;
+
+        if (!r->resting && (incarnation == 0 || leads))
+            tablet__hear(t, event);
+    }
 }
 
 /* ------------------------------------------------------------------ calling */
