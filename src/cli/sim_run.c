@@ -46,12 +46,10 @@ sim_run_release(struct sim_run *r)
 enum status
 sim_run_plan(const struct trial_options *o, struct plan *plan)
 {
-    struct plan_options wanted = { o->seed, o->nodes, o->ms, o->faults, false };
     struct setup setup;
 
     setup_draw(&setup, o);
-    wanted.keeps_unsynced = !setup_is_durable(&setup);
-    return plan_draw(plan, &wanted);
+    return setup_plan(&setup, o, plan);
 }
 
 static void

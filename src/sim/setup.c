@@ -167,3 +167,17 @@ setup_draw(struct setup *setup, const struct trial_options *options)
     if (setup->readers >= setup->callers)
         setup->readers = setup->callers - 1;
 }
+
+enum status
+setup_plan(const struct setup *setup, const struct trial_options *options, struct plan *out)
+{
+    struct plan_options wanted = {
+        .seed = options->seed,
+        .nodes = options->nodes,
+        .ms = options->ms,
+        .faults = options->faults,
+        .keeps_unsynced = !setup_is_durable(setup),
+    };
+
+    return plan_draw(out, &wanted);
+}

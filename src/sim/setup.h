@@ -59,6 +59,10 @@ struct setup {
 
 void setup_draw(struct setup *setup, const struct trial_options *options);
 
+/* The faults that go with it.  ST_NO_MEMORY. */
+MUST_USE enum status setup_plan(const struct setup *setup, const struct trial_options *options,
+                                struct plan *out);
+
 /* Some power cuts lose writes of lesser classes that were acknowledged. */
 static inline bool
 setup_is_durable(const struct setup *setup)

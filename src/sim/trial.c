@@ -252,15 +252,13 @@ static enum status
 prepare(struct trial *t)
 {
     const struct trial_options *o = t->options;
-    struct plan_options wanted = { o->seed, o->nodes, o->ms, o->faults, false };
     struct crowd_options crowd = { .nodes = t->nodes, .setup = &t->setup, .ops_max = o->ops_max };
     struct havoc_options havoc = { .nodes = t->nodes, .setup = &t->setup };
     struct census_options census = { .nodes = t->nodes, .setup = &t->setup };
     enum status st;
 
     setup_draw(&t->setup, o);
-    wanted.keeps_unsynced = !setup_is_durable(&t->setup);
-    st = plan_draw(&t->plan, &wanted);
+    st = setup_plan(&t->setup, o, &t->plan);
     t->world = st == ST_OK ? sim_create(o->seed) : NULL;
     if (t->world == NULL)
         return ST_NO_MEMORY;
