@@ -56,7 +56,9 @@
  X(DEPOSED, "a leader that lost office with requests under way", 2)                   \
  X(RETRY_ANSWERED, "a repeated write that was answered from its record", 1)           \
  X(MEMBERS, "a change of members that was begun", 2)                                  \
- X(TRANSFER, "a leader that was told to hand over", 2)
+ X(TRANSFER, "a leader that was told to hand over", 2)                                \
+ X(AT_DOOR, "a request that reached a node that stood still", 1)                      \
+ X(NEW_LEADER, "what befell a leader that had only just become it", 2)
 
 enum mark {
 #define MARK_ENUM(name, text, nodes) MARK_##name,

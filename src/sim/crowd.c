@@ -62,11 +62,13 @@ struct crowd {
     struct caller *callers;
     struct list calls; /* C1 */
     version_t *newest; /* seen of each key, registers before counters */
-    bool stirred;
     bool finale;
     uint64_t moment;
     uint64_t begun_ns;
     uint64_t finale_from; /* a moment: what was asked before is of the first age */
+    uint64_t phase;
+    uint32_t sundered; /* the node that some clients cannot leave in this phase; 0: none */
+    uint32_t led;      /* the last that answered a write */
     uint64_t last_busy_second;
     struct crowd_counts counts;
 };
@@ -122,13 +124,18 @@ now_ns(const struct crowd *c)
     return sim_now_ns(c->options.world);
 }
 
+static uint64_t
+phase_now(const struct crowd *c)
+{
+    return (now_ns(c) - c->begun_ns) / NS_PER_MS / PHASE_MS;
+}
+
 static uint32_t
 rate_now(const struct crowd *c)
 {
     const struct setup *s = c->options.setup;
-    uint64_t phase = (now_ns(c) - c->begun_ns) / NS_PER_MS / PHASE_MS;
 
-    return s->rate != 0 ? s->rate : s->workload->rates[hash_u64(s->seed ^ ~phase) & 3];
+    return s->rate != 0 ? s->rate : s->workload->rates[hash_u64(s->seed ^ ~phase_now(c)) & 3];
 }
 
 static void
@@ -151,16 +158,53 @@ rest(struct crowd *c, struct caller *caller)
 
 /* ------------------------------------------------------------------ asking */
 
+/* In some phases the clients are cut in two, as their nodes may be: some of them reach only the node that led
+ * when it began, and only read there; the others reach all but that one.  A leader that has been left
+ * behind and does not know it is told from the true one by them: who writes to it has it wait for that. */
+static void
+begin_phase(struct crowd *c)
+{
+    const struct setup *s = c->options.setup;
+
+    if (phase_now(c) == c->phase)
+        return;
+    c->phase = phase_now(c);
+    c->sundered = s->nodes > 1 && hash_u64(s->seed ^ hash_u64(c->phase)) % 2 != 0 ? c->led : 0;
+}
+
+static bool
+is_left_behind(const struct crowd *c, const struct caller *caller)
+{
+    return c->sundered != 0 && !c->finale && (hash_u64(c->phase) >> caller->id & 1) != 0;
+}
+
+static bool
+reaches(const struct crowd *c, const struct caller *caller, uint32_t node)
+{
+    return c->sundered == 0 || c->finale || (node + 1 == c->sundered) == is_left_behind(c, caller);
+}
+
+static uint32_t
+any_node(struct crowd *c, struct caller *caller)
+{
+    uint32_t node;
+
+    do
+        node = (uint32_t)prng_below(&caller->mind.prng, c->options.setup->nodes);
+    while (!reaches(c, caller, node));
+    return node;
+}
+
 /* Whom?  The one that answered last, or when it did not, any. */
 static struct node *
 choose_node(struct crowd *c, struct caller *caller)
 {
     struct node *n = &c->options.nodes[caller->node];
 
-    if (n->state != NODE_UP)
-        caller->node = (uint32_t)prng_below(&caller->mind.prng, c->options.setup->nodes);
+    if (n->state != NODE_UP || !reaches(c, caller, caller->node))
+        caller->node = any_node(c, caller);
     n = &c->options.nodes[caller->node];
-    return n->state == NODE_UP && node_responds(n) ? n : NULL;
+    return n->state == NODE_UP && sim_running(n->world, n->id) ? n : NULL;
 }
 
 static bool
@@ -187,7 +231,7 @@ ask(struct crowd *c, struct caller *caller)
         return ST_OK;
     }
     if (caller->attempts == 0)
-        mind_choose(&caller->mind, c->finale, &caller->want);
+        mind_choose(&caller->mind, c->finale, is_left_behind(c, caller), &caller->want);
     call = errand_create(&caller->want, caller->id);
     if (call == NULL)
         return ST_NO_MEMORY;
@@ -195,7 +239,7 @@ ask(struct crowd *c, struct caller *caller)
     mark_hit_if(caller->attempts > 0, MARK_REPEATED_WRITE);
     call->node = n;
     call->life = n->life;
-    call->stirred = &c->stirred;
+    call->stirred = c->options.stirred;
     call->moment = &c->moment;
     call->call_ns = errand_moment(&c->moment, c->options.world);
     if (caller->attempts++ == 0) {
@@ -266,9 +310,7 @@ look_elsewhere(struct crowd *c, struct caller *caller, const struct errand *call
 {
     uint64_t soonest_ns = now_ns(c) + PAUSE_MS * (uint64_t)NS_PER_MS;
 
-    caller->node = call->leader != 0
-                       ? (uint32_t)call->leader - 1
-                       : (uint32_t)prng_below(&caller->mind.prng, c->options.setup->nodes);
+    caller->node = call->leader != 0 ? (uint32_t)call->leader - 1 : any_node(c, caller);
     if (caller->due_ns < soonest_ns)
         caller->due_ns = soonest_ns;
 }
@@ -314,6 +356,8 @@ conclude(struct crowd *c, struct caller *caller, struct err *err)
     }
     caller->attempts = 0;
     count(c, op.result);
+    if (op.result == HISTORY_OK && op.verb != HISTORY_GET)
+        c->led = call->node->id;
     if (op.result == HISTORY_OK) {
         mind_saw(&caller->mind, call);
         st = check_version(c, caller, call, err);
@@ -376,7 +420,7 @@ crowd_tend(struct crowd *c, struct err *err)
 {
     enum status st;
 
-    c->stirred = false;
+    begin_phase(c);
     st = sweep_calls(c, err);
     for (uint32_t i = 0; i < c->options.setup->callers && st == ST_OK; i++) {
         struct caller *caller = &c->callers[i];
@@ -411,16 +455,10 @@ crowd_node_died(struct crowd *c, const struct node *n)
         call->status = ST_UNKNOWN;
         call->return_ns = errand_moment(&c->moment, c->options.world);
     }
-    c->stirred = true;
+    *c->options.stirred = true;
 }
 
 /* ------------------------------------------------------------------ looking */
-
-const bool *
-crowd_stirred(const struct crowd *c)
-{
-    return &c->stirred;
-}
 
 uint64_t
 crowd_next_ns(const struct crowd *c)

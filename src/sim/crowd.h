@@ -23,6 +23,7 @@ struct crowd_options {
     struct node *nodes; /* borrowed array */
     const struct setup *setup;
     uint64_t ops_max; /* 0: no limit */
+    bool *stirred;    /* set whenever something was answered: for sim_run_until() */
 };
 
 struct crowd_counts {
@@ -43,9 +44,6 @@ MUST_USE enum status crowd_tend(struct crowd *c, struct err *err);
 
 /* A process of the node has ended: what it was asked is of unknown outcome. */
 void crowd_node_died(struct crowd *c, const struct node *n);
-
-/* Set whenever something was answered: for sim_run_until(). */
-const bool *crowd_stirred(const struct crowd *c);
 
 /* When there is something to do, if nothing is answered before; world time. */
 uint64_t crowd_next_ns(const struct crowd *c);

@@ -98,26 +98,63 @@ on_done(struct request *r)
     *c->stirred = true;
 }
 
+static uint32_t
+loop_of(const struct errand *c)
+{
+    return c->client % c->node->setup->loops;
+}
+
+/* A server reckons the deadline from when it reads the request. */
+static void
+set_deadline(struct errand *c)
+{
+    struct node *n = c->node;
+    struct loop *loop = sim_loop(n->world, n->id, loop_of(c));
+
+    c->request.deadline_ns = loop_now_ns(loop) + c->deadline_ms * NS_PER_MS;
+}
+
+/* In the node's context.  A node that is on its way down reads nothing more. */
+static void
+arrive(struct task *task)
+{
+    struct errand *c = container_of(task, struct errand, arrival);
+
+    if (c->node->state != NODE_UP) {
+        c->request.status = ST_CLOSED;
+        on_done(&c->request);
+        return;
+    }
+    set_deadline(c);
+    node_take(c->node, loop_of(c), &c->request);
+}
+
 void
 errand_send(struct errand *c, uint64_t deadline_ms)
 {
     struct node *n = c->node;
-    uint32_t loop = c->client % n->setup->loops;
     struct request *r = &c->request;
 
     c->sent = true;
     c->sent_ns = sim_now_ns(n->world);
+    c->deadline_ms = deadline_ms;
+    c->arrival.run = arrive;
     r->durability = n->setup->durability;
     r->origin = c->client + 1;
     r->client_id = c->want.sequence == 0 ? 0 : c->client + 1;
     r->sequence = c->want.sequence;
-    r->deadline_ns = loop_now_ns(sim_loop(n->world, n->id, loop)) + deadline_ms * NS_PER_MS;
     r->ops = &c->op;
     r->op_count = 1;
     r->results = &c->result;
     r->result_bytes_max = WORKLOAD_VALUE_MAX;
     r->done = on_done;
-    node_submit(n, loop, r);
+    mark_hit_if(!node_responds(n), MARK_AT_DOOR);
+    if (!node_responds(n)) {
+        loop_post(sim_loop(n->world, n->id, loop_of(c)), &c->arrival);
+        return;
+    }
+    set_deadline(c);
+    node_submit(n, loop_of(c), r);
 }
 
 /* ------------------------------------------------------------------ what is certain */

@@ -41,6 +41,8 @@ struct errand {
     struct op_result result; /* without its value, which is here: */
     char seen[VALUE_NAME_MAX];
     uint64_t *moment; /* the crowd's; one later for every event */
+    struct task arrival;
+    uint64_t deadline_ms;
 
     struct request request;
     struct op op;
@@ -53,7 +55,7 @@ struct errand {
 struct errand *errand_create(const struct errand_want *want, uint32_t client);
 void errand_free(struct errand *c);
 
-/* The node is up and responds. */
+/* The node is up.  While it stands still the request waits at its door, and is there when it goes on. */
 void errand_send(struct errand *c, uint64_t deadline_ms);
 
 /* What is certain of it now, as an operation of a history; borrows from the call.  `now`: the

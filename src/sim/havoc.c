@@ -4,8 +4,8 @@
  *   H1  A node that does not start, or does not close, without a fault of its disk is a violation.
  *   H2  Each action that lasts is undone by the same list, in the order of time; what is undone
  *       late (a later action of its kind on the same node) is whole all the sooner.
- *   H3  Less than half of the voters are ever rotten: from the first one on the members stay the same.
- *       What is rotten may refuse whatever it likes, and is taken out in the end.
+ *   H3  What awaits an election waits for one that is after its time; it is begun in the order of the
+ *       plan, and never twice.
  */
 #include "sim/havoc.h"
 
@@ -14,8 +14,9 @@
 #include "base/mark.h"
 #include "base/mem.h"
 
-#include "raft/raft.h"
+#include "sim/agenda.h"
 #include "sim/network.h"
+#include "sim/orders.h"
 #include "sim/rot.h"
 #include "sim/sights.h"
 
@@ -39,21 +40,16 @@ struct machine {
     bool killed;           /* and nothing ran since */
 };
 
-/* An action that lasts, as it was done. */
-struct undoing {
-    uint64_t at_ns;
-    struct action done;
-};
-
 struct havoc {
     struct havoc_options options;
     uint64_t begun_ns;
-    uint32_t next;         /* action to begin */
-    struct undoing *undos; /* of those begun, in the order of their beginning */
-    uint32_t undo_count;
+    uint32_t next;       /* action to begin */
+    struct agenda undos; /* of those begun */
+    struct agenda awaiting;
+    struct orders orders;
+    raft_term term; /* the last one that somebody was seen to lead in */
     struct machine machines[NODE_CLUSTER_MAX + 1];
     bool ended;
-    bool has_rot; /* some node is rotten */
     struct havoc_counts counts;
 };
 
@@ -67,9 +63,10 @@ havoc_create(struct havoc **out, const struct havoc_options *options)
         return ST_NO_MEMORY;
     h->options = *options;
     h->begun_ns = sim_now_ns(options->world);
-    h->undos = mem_new_array(struct undoing, options->plan->count + 1);
-    if (h->undos == NULL) {
-        mem_free(h);
+    h->orders.observer = options->observer;
+    if (agenda_init(&h->undos, options->plan->count) != ST_OK ||
+        agenda_init(&h->awaiting, options->plan->count) != ST_OK) {
+        havoc_destroy(h);
         return ST_NO_MEMORY;
     }
     *out = h;
@@ -81,7 +78,8 @@ havoc_destroy(struct havoc *h)
 {
     if (h == NULL)
         return;
-    mem_free(h->undos);
+    agenda_release(&h->awaiting);
+    agenda_release(&h->undos);
     mem_free(h);
 }
 
@@ -213,54 +211,8 @@ pause_node(struct havoc *h, struct node *n, uint64_t ms)
     n->alive_since_ns = after_ms(h, ms);
 }
 
-/* Whoever leads is told; nobody is when nobody does. */
 static void
-order_group(struct havoc *h, const struct action *a)
-{
-    struct node *leader = observer_leader(h->options.observer);
-
-    if (leader == NULL || leader->state != NODE_UP || !node_responds(leader) ||
-        (h->has_rot && a->kind == FAULT_MEMBERS))
-        return;
-    if (a->kind == FAULT_TRANSFER)
-        mark_hit_if(node_transfer(leader, a->node) == ST_OK, MARK_TRANSFER);
-    else
-        mark_hit_if(node_change_members(leader, a->nodes, a->learners) == ST_OK, MARK_MEMBERS);
-}
-
-/* Nobody leads: the first node will do. */
-static uint32_t
-who_leads(const struct havoc *h)
-{
-    const struct node *leader = observer_leader(h->options.observer);
-
-    return leader == NULL ? 1 : leader->id;
-}
-
-static bool
-may_rot(const struct havoc *h, const struct node *n)
-{
-    const struct raft_config *members = observer_members(h->options.observer);
-    uint32_t rotten = 1;
-
-    if (members == NULL || members->outgoing_count > 0 || members->learner_count > 0)
-        return false;
-    for (uint32_t i = 0; i < h->options.setup->nodes; i++)
-        rotten += h->options.nodes[i].rotten && &h->options.nodes[i] != n;
-    return 2 * rotten < members->voter_count;
-}
-
-static void
-rot(struct havoc *h, struct node *n, const struct action *a)
-{
-    if (!may_rot(h, n) || !rot_table(h->options.world, n->id, a->nth))
-        return;
-    n->rotten = h->has_rot = true;
-    mark_hit(MARK_ROT);
-}
-
-static void
-begin(struct havoc *h, const struct action *a)
+carry_out(struct havoc *h, const struct action *a)
 {
     struct node *n = &h->options.nodes[a->node - 1];
 
@@ -292,16 +244,24 @@ begin(struct havoc *h, const struct action *a)
         network_spoil(h->options.world, h->options.nodes, a);
         break;
     case FAULT_ROT:
-        rot(h, n, a);
+        rot_strike(n, h->options.nodes, &h->orders, a->nth);
         break;
     case FAULT_MEMBERS:
     case FAULT_TRANSFER:
-        order_group(h, a);
+        orders_give(&h->orders, a);
         break;
     case FAULT_COUNT:
         break;
     }
-    h->undos[h->undo_count++] = (struct undoing){ after_ms(h, a->for_ms), *a };
+}
+
+static void
+begin(struct havoc *h, struct action *a)
+{
+    if (a->node == 0)
+        a->node = orders_leader(&h->orders);
+    carry_out(h, a);
+    agenda_add(&h->undos, after_ms(h, a->for_ms), a);
 }
 
 /* A log that has failed takes no more writes until its node is started anew (P4). */
@@ -431,54 +391,81 @@ tend_node(struct havoc *h, struct node *n, struct err *err)
 static void
 undo_until(struct havoc *h, uint64_t now_ns)
 {
-    uint32_t left = 0;
+    struct action a;
 
-    for (uint32_t i = 0; i < h->undo_count; i++) {
-        if (h->undos[i].at_ns <= now_ns)
-            undo(h, &h->undos[i].done);
-        else
-            h->undos[left++] = h->undos[i];
+    while (agenda_take(&h->undos, now_ns, &a))
+        undo(h, &a);
+}
+
+/* Whoever leads in a term that nobody was seen to lead in before has just become leader. */
+static void
+begin_awaiting(struct havoc *h)
+{
+    raft_term term = observer_term(h->options.observer);
+    struct action a;
+
+    if (term > h->term) {
+        h->term = term;
+        agenda_date(&h->awaiting, now_ns(h));
     }
-    h->undo_count = left;
+    while (agenda_take(&h->awaiting, now_ns(h), &a)) {
+        mark_hit(MARK_NEW_LEADER);
+        begin(h, &a);
+    }
+}
+
+static void
+begin_planned(struct havoc *h)
+{
+    const struct plan *plan = h->options.plan;
+
+    while (h->next < plan->count &&
+           h->begun_ns + plan->actions[h->next].at_ms * NS_PER_MS <= now_ns(h)) {
+        struct action a = plan->actions[h->next];
+
+        if (picks_has(h->options.only, h->next)) {
+            if (a.awaits)
+                agenda_add(&h->awaiting, AGENDA_SOME_DAY, &a);
+            else
+                begin(h, &a);
+        }
+        h->next++;
+    }
 }
 
 enum status
 havoc_tend(struct havoc *h, struct err *err)
 {
-    const struct plan *plan = h->options.plan;
     enum status st = ST_OK;
 
     undo_until(h, now_ns(h));
-    while (!h->ended && h->next < plan->count &&
-           h->begun_ns + plan->actions[h->next].at_ms * NS_PER_MS <= now_ns(h)) {
-        struct action a = plan->actions[h->next];
-
-        if (a.node == 0)
-            a.node = who_leads(h);
-        if (picks_has(h->options.only, h->next))
-            begin(h, &a);
-        h->next++;
+    if (!h->ended) {
+        begin_awaiting(h);
+        begin_planned(h);
     }
     for (uint32_t i = 0; i < h->options.setup->nodes && st == ST_OK; i++) {
         st = tend_node(h, &h->options.nodes[i], err);
-        undo_until(h,
-                   now_ns(h)); /* a start takes time, and the next node's disk may be well again */
+        undo_until(h, now_ns(h)); /* a start takes time, and another disk may be well again */
     }
     return st;
+}
+
+static uint64_t
+earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 uint64_t
 havoc_next_ns(const struct havoc *h)
 {
-    uint64_t next = UINT64_MAX;
+    uint64_t next = agenda_next_ns(&h->undos);
 
-    if (!h->ended && h->next < h->options.plan->count)
-        next = h->begun_ns + h->options.plan->actions[h->next].at_ms * NS_PER_MS;
-    for (uint32_t i = 0; i < h->undo_count; i++) {
-        if (h->undos[i].at_ns < next)
-            next = h->undos[i].at_ns;
-    }
-    return next;
+    if (h->ended)
+        return next;
+    if (h->next < h->options.plan->count)
+        next = earlier(next, h->begun_ns + h->options.plan->actions[h->next].at_ms * NS_PER_MS);
+    return earlier(next, agenda_next_ns(&h->awaiting));
 }
 
 void

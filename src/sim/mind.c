@@ -39,11 +39,11 @@ draw_value(struct mind *m, struct errand_want *want)
 
 /* A compare-and-set needs something to compare with; who has seen nothing looks first. */
 static void
-draw_want(struct mind *m, struct errand_want *want)
+draw_want(struct mind *m, bool reads, struct errand_want *want)
 {
     const struct workload *w = m->setup->workload;
 
-    want->verb = m->client < m->setup->readers ? HISTORY_GET : draw_verb(&m->prng, w);
+    want->verb = reads || m->client < m->setup->readers ? HISTORY_GET : draw_verb(&m->prng, w);
     want->counter =
         want->verb == HISTORY_INCR ||
         (want->verb == HISTORY_GET && prng_below(&m->prng, w->keys + w->counters) >= w->keys);
@@ -80,13 +80,13 @@ want_for_finale(struct mind *m, struct errand_want *want)
 }
 
 void
-mind_choose(struct mind *m, bool finale, struct errand_want *out)
+mind_choose(struct mind *m, bool finale, bool reads, struct errand_want *out)
 {
     *out = (struct errand_want){ 0 };
     if (finale)
         want_for_finale(m, out);
     else
-        draw_want(m, out);
+        draw_want(m, reads, out);
     if (m->setup->retries && out->verb != HISTORY_GET)
         out->sequence = ++m->sequence;
 }

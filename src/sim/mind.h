@@ -31,7 +31,8 @@ void mind_init(struct mind *m, const struct setup *setup, uint32_t client);
 /* How long it waits for an answer. */
 uint64_t mind_patience_ms(struct mind *m);
 
-void mind_choose(struct mind *m, bool finale, struct errand_want *out);
+/* `reads`: nothing else now. */
+void mind_choose(struct mind *m, bool finale, bool reads, struct errand_want *out);
 
 /* It was answered; and with that, one step of its finale is done. */
 void mind_saw(struct mind *m, const struct errand *call);

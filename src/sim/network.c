@@ -1,21 +1,32 @@
 #include "sim/network.h"
 
+/* A slow link can be cut, too, and is as slow as before when it is whole again. */
+static void
+set_way(struct sim *world, uint32_t from, uint32_t to, const struct action *a, bool bad)
+{
+    struct sim_link usual = sim_link_default();
+    struct sim_link link = sim_net_get(world, from, to);
+
+    if (a->kind == FAULT_PARTITION) {
+        link.cut = bad;
+    } else {
+        link.delay_us_min = bad ? (uint32_t)a->amount / 2 : usual.delay_us_min;
+        link.delay_us_max = bad ? (uint32_t)a->amount : usual.delay_us_max;
+        link.refuse = bad && a->flag;
+    }
+    sim_net_set(world, from, to, &link);
+}
+
 static void
 set_links(struct sim *world, uint32_t count, const struct action *a, bool bad)
 {
-    for (uint32_t to = 1; to <= count; to++) {
-        struct sim_link link = sim_link_default();
-
-        if ((a->nodes & 1u << to) == 0 || to == a->node)
+    for (uint32_t other = 1; other <= count; other++) {
+        if ((a->nodes & 1u << other) == 0 || other == a->node)
             continue;
-        if (bad && a->kind == FAULT_LINK) {
-            link.delay_us_max = (uint32_t)a->amount;
-            link.refuse = a->flag;
-        }
-        link.cut = bad && a->kind == FAULT_PARTITION;
-        sim_net_set(world, a->node, to, &link);
-        if (a->kind == FAULT_LINK || a->flag)
-            sim_net_set(world, to, a->node, &link);
+        if ((a->ops & PLAN_FROM) != 0)
+            set_way(world, a->node, other, a, bad);
+        if ((a->ops & PLAN_TO) != 0)
+            set_way(world, other, a->node, a, bad);
     }
 }
 

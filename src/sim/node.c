@@ -177,12 +177,18 @@ struct visit {
     uint32_t loop;
 };
 
+void
+node_take(struct node *n, uint32_t loop_index, struct request *r)
+{
+    kv_submit(kv_door_of(n->kv, loop_index), r);
+}
+
 static void
 submit(void *ctx)
 {
     struct visit *v = ctx;
 
-    kv_submit(kv_door_of(v->node->kv, v->loop), v->request);
+    node_take(v->node, v->loop, v->request);
 }
 
 void

@@ -24,6 +24,7 @@ struct observer {
     uint32_t count;
     struct witness *witness;
     struct glance seen[NODE_CLUSTER_MAX];
+    bool *stirred;
     enum status verdict;
     struct err err;
 };
@@ -70,6 +71,8 @@ look(void *ctx, uint32_t id)
     now = glance_at(n, r);
     if (same(&now, &o->seen[id - 1]))
         return;
+    if (o->stirred != NULL && now.role == RAFT_LEADER && o->seen[id - 1].role != RAFT_LEADER)
+        *o->stirred = true;
     o->seen[id - 1] = now;
     view = raft_view(r, n->life);
     o->verdict = witness_see(o->witness, &view, &o->err);
@@ -129,12 +132,31 @@ observer_leader(const struct observer *o)
     return leader;
 }
 
+raft_term
+observer_term(const struct observer *o)
+{
+    const struct node *leader = observer_leader(o);
+
+    return leader == NULL ? 0 : raft_hard(member_of(leader)).term;
+}
+
 const struct raft_config *
 observer_members(const struct observer *o)
 {
     const struct node *leader = observer_leader(o);
 
     return leader == NULL ? NULL : raft_config(member_of(leader));
+}
+
+const struct raft_config *
+observer_settled(const struct observer *o)
+{
+    const struct node *leader = observer_leader(o);
+    const struct raft *r = leader == NULL ? NULL : member_of(leader);
+
+    if (r == NULL || raft_commit(r) < raft_term_first(r) || raft_commit(r) < raft_config_index(r))
+        return NULL;
+    return raft_config(r);
 }
 
 static enum status
@@ -158,6 +180,26 @@ describe_others(const struct observer *o, const struct raft *r, struct buf *out)
     return st;
 }
 
+static enum status
+list_ids(struct buf *out, const char *what, const raft_id *ids, uint32_t count)
+{
+    enum status st = count == 0 ? ST_OK : buf_printf(out, "; %s", what);
+
+    for (uint32_t i = 0; i < count && st == ST_OK; i++)
+        st = buf_printf(out, " %" PRIu64, ids[i]);
+    return st;
+}
+
+static enum status
+describe_members(const struct raft_config *c, struct buf *out)
+{
+    enum status st = list_ids(out, "voters", c->voters, c->voter_count);
+
+    if (st == ST_OK)
+        st = list_ids(out, "outgoing", c->outgoing, c->outgoing_count);
+    return st == ST_OK ? list_ids(out, "learners", c->learners, c->learner_count) : st;
+}
+
 enum status
 observer_describe(const struct observer *o, struct buf *out)
 {
@@ -178,11 +220,19 @@ observer_describe(const struct observer *o, struct buf *out)
                             raft_is_quiesced(r) ? ", asleep" : "");
         }
         if (st == ST_OK && r != NULL)
+            st = describe_members(raft_config(r), out);
+        if (st == ST_OK && r != NULL)
             st = describe_others(o, r, out);
         if (st == ST_OK)
             st = buf_printf(out, "\n");
     }
     return st;
+}
+
+void
+observer_stir(struct observer *o, bool *flag)
+{
+    o->stirred = flag;
 }
 
 uint64_t

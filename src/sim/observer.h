@@ -7,6 +7,7 @@
 #ifndef SIM_OBSERVER_H
 #define SIM_OBSERVER_H
 
+#include "raft/raft.h"
 #include "sim/node.h"
 
 struct observer;
@@ -22,11 +23,20 @@ enum status observer_verdict(const struct observer *o, struct err *err);
 /* The node that leads in the highest term of those that lead; NULL: none that runs. */
 struct node *observer_leader(const struct observer *o);
 
+/* Its term; 0: nobody leads. */
+raft_term observer_term(const struct observer *o);
+
 /* By whoever leads; NULL: nobody does.  Until something runs. */
 const struct raft_config *observer_members(const struct observer *o);
 
+/* The same, when it is committed in the leader's own term; else NULL. */
+const struct raft_config *observer_settled(const struct observer *o);
+
 /* A line for each node: where its member is, and, of one that leads, how far it thinks the others are. */
 MUST_USE enum status observer_describe(const struct observer *o, struct buf *out);
+
+/* `*flag` is set whenever somebody becomes leader; borrowed.  NULL: nothing is. */
+void observer_stir(struct observer *o, bool *flag);
 
 uint64_t observer_elections(const struct observer *o);
 

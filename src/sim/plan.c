@@ -19,10 +19,13 @@
 #include "simenv/simenv.h"
 
 enum {
-    PRESENT_PERCENT = 60, /* how often a kind takes part in a run at all */
+    ECHO_MS_MIN = 100,
+    ECHO_MS_MAX = 280,
+    PRESENT_SALT = 0xcafe,
     MEAN_MS_MIN = 400,
-    MEAN_DOUBLINGS = 8, /* up to 256 times as much */
+    MEAN_DOUBLINGS = 6, /* up to 64 times as much */
     DAMPING_US = 1000,
+    AWAITED_US_DOUBLINGS = 15,
 };
 
 static const struct kind {
@@ -202,15 +205,14 @@ draw_io(struct prng *p, struct action *a)
     a->for_ms = magnitude(p, 50, 6);
 }
 
+/* Drift of up to a sixth, where leases trust clocks, and of up to a third. */
 static void
-draw_clock(struct prng *p, struct action *a)
+draw_clock(struct prng *p, struct action *a, bool trusts_clocks)
 {
     int64_t sign = prng_chance(p, 1, 2) ? 1 : -1;
+    unsigned doublings = a->kind == FAULT_JUMP ? 16 : trusts_clocks ? 14 : 15;
 
-    if (a->kind == FAULT_JUMP)
-        a->amount = sign * (int64_t)magnitude(p, 10, 16);
-    else
-        a->amount = sign * (int64_t)magnitude(p, 10, 14);
+    a->amount = sign * (int64_t)magnitude(p, 10, doublings);
     a->for_ms = magnitude(p, 100, 8);
 }
 
@@ -222,9 +224,10 @@ draw_net(struct prng *p, struct action *a, uint32_t nodes)
     a->nodes = (unsigned)prng_below(p, all + 1u) & all & ~(1u << a->node);
     if (a->nodes == 0 || a->node == 0)
         a->nodes = all & ~(1u << a->node); /* alone against all */
-    a->flag = a->kind == FAULT_PARTITION ? prng_chance(p, 2, 3) : prng_chance(p, 1, 8);
+    a->ops = prng_chance(p, 1, 2) ? PLAN_WAY_ALL : prng_chance(p, 1, 2) ? PLAN_FROM : PLAN_TO;
+    a->flag = a->kind == FAULT_LINK && prng_chance(p, 1, 8);
     a->amount = (int64_t)magnitude(p, 500, 11);
-    a->for_ms = magnitude(p, 50, 9);
+    a->for_ms = magnitude(p, 50, 7);
 }
 
 static void
@@ -233,7 +236,7 @@ draw_messages(struct prng *p, struct action *a)
     a->ops = 1 + (unsigned)prng_below(p, PLAN_MESSAGE_ALL);
     a->nth = magnitude(p, 1, 7);
     a->amount = (int64_t)magnitude(p, 1, 8);
-    a->for_ms = magnitude(p, 100, 9);
+    a->for_ms = magnitude(p, 100, 7);
 }
 
 /* More voters rather than fewer: a small group is soon without a majority. */
@@ -250,12 +253,31 @@ draw_members(struct prng *p, struct action *a, uint32_t nodes)
     a->for_ms = 0;
 }
 
-static void
-draw_action(struct prng *p, struct action *a, uint32_t nodes)
+static bool
+is_of_network(enum fault kind)
 {
+    return kind == FAULT_PARTITION || kind == FAULT_LINK || kind == FAULT_MESSAGES;
+}
+
+/* Chance alone would too seldom meet the leader of many nodes, or one who has only just become it. */
+static void
+draw_node(struct prng *p, struct action *a, uint32_t nodes)
+{
+    bool of_group = a->kind == FAULT_MEMBERS || a->kind == FAULT_TRANSFER;
+
     a->node = (uint32_t)between(p, 1, nodes);
-    if (nodes > 1 && a->kind != FAULT_MEMBERS && a->kind != FAULT_TRANSFER && prng_chance(p, 1, 4))
-        a->node = 0; /* chance alone would too seldom meet the leader of many nodes */
+    if (nodes > 1 && !of_group && prng_chance(p, 1, is_of_network(a->kind) ? 2 : 4))
+        a->node = 0;
+    a->awaits = (of_group || a->node == 0) && prng_chance(p, 1, 3);
+    a->after_us = a->awaits ? (uint32_t)magnitude(p, 1, AWAITED_US_DOUBLINGS) : 0;
+}
+
+static void
+draw_action(struct prng *p, struct action *a, const struct plan_options *o)
+{
+    uint32_t nodes = o->nodes;
+
+    draw_node(p, a, nodes);
     a->for_ms = magnitude(p, 5, 9);
     switch (a->kind) {
     case FAULT_DEATH:
@@ -269,7 +291,7 @@ draw_action(struct prng *p, struct action *a, uint32_t nodes)
         break;
     case FAULT_JUMP:
     case FAULT_DRIFT:
-        draw_clock(p, a);
+        draw_clock(p, a, o->trusts_clocks);
         break;
     case FAULT_FULL:
         a->amount = (int64_t)prng_below(p, 1 << 20);
@@ -305,28 +327,76 @@ draw_action(struct prng *p, struct action *a, uint32_t nodes)
 
 /* ------------------------------------------------------------------ the plan */
 
+/* How likely a kind takes part in a run.  Where nearly all do there is seldom peace for long enough that
+ * something else can go wrong in its own way. */
+static uint32_t
+present_percent(const struct plan_options *o)
+{
+    static const uint32_t percents[] = { 15, 30, 50, 75 };
+
+    return percents[hash_u64(o->seed ^ PRESENT_SALT) % (sizeof(percents) / sizeof(percents[0]))];
+}
+
+static enum status
+add(struct plan *plan, const struct action *a)
+{
+    struct action *grown;
+
+    if (plan->count == PLAN_ACTIONS_MAX)
+        return ST_OK;
+    grown = mem_resize(plan->actions, (plan->count + 1) * sizeof(struct action));
+    if (grown == NULL)
+        return ST_NO_MEMORY;
+    plan->actions = grown;
+    grown[plan->count++] = *a;
+    return ST_OK;
+}
+
+/* Who is cut off, and hears for a while what the others said before that, is the last to know.  The delay is
+ * shorter than the silence (TABLET_SILENCE_NS) that would have it give up when it begins. */
+static enum status
+add_echo(struct plan *plan, const struct plan_options *o, struct prng *prng,
+         const struct action *cut)
+{
+    uint64_t delay_ms = between(prng, ECHO_MS_MIN, ECHO_MS_MAX);
+    struct action echo = *cut;
+
+    if (!prng_chance(prng, 1, 2) || (cut->ops & PLAN_FROM) == 0 ||
+        (o->faults & 1u << FAULT_LINK) == 0 || cut->at_ms < 2 * delay_ms)
+        return ST_OK;
+    echo.kind = FAULT_LINK;
+    echo.at_ms -= 2 * delay_ms;
+    echo.for_ms += 2 * delay_ms;
+    echo.ops = PLAN_TO;
+    echo.amount = (int64_t)(delay_ms * 1000);
+    return add(plan, &echo);
+}
+
 static enum status
 draw_kind(struct plan *plan, const struct plan_options *o, enum fault kind)
 {
+    enum status st = ST_OK;
     struct prng prng;
+    uint64_t room_ms = o->ms * FAULT_COUNT / PLAN_ACTIONS_MAX; /* for all kinds in a long run */
     uint64_t mean_ms, at_ms;
 
     prng_init(&prng, hash_u64(o->seed ^ hash_u64(kind + 1)));
-    if (!prng_chance(&prng, PRESENT_PERCENT, 100))
+    if (!prng_chance(&prng, present_percent(o), 100))
         return ST_OK;
     mean_ms = magnitude(&prng, MEAN_MS_MIN, MEAN_DOUBLINGS);
+    if (mean_ms < room_ms)
+        mean_ms = room_ms;
     at_ms = prng_below(&prng, 2 * mean_ms);
-    while (at_ms < o->ms && plan->count < PLAN_ACTIONS_MAX) {
-        struct action *grown = mem_resize(plan->actions, (plan->count + 1) * sizeof(struct action));
+    while (at_ms < o->ms && plan->count < PLAN_ACTIONS_MAX && st == ST_OK) {
+        struct action a = { .at_ms = at_ms, .kind = kind };
 
-        if (grown == NULL)
-            return ST_NO_MEMORY;
-        plan->actions = grown;
-        grown[plan->count] = (struct action){ .at_ms = at_ms, .kind = kind };
-        draw_action(&prng, &grown[plan->count++], o->nodes);
+        draw_action(&prng, &a, o);
+        st = add(plan, &a);
+        if (st == ST_OK && kind == FAULT_PARTITION)
+            st = add_echo(plan, o, &prng, &a);
         at_ms += 1 + prng_below(&prng, 2 * mean_ms);
     }
-    return ST_OK;
+    return st;
 }
 
 static int
@@ -370,8 +440,9 @@ action_text(const struct action *a, char out[ACTION_TEXT_MAX])
 {
     snprintf(out, ACTION_TEXT_MAX,
              "%" PRIu64 ".%03" PRIu64 " s: %s of node %" PRIu32 " for %" PRIu64 " ms; nth %" PRIu64
-             ", calls %#x, with %#x and %#x, amount %" PRId64 "%s",
+             ", calls %#x, with %#x and %#x, amount %" PRId64 "%s%s",
              a->at_ms / 1000, a->at_ms % 1000, kinds[a->kind].name, a->node, a->for_ms, a->nth,
-             a->ops, a->nodes, a->learners, a->amount, a->flag ? ", flag" : "");
+             a->ops, a->nodes, a->learners, a->amount, a->flag ? ", flag" : "",
+             a->awaits ? ", at the next election" : "");
     return out;
 }

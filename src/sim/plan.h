@@ -51,18 +51,24 @@ bool faults_parse(const char *text, unsigned *mask);
 
 enum plan_message { PLAN_LOSE = 1, PLAN_REPEAT = 2, PLAN_DELAY = 4, PLAN_MESSAGE_ALL = 7 };
 
+/* Which way a link is bad. */
+enum plan_way { PLAN_FROM = 1, PLAN_TO = 2, PLAN_WAY_ALL = 3 };
+
 struct action {
     uint64_t at_ms;  /* since the run began */
     uint64_t for_ms; /* until it is undone: a machine runs again, a link is whole ... */
     enum fault kind;
-    uint32_t node;  /* which, from 1; 0: who leads then; TRANSFER: to whom */
+    bool awaits;       /* not at once: when somebody next becomes leader ... */
+    uint32_t after_us; /* ... and so long after that */
+    uint32_t node;     /* which, from 1; 0: who leads then; TRANSFER: to whom */
     uint64_t nth;   /* DEATH, RECOVERY, IO: of the calls that match, this one; MESSAGES: of 1,000;
                       * ROT: the dice */
-    unsigned ops;   /* DEATH, IO: which calls (enum sim_op); MESSAGES: what (enum plan_message) */
+    unsigned ops;   /* DEATH, IO: which calls (enum sim_op); MESSAGES: what (enum plan_message);
+                     * PARTITION, LINK: which way (enum plan_way) */
     unsigned nodes; /* a bit (1 << id) each: PARTITION, LINK: with which others; MEMBERS: voters */
     unsigned learners; /* MEMBERS */
     int64_t amount;    /* JUMP, MESSAGES: ms; DRIFT: ppm; FULL: bytes left; SLOW, LINK: us */
-    bool flag;         /* DEATH: after the call; IO: for good; PARTITION: both ways; LINK: refuse */
+    bool flag;         /* DEATH: after the call; IO: for good; LINK: refuse */
 };
 
 enum {
@@ -89,6 +95,7 @@ struct plan_options {
     uint64_t ms;
     unsigned faults;
     bool keeps_unsynced; /* what is not synced must not get lost: no fault that takes it */
+    bool trusts_clocks;  /* leases: clocks run at nearly one rate */
 };
 
 struct plan {

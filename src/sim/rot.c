@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/mark.h"
 
 enum { PATH_BYTES = 256 };
 
@@ -31,12 +32,35 @@ consider(void *ctx, const char *path, uint64_t size)
     snprintf(p->path, sizeof(p->path), "%s", path);
 }
 
-bool
-rot_table(struct sim *world, uint32_t node, uint64_t dice)
+static bool
+flip_bit(const struct node *n, uint64_t dice)
 {
     struct pick pick = { .dice = dice };
 
-    sim_disk_each(world, node, consider, &pick);
-    return pick.path[0] != '\0' &&
-           sim_disk_flip(world, node, pick.path, hash_u64(dice) % pick.size, (unsigned)dice % 8);
+    sim_disk_each(n->world, n->id, consider, &pick);
+    return pick.path[0] != '\0' && sim_disk_flip(n->world, n->id, pick.path,
+                                                 hash_u64(dice) % pick.size, (unsigned)dice % 8);
+}
+
+static bool
+may_rot(const struct node *n, const struct node *nodes, const struct orders *orders)
+{
+    const struct raft_config *members = orders_members(orders);
+    uint32_t rotten = 1;
+
+    if (members == NULL || members->outgoing_count > 0 || members->learner_count > 0)
+        return false;
+    for (uint32_t i = 0; i < n->setup->nodes; i++)
+        rotten += nodes[i].rotten && &nodes[i] != n;
+    return 2 * rotten < members->voter_count;
+}
+
+void
+rot_strike(struct node *n, struct node *nodes, struct orders *orders, uint64_t dice)
+{
+    if (!may_rot(n, nodes, orders) || !flip_bit(n, dice))
+        return;
+    n->rotten = true;
+    orders->members_stay = true;
+    mark_hit(MARK_ROT);
 }

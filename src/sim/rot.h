@@ -1,12 +1,16 @@
 /*
- * sim/rot.h — bits that go bad on a disk.
+ * sim/rot.h — bits of tables that go bad, of fewer than half of the voters.
+ *
+ * From the first one on the members stay the same.  What is rotten may refuse whatever it likes, and is
+ * taken out in the end.
  */
 #ifndef SIM_ROT_H
 #define SIM_ROT_H
 
-#include "simenv/simenv.h"
+#include "sim/orders.h"
 
-/* One bit of one table of the node, whichever the dice says.  False: it has no table. */
-bool rot_table(struct sim *world, uint32_t node, uint64_t dice);
+/* One bit of one table of the node, whichever the dice says; n->rotten tells.  Nothing happens where there
+ * is no table, or too many would be rotten. */
+void rot_strike(struct node *n, struct node *nodes, struct orders *orders, uint64_t dice);
 
 #endif

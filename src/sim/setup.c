@@ -177,6 +177,7 @@ setup_plan(const struct setup *setup, const struct trial_options *options, struc
         .ms = options->ms,
         .faults = options->faults,
         .keeps_unsynced = !setup_is_durable(setup),
+        .trusts_clocks = setup->lease_percent > 0,
     };
 
     return plan_draw(out, &wanted);

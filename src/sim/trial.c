@@ -36,6 +36,7 @@ struct trial {
     struct havoc *havoc;
     struct observer *observer;
     struct census *census;
+    bool stirred;   /* something happened that somebody waits for */
     uint64_t wakes; /* waits that ended with an answer */
     uint64_t begun_ms;
 };
@@ -133,8 +134,7 @@ wait_for_next(struct trial *t)
     if (also < next)
         next = also;
     ms = next <= now ? 1 : (next - now + NS_PER_MS - 1) / NS_PER_MS;
-    t->wakes +=
-        sim_run_until(t->world, crowd_stirred(t->crowd), ms < STEP_MS_MAX ? ms : STEP_MS_MAX);
+    t->wakes += sim_run_until(t->world, &t->stirred, ms < STEP_MS_MAX ? ms : STEP_MS_MAX);
 }
 
 typedef bool phase_done_fn(const struct trial *t);
@@ -149,6 +149,7 @@ run_phase(struct trial *t, phase_done_fn *done, uint64_t limit_ms)
     while (st == ST_OK && !t->report->violated && now_ms(t) < limit && !done(t)) {
         struct err err = { 0 };
 
+        t->stirred = false;
         st = take(t, havoc_tend(t->havoc, &err), &err);
         if (st == ST_OK && !t->report->violated)
             st = take(t, crowd_tend(t->crowd, &err), &err);
@@ -252,7 +253,9 @@ static enum status
 prepare(struct trial *t)
 {
     const struct trial_options *o = t->options;
-    struct crowd_options crowd = { .nodes = t->nodes, .setup = &t->setup, .ops_max = o->ops_max };
+    struct crowd_options crowd = {
+        .nodes = t->nodes, .setup = &t->setup, .ops_max = o->ops_max, .stirred = &t->stirred
+    };
     struct havoc_options havoc = { .nodes = t->nodes, .setup = &t->setup };
     struct census_options census = { .nodes = t->nodes, .setup = &t->setup };
     enum status st;
@@ -269,6 +272,8 @@ prepare(struct trial *t)
     }
     crowd.world = havoc.world = t->world;
     st = observer_create(&t->observer, t->world, t->nodes, o->nodes);
+    if (st == ST_OK)
+        observer_stir(t->observer, &t->stirred);
     census.world = t->world;
     census.observer = t->observer;
     if (st == ST_OK)

@@ -1,4 +1,5 @@
 /* Whole runs, and what they are made of.  Each failure prints the command that replays it. */
+#include "sim/agenda.h"
 #include "sim/trial.h"
 #include "unit/test.h"
 
@@ -102,8 +103,10 @@ TEST(a_log_that_is_not_synced_is_found_out)
 static uint32_t
 compare_pauses(uint64_t seed)
 {
-    struct plan_options all = { seed, 3, 60000, FAULTS_ALL, false };
-    struct plan_options one = { seed, 3, 60000, 1u << FAULT_PAUSE, false };
+    struct plan_options all = { .seed = seed, .nodes = 3, .ms = 60000, .faults = FAULTS_ALL };
+    struct plan_options one = {
+        .seed = seed, .nodes = 3, .ms = 60000, .faults = 1u << FAULT_PAUSE
+    };
     struct plan whole, part;
     uint32_t seen = 0;
 
@@ -134,7 +137,9 @@ TEST(leaving_a_kind_out_does_not_move_the_others)
 TEST(a_plan_that_must_keep_what_is_not_synced_has_no_fault_that_takes_it)
 {
     for (uint64_t seed = 1; seed <= 50; seed++) {
-        struct plan_options options = { seed, 1, 60000, FAULTS_ALL, true };
+        struct plan_options options = {
+            .seed = seed, .nodes = 1, .ms = 60000, .faults = FAULTS_ALL, .keeps_unsynced = true
+        };
         struct plan plan;
 
         EXPECT_OK(plan_draw(&plan, &options));
@@ -145,6 +150,30 @@ TEST(a_plan_that_must_keep_what_is_not_synced_has_no_fault_that_takes_it)
         }
         plan_release(&plan);
     }
+}
+
+TEST(an_agenda_gives_what_is_due_in_the_order_in_which_it_came)
+{
+    struct action first = { .node = 1 }, second = { .node = 2 },
+                  third = { .node = 3, .after_us = 5 };
+    struct agenda agenda;
+    struct action out;
+
+    EXPECT_OK(agenda_init(&agenda, 3));
+    agenda_add(&agenda, 20, &first);
+    agenda_add(&agenda, 10, &second);
+    agenda_add(&agenda, AGENDA_SOME_DAY, &third);
+    EXPECT_U64(agenda_next_ns(&agenda), 10);
+    EXPECT(!agenda_take(&agenda, 9, &out));
+    EXPECT(agenda_take(&agenda, 20, &out) && out.node == 1);
+    EXPECT(agenda_take(&agenda, 20, &out) && out.node == 2);
+    EXPECT(!agenda_take(&agenda, UINT64_MAX, &out));
+    EXPECT_U64(agenda_next_ns(&agenda), AGENDA_SOME_DAY);
+    agenda_date(&agenda, 100);
+    EXPECT_U64(agenda_next_ns(&agenda), 5100);
+    EXPECT(!agenda_take(&agenda, 5099, &out));
+    EXPECT(agenda_take(&agenda, 5100, &out) && out.node == 3);
+    agenda_release(&agenda);
 }
 
 TEST(a_selection_is_printed_as_it_is_read)
@@ -189,4 +218,5 @@ QUIET_TEST_MAIN(RUN(a_few_hundred_short_runs_are_fine), RUN(short_runs_of_three_
                 RUN(the_same_seed_gives_the_same_trace), RUN(a_log_that_is_not_synced_is_found_out),
                 RUN(leaving_a_kind_out_does_not_move_the_others),
                 RUN(a_plan_that_must_keep_what_is_not_synced_has_no_fault_that_takes_it),
+                RUN(an_agenda_gives_what_is_due_in_the_order_in_which_it_came),
                 RUN(a_selection_is_printed_as_it_is_read), RUN(a_value_tells_its_name_and_damage))
