@@ -208,7 +208,8 @@ pause_node(struct havoc *h, struct node *n, uint64_t ms)
         return;
     mark_hit_if(crowd_waiting(h->options.crowd, n) > 0, MARK_PAUSED);
     sim_pause(h->options.world, n->id, ms);
-    n->alive_since_ns = after_ms(h, ms);
+    if (n->alive_since_ns < after_ms(h, ms))
+        n->alive_since_ns = after_ms(h, ms);
 }
 
 static void
@@ -250,6 +251,7 @@ carry_out(struct havoc *h, const struct action *a)
     case FAULT_TRANSFER:
         orders_give(&h->orders, a);
         break;
+    case FAULT_ECHO:
     case FAULT_COUNT:
         break;
     }
@@ -310,18 +312,27 @@ log_may_have_failed(const struct havoc *h, const struct node *n)
     return h->machines[n->id].failing_life == n->life && kv_writable(n->kv) == ST_IO;
 }
 
-static enum status
-start(struct havoc *h, struct node *n, struct err *err)
+static void
+begin_start(struct havoc *h, struct node *n)
 {
     struct machine *m = &h->machines[n->id];
-    bool may_fail = disk_may_fail(h, n); /* nothing is undone while it starts */
     uint64_t cut_at = m->cut_at;
-    enum status st;
 
     m->cut_at = 0;
     m->killed = false;
-    st = node_boot(n, cut_at);
-    if (may_fail)
+    node_begin_start(n, cut_at);
+    if (disk_may_fail(h, n))
+        m->failing_life = n->life;
+}
+
+static enum status
+finish_start(struct havoc *h, struct node *n, struct err *err)
+{
+    struct machine *m = &h->machines[n->id];
+    bool may_fail = disk_may_fail(h, n) || m->failing_life == n->life;
+    enum status st = node_finish_start(n);
+
+    if (disk_may_fail(h, n))
         m->failing_life = n->life;
     if (st == ST_OK) {
         sights_of_recovery(n);
@@ -329,11 +340,6 @@ start(struct havoc *h, struct node *n, struct err *err)
         return ST_OK;
     }
     m->up_at_ns = after_ms(h, RETRY_MS);
-    if (st == ST_CLOSED && !sim_running(h->options.world, n->id)) {
-        mark_hit(MARK_DIED_IN_RECOVERY);
-        h->counts.power_cuts++;
-        return ST_OK;
-    }
     mark_hit(MARK_START_REFUSED);
     if (((st == ST_IO || st == ST_NO_SPACE) && may_fail) || n->rotten)
         return ST_OK;
@@ -366,18 +372,32 @@ finish_stop(struct havoc *h, struct node *n, struct err *err)
     return err_raise(err, ST_CORRUPT, "node %u does not close (H1): %s", n->id, n->err.text);
 }
 
+/* Whoever died in a call to its disk, while others ran, started or ended: before anybody judges what it
+ * owes. */
+static void
+notice_deaths(struct havoc *h)
+{
+    for (uint32_t i = 0; i < h->options.setup->nodes; i++) {
+        struct node *n = &h->options.nodes[i];
+        bool starting = n->state == NODE_STARTING;
+
+        if (n->state == NODE_DOWN || sim_running(h->options.world, n->id))
+            continue;
+        mark_hit(starting ? MARK_DIED_IN_RECOVERY : MARK_DIED_IN_CALL);
+        h->counts.power_cuts++;
+        note_death(h, n, starting ? RETRY_MS : h->machines[n->id].down_ms);
+    }
+}
+
 static enum status
 tend_node(struct havoc *h, struct node *n, struct err *err)
 {
     struct machine *m = &h->machines[n->id];
 
-    if (n->state != NODE_DOWN && !sim_running(h->options.world, n->id)) {
-        mark_hit(MARK_DIED_IN_CALL);
-        h->counts.power_cuts++;
-        note_death(h, n, m->down_ms);
-    }
     if (n->state == NODE_DOWN && m->up_at_ns <= now_ns(h))
-        return start(h, n, err);
+        begin_start(h, n);
+    if (n->state == NODE_STARTING && n->started && node_responds(n))
+        return finish_start(h, n, err);
     if (n->state == NODE_STOPPING && node_responds(n))
         return finish_stop(h, n, err);
     if (m->up_at_ns == UINT64_MAX)
@@ -438,6 +458,7 @@ havoc_tend(struct havoc *h, struct err *err)
 {
     enum status st = ST_OK;
 
+    notice_deaths(h);
     undo_until(h, now_ns(h));
     if (!h->ended) {
         begin_awaiting(h);
@@ -445,8 +466,9 @@ havoc_tend(struct havoc *h, struct err *err)
     }
     for (uint32_t i = 0; i < h->options.setup->nodes && st == ST_OK; i++) {
         st = tend_node(h, &h->options.nodes[i], err);
-        undo_until(h, now_ns(h)); /* a start takes time, and another disk may be well again */
+        undo_until(h, now_ns(h)); /* an end takes time, and another disk may be well again */
     }
+    notice_deaths(h);
     return st;
 }
 

@@ -84,23 +84,30 @@ open_node(void *ctx)
         n->status = kv_open(&n->kv, engine, &options, &n->err);
 }
 
-enum status
-node_boot(struct node *n, uint64_t cut_at)
+void
+node_begin_start(struct node *n, uint64_t cut_at)
 {
     ASSERT(n->state == NODE_DOWN && n->kv == NULL);
     n->env = sim_boot(n->world, n->id, n->setup->loops);
     n->life++;
+    n->state = NODE_STARTING;
+    n->cuts = cut_at > 0;
     sim_hold_loops(n->world, n->id, true);
-    if (cut_at > 0)
+    if (n->cuts)
         sim_crash_at(n->world, n->id, SIM_OP_ALL, cut_at, n->life % 2 == 0);
-    if (!sim_call(n->world, n->id, open_node, n))
-        n->status = ST_CLOSED;
-    if (cut_at > 0)
+    sim_begin_call(n->world, n->id, open_node, n, &n->started);
+}
+
+enum status
+node_finish_start(struct node *n)
+{
+    ASSERT(n->state == NODE_STARTING && n->started);
+    if (n->cuts)
         sim_crash_at(n->world, n->id, 0, 0, false);
     if (n->status != ST_OK) {
         n->kv = NULL;
-        if (sim_running(n->world, n->id))
-            sim_end(n->world, n->id);
+        n->state = NODE_DOWN;
+        sim_end(n->world, n->id);
         return n->status;
     }
     sim_hold_loops(n->world, n->id, false);

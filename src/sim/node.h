@@ -18,7 +18,7 @@
 /* How many nodes one cluster can have. */
 enum { NODE_CLUSTER_MAX = 9 };
 
-enum node_state { NODE_DOWN, NODE_UP, NODE_STOPPING };
+enum node_state { NODE_DOWN, NODE_STARTING, NODE_UP, NODE_STOPPING };
 
 struct node {
     struct sim *world;
@@ -28,6 +28,8 @@ struct node {
     uint32_t life;           /* counts its processes, from 1 */
     uint64_t alive_since_ns; /* when it could last have begun to answer: since its start or pause */
     uint32_t full_life;      /* the process that last said that its disk is full */
+    bool cuts;               /* its power is to be cut while it starts */
+    bool started;            /* its start has come to its end: n->status */
     bool drained;
     bool rotten; /* bits of its disk have gone bad: it may refuse, and must not be wrong */
     struct peer_faults messages; /* what becomes of those that it sends */
@@ -39,10 +41,13 @@ struct node {
 
 void node_init(struct node *n, struct sim *world, const struct setup *setup, uint32_t id);
 
-/* The node is down.  With `cut_at` its power is cut at that call to its disk while it starts.
- * ST_OK: it is up.  ST_CLOSED: its power was cut.  Else it has refused, which n->err explains, and
+/* The node is down: start it, beside all else.  With `cut_at` its power is cut at that call to its disk
+ * while it starts.  Then `n->started`, unless it dies. */
+void node_begin_start(struct node *n, uint64_t cut_at);
+
+/* It has started, and is not paused.  ST_OK: it is up.  Else it has refused, which n->err explains, and
  * its process has ended. */
-enum status node_boot(struct node *n, uint64_t cut_at);
+enum status node_finish_start(struct node *n);
 
 /* Whoever crashed it, or had it crash at a call: it is gone.  True: it was so. */
 bool node_notice_death(struct node *n);

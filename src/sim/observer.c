@@ -35,8 +35,8 @@ member_of(const struct node *n)
 {
     struct tablet *t;
 
-    if (n->state == NODE_DOWN || (n->state == NODE_STOPPING && n->drained) ||
-        !sim_running(n->world, n->id))
+    if (n->state == NODE_DOWN || n->state == NODE_STARTING ||
+        (n->state == NODE_STOPPING && n->drained) || !sim_running(n->world, n->id))
         return NULL;
     t = kv_tablet(n->kv, 0);
     return t == NULL ? NULL : tablet_raft(t);

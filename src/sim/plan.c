@@ -19,9 +19,14 @@
 #include "simenv/simenv.h"
 
 enum {
-    ECHO_MS_MIN = 100,
-    ECHO_MS_MAX = 280,
-    PRESENT_SALT = 0xcafe,
+    ECHO_MS_MIN = 17,
+    ECHO_DOUBLINGS = 4,
+    ECHO_STEPS_MAX = 3,
+    ECHO_STEP_MS = 600,
+    ECHO_MEAN_MS_MIN = 2000,
+    FAVOURITES = 2,
+    FAVOURITE_SALT = 0xfa0,
+    NAMED_FEW = 3,
     MEAN_MS_MIN = 400,
     MEAN_DOUBLINGS = 6, /* up to 64 times as much */
     DAMPING_US = 1000,
@@ -181,6 +186,12 @@ magnitude(struct prng *p, uint64_t low, unsigned doublings)
     return between(p, scale, 2 * scale);
 }
 
+static unsigned
+all_nodes(uint32_t nodes)
+{
+    return ((1u << nodes) - 1) << 1;
+}
+
 static void
 draw_death(struct prng *p, struct action *a)
 {
@@ -219,10 +230,10 @@ draw_clock(struct prng *p, struct action *a, bool trusts_clocks)
 static void
 draw_net(struct prng *p, struct action *a, uint32_t nodes)
 {
-    unsigned all = ((1u << nodes) - 1) << 1;
+    unsigned all = all_nodes(nodes);
 
     a->nodes = (unsigned)prng_below(p, all + 1u) & all & ~(1u << a->node);
-    if (a->nodes == 0 || a->node == 0)
+    if (a->nodes == 0 || prng_chance(p, 1, 3))
         a->nodes = all & ~(1u << a->node); /* alone against all */
     a->ops = prng_chance(p, 1, 2) ? PLAN_WAY_ALL : prng_chance(p, 1, 2) ? PLAN_FROM : PLAN_TO;
     a->flag = a->kind == FAULT_LINK && prng_chance(p, 1, 8);
@@ -243,7 +254,7 @@ draw_messages(struct prng *p, struct action *a)
 static void
 draw_members(struct prng *p, struct action *a, uint32_t nodes)
 {
-    unsigned all = ((1u << nodes) - 1) << 1;
+    unsigned all = all_nodes(nodes);
 
     a->nodes = (unsigned)prng_next(p) & all;
     a->nodes |= (unsigned)prng_next(p) & all;
@@ -320,6 +331,7 @@ draw_action(struct prng *p, struct action *a, const struct plan_options *o)
     case FAULT_RESTART:
     case FAULT_PAUSE:
     case FAULT_TRANSFER:
+    case FAULT_ECHO:
     case FAULT_COUNT:
         break;
     }
@@ -327,14 +339,27 @@ draw_action(struct prng *p, struct action *a, const struct plan_options *o)
 
 /* ------------------------------------------------------------------ the plan */
 
-/* How likely a kind takes part in a run.  Where nearly all do there is seldom peace for long enough that
- * something else can go wrong in its own way. */
-static uint32_t
-present_percent(const struct plan_options *o)
+static bool
+is_favourite(uint64_t seed, enum fault kind)
 {
-    static const uint32_t percents[] = { 15, 30, 50, 75 };
+    for (uint64_t i = 1; i <= FAVOURITES; i++) {
+        if (hash_u64(seed ^ hash_u64(FAVOURITE_SALT + i)) % FAULT_COUNT == kind)
+            return true;
+    }
+    return false;
+}
 
-    return percents[hash_u64(o->seed ^ PRESENT_SALT) % (sizeof(percents) / sizeof(percents[0]))];
+/* Where nearly all kinds take part there is seldom peace for long enough that something else can go wrong in
+ * its own way: so in most runs there are few besides the favourites.  A user who names but a few
+ * wants to see them. */
+static bool
+takes_part(struct prng *p, const struct plan_options *o, enum fault kind)
+{
+    static const uint32_t percents[] = { 5, 15, 30, 70 };
+    uint64_t drawn = hash_u64(o->seed ^ hash_u64(FAVOURITE_SALT));
+    bool chosen = prng_chance(p, percents[drawn % (sizeof(percents) / sizeof(percents[0]))], 100);
+
+    return chosen || is_favourite(o->seed, kind) || __builtin_popcount(o->faults) <= NAMED_FEW;
 }
 
 static enum status
@@ -352,24 +377,42 @@ add(struct plan *plan, const struct action *a)
     return ST_OK;
 }
 
-/* Who is cut off, and hears for a while what the others said before that, is the last to know.  The delay is
- * shorter than the silence (TABLET_SILENCE_NS) that would have it give up when it begins. */
-static enum status
-add_echo(struct plan *plan, const struct plan_options *o, struct prng *prng,
-         const struct action *cut)
+/* What the leader hears comes late, and then the others leave it: it is cut off from all or some of them, or
+ * told to hand over. */
+static struct action
+draw_leaving(struct prng *p, const struct plan_options *o, uint64_t at_ms)
 {
-    uint64_t delay_ms = between(prng, ECHO_MS_MIN, ECHO_MS_MAX);
-    struct action echo = *cut;
+    struct action a = { .at_ms = at_ms, .kind = FAULT_PARTITION, .ops = PLAN_FROM };
 
-    if (!prng_chance(prng, 1, 2) || (cut->ops & PLAN_FROM) == 0 ||
-        (o->faults & 1u << FAULT_LINK) == 0 || cut->at_ms < 2 * delay_ms)
-        return ST_OK;
-    echo.kind = FAULT_LINK;
-    echo.at_ms -= 2 * delay_ms;
-    echo.for_ms += 2 * delay_ms;
-    echo.ops = PLAN_TO;
-    echo.amount = (int64_t)(delay_ms * 1000);
-    return add(plan, &echo);
+    a.nodes = all_nodes(o->nodes);
+    a.for_ms = between(p, ECHO_STEP_MS, 5 * ECHO_STEP_MS);
+    if (prng_chance(p, 1, 3)) {
+        a.kind = FAULT_TRANSFER;
+        a.node = (uint32_t)between(p, 1, o->nodes);
+    } else if (prng_chance(p, 1, 2)) {
+        a.nodes &= (unsigned)prng_next(p);
+    }
+    return a;
+}
+
+/* Who is left, and goes on hearing for a while, is the last to know.  The delay grows in steps that are
+ * shorter than the silence (TABLET_SILENCE_NS) that would have it give up. */
+static enum status
+add_echo(struct plan *plan, const struct plan_options *o, struct prng *prng, uint64_t at_ms)
+{
+    uint64_t step_ms = magnitude(prng, ECHO_MS_MIN, ECHO_DOUBLINGS);
+    uint64_t steps = between(prng, 1, ECHO_STEPS_MAX);
+    struct action leaving = draw_leaving(prng, o, at_ms + steps * ECHO_STEP_MS);
+    struct action late = { .kind = FAULT_LINK, .ops = PLAN_TO, .nodes = all_nodes(o->nodes) };
+    enum status st = ST_OK;
+
+    for (uint64_t i = 0; i < steps && st == ST_OK; i++) {
+        late.at_ms = at_ms + i * ECHO_STEP_MS;
+        late.for_ms = leaving.at_ms + leaving.for_ms - late.at_ms;
+        late.amount = (int64_t)((i + 1) * step_ms * 1000);
+        st = add(plan, &late);
+    }
+    return st == ST_OK ? add(plan, &leaving) : st;
 }
 
 static enum status
@@ -381,19 +424,21 @@ draw_kind(struct plan *plan, const struct plan_options *o, enum fault kind)
     uint64_t mean_ms, at_ms;
 
     prng_init(&prng, hash_u64(o->seed ^ hash_u64(kind + 1)));
-    if (!prng_chance(&prng, present_percent(o), 100))
+    if (!takes_part(&prng, o, kind))
         return ST_OK;
-    mean_ms = magnitude(&prng, MEAN_MS_MIN, MEAN_DOUBLINGS);
+    mean_ms = magnitude(&prng, kind == FAULT_ECHO ? ECHO_MEAN_MS_MIN : MEAN_MS_MIN, MEAN_DOUBLINGS);
     if (mean_ms < room_ms)
         mean_ms = room_ms;
     at_ms = prng_below(&prng, 2 * mean_ms);
     while (at_ms < o->ms && plan->count < PLAN_ACTIONS_MAX && st == ST_OK) {
         struct action a = { .at_ms = at_ms, .kind = kind };
 
-        draw_action(&prng, &a, o);
-        st = add(plan, &a);
-        if (st == ST_OK && kind == FAULT_PARTITION)
-            st = add_echo(plan, o, &prng, &a);
+        if (kind == FAULT_ECHO) {
+            st = add_echo(plan, o, &prng, at_ms);
+        } else {
+            draw_action(&prng, &a, o);
+            st = add(plan, &a);
+        }
         at_ms += 1 + prng_below(&prng, 2 * mean_ms);
     }
     return st;

@@ -5,7 +5,7 @@
  * has no influence on it, so an action can be left out without moving the others: that is how a
  * failing run is made small (sim/shrink.h).  Each kind of fault has a rate of its own, drawn per
  * seed, and often none (swarm testing: Groce et al., "Swarm Testing", 2012): a fault that is always
- * there hides what only happens without it.
+ * there hides what only happens without it.  Each run has a few favourites, and others by chance.
  *
  * Pure.
  */
@@ -32,8 +32,10 @@
  X(MESSAGES, "messages", "messages that are lost, repeated, or overtaken", 2, false) \
  X(MEMBERS, "members", "other voters and learners", 2, false)                        \
  X(TRANSFER, "transfer", "leaders that hand over", 2, false)                         \
- X(ROT, "rot", "bits of tables that go bad, on a minority", 3, false)
+ X(ROT, "rot", "bits of tables that go bad, on a minority", 3, false)                \
+ X(ECHO, "echo", "leaders that are left, and hear on what was said before", 2, false)
 
+/* An ECHO is made of actions of other kinds: LINK, then PARTITION or TRANSFER. */
 enum fault {
 #define FAULT_ENUM(name, word, text, nodes, takes) FAULT_##name,
     FAULT_LIST(FAULT_ENUM)

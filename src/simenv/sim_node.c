@@ -311,21 +311,39 @@ call_main(struct sim_fiber *self)
 /* Longer than this no start-up lasts: it waits for something that will never be. */
 #define CALL_LIMIT_NS (UINT64_C(24) * 3600 * 1000 * SIM_NS_PER_MS)
 
+static void
+enter_node(struct sim_node *node, void (*fn)(void *ctx), void *ctx, bool *finished)
+{
+    struct sim_fiber *f = sim__fiber_create(node, SIM_FIBER_CALL, call_main);
+
+    *finished = false;
+    f->call = fn;
+    f->ctx = ctx;
+    f->finished = finished;
+    sim__fiber_resume(f); /* last: the node may not survive it */
+}
+
+void
+sim_begin_call(struct sim *w, uint32_t id, void (*fn)(void *ctx), void *ctx, bool *finished)
+{
+    struct sim_node *node = sim__node(w, id);
+
+    ASSERT(node->running && !sim_paused(w, id));
+    sim__run_begin(w, w->now_ns, NULL);
+    enter_node(node, fn, ctx, finished);
+    sim__run_end(w);
+}
+
 bool
 sim_call(struct sim *w, uint32_t id, void (*fn)(void *ctx), void *ctx)
 {
     struct sim_node *node = sim__node(w, id);
     uint64_t life = node->life;
     bool finished = false;
-    struct sim_fiber *f;
 
     ASSERT(node->running && !sim_paused(w, id));
     sim__run_begin(w, w->now_ns + CALL_LIMIT_NS, &finished);
-    f = sim__fiber_create(node, SIM_FIBER_CALL, call_main);
-    f->call = fn;
-    f->ctx = ctx;
-    f->finished = &finished;
-    sim__fiber_resume(f);
+    enter_node(node, fn, ctx, &finished);
     while (!finished && node->life == life) {
         bool something_happened = sim__step(w);
 

@@ -99,6 +99,10 @@ void sim_end(struct sim *w, uint32_t id);
  * Fails the test (ASSERT) when it waits for something that can no longer come. */
 MUST_USE bool sim_call(struct sim *w, uint32_t id, void (*fn)(void *ctx), void *ctx);
 
+/* The same, but the world goes on when it is next run: `*finished`, which is the world's, is true once
+ * `fn` has returned; when the node crashes first, it never is. */
+void sim_begin_call(struct sim *w, uint32_t id, void (*fn)(void *ctx), void *ctx, bool *finished);
+
 /* Run `fn(ctx)` as reactor code on a loop, now: a round of its own, with `after`. */
 void sim_on_loop(struct sim *w, uint32_t id, uint32_t loop_index, void (*fn)(void *ctx), void *ctx);
 

@@ -242,6 +242,32 @@ TEST(a_node_may_be_crashed_by_code_that_runs_on_one)
     teardown(&f);
 }
 
+static void
+sleep_a_while(void *ctx)
+{
+    struct fix *f = ctx;
+
+    env_sleep_ms(f->env, 100);
+}
+
+TEST(a_call_can_go_on_beside_the_world)
+{
+    struct fix f = setup(5);
+    bool finished = true;
+
+    sim_begin_call(f.w, 1, sleep_a_while, &f, &finished);
+    EXPECT(!finished);
+    sim_run_ms(f.w, 50);
+    EXPECT(!finished);
+    EXPECT(sim_run_until(f.w, &finished, 100));
+    sim_begin_call(f.w, 1, sleep_a_while, &f, &finished);
+    sim_crash(f.w, 1);
+    sim_run_ms(f.w, 1000);
+    EXPECT(!finished);
+    f.env = sim_boot(f.w, 1, 0);
+    teardown(&f);
+}
+
 /* ------------------------------------------------------------------ gates */
 
 struct room {
@@ -423,5 +449,6 @@ TEST_MAIN(RUN(a_lane_with_one_worker_runs_jobs_in_order), RUN(the_lane_for_reads
           RUN(lanes_do_not_wait_for_one_another), RUN(done_runs_on_the_loop_after_the_job),
           RUN(a_crash_in_the_middle_of_a_job_leaves_nothing_of_it),
           RUN(a_job_can_die_of_its_own_call), RUN(a_node_may_be_crashed_by_code_that_runs_on_one),
-          RUN(a_gate_lets_one_in_at_a_time), RUN(a_wake_reaches_all_who_wait),
-          RUN(a_crash_takes_gates_and_those_who_wait), RUN(bugs_of_node_code_end_the_test))
+          RUN(a_call_can_go_on_beside_the_world), RUN(a_gate_lets_one_in_at_a_time),
+          RUN(a_wake_reaches_all_who_wait), RUN(a_crash_takes_gates_and_those_who_wait),
+          RUN(bugs_of_node_code_end_the_test))
