@@ -335,6 +335,17 @@ check_version(struct crowd *c, const struct caller *caller, const struct errand 
     return ST_OK;
 }
 
+static enum status
+write_down(struct crowd *c, const struct history_op *op, bool fades, struct err *err)
+{
+    struct history_op fading = errand_fading(op);
+    enum status st = history_add(c->history, op, err);
+
+    if (st == ST_OK && fades && op->result != HISTORY_FAIL)
+        st = history_add(c->history, &fading, err);
+    return st;
+}
+
 /* The client's attempt has come to an end, for it, and with it, mostly, its operation. */
 static enum status
 conclude(struct crowd *c, struct caller *caller, struct err *err)
@@ -364,7 +375,7 @@ conclude(struct crowd *c, struct caller *caller, struct err *err)
         if (c->finale && caller->asked_ns > c->finale_from)
             mind_got_on(&caller->mind);
     }
-    return st == ST_OK ? history_add(c->history, &op, err) : st;
+    return st == ST_OK ? write_down(c, &op, caller->want.life_ms != 0, err) : st;
 }
 
 static enum status
@@ -530,7 +541,7 @@ crowd_give_up(struct crowd *c, struct err *err)
         op = errand_story(last, errand_moment(&c->moment, c->options.world));
         op.call_ns = caller->asked_ns;
         caller->attempts = 0;
-        st = history_add(c->history, &op, err);
+        st = write_down(c, &op, caller->want.life_ms != 0, err);
         errand_free(last);
     }
     return st;

@@ -104,14 +104,16 @@ loop_of(const struct errand *c)
     return c->client % c->node->setup->loops;
 }
 
-/* A server reckons the deadline from when it reads the request. */
+/* A server reckons deadline and expiry from when it reads the request. */
 static void
-set_deadline(struct errand *c)
+set_times(struct errand *c)
 {
     struct node *n = c->node;
     struct loop *loop = sim_loop(n->world, n->id, loop_of(c));
 
     c->request.deadline_ns = loop_now_ns(loop) + c->deadline_ms * NS_PER_MS;
+    if (c->want.life_ms != 0)
+        c->op.expiry_ms = node_now_ms(n, loop_of(c)) + c->want.life_ms;
 }
 
 /* In the node's context.  A node that is on its way down reads nothing more. */
@@ -125,7 +127,7 @@ arrive(struct task *task)
         on_done(&c->request);
         return;
     }
-    set_deadline(c);
+    set_times(c);
     node_take(c->node, loop_of(c), &c->request);
 }
 
@@ -153,7 +155,7 @@ errand_send(struct errand *c, uint64_t deadline_ms)
         loop_post(sim_loop(n->world, n->id, loop_of(c)), &c->arrival);
         return;
     }
-    set_deadline(c);
+    set_times(c);
     node_submit(n, loop_of(c), r);
 }
 
@@ -223,4 +225,17 @@ errand_story(const struct errand *c, uint64_t now)
         break;
     }
     return op;
+}
+
+struct history_op
+errand_fading(const struct history_op *put)
+{
+    return (struct history_op){
+        .verb = HISTORY_DELETE,
+        .result = HISTORY_UNKNOWN,
+        .client = put->client,
+        .call_ns = put->call_ns,
+        .return_ns = HISTORY_NEVER,
+        .key = put->key,
+    };
 }

@@ -20,6 +20,7 @@ struct errand_want {
     size_t value_size; /* put, cas */
     version_t version; /* cas: of what was seen; 0: nothing */
     uint64_t sequence; /* of a client with an identity; 0: it has none */
+    uint32_t life_ms;  /* put: the value expires so long after it has arrived; 0: never */
     char expect[VALUE_NAME_MAX];
 };
 
@@ -61,6 +62,10 @@ void errand_send(struct errand *c, uint64_t deadline_ms);
 /* What is certain of it now, as an operation of a history; borrows from the call.  `now`: the
  * moment at which its client gives it up, if it is not answered. */
 struct history_op errand_story(const struct errand *c, uint64_t now);
+
+/* Of a put whose value expires, and that may have been carried out: the deletion that it carries within it.
+ * Nobody knows when that comes, for clocks jump; but once it was seen it has come. */
+struct history_op errand_fading(const struct history_op *put);
 
 /* The next moment: the world's time, and later than the one before. */
 uint64_t errand_moment(uint64_t *moment, const struct sim *world);

@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 
+enum { LIFE_MS_MIN = 50, LIFE_MS_SPREAD = 3000 };
 enum { PATIENCE_MS_MIN = 300, PATIENCE_MS_SPREAD = 4000 };
 
 void
@@ -54,6 +55,8 @@ draw_want(struct mind *m, bool reads, struct errand_want *want)
         want->verb = HISTORY_GET;
     if (want->verb == HISTORY_PUT || want->verb == HISTORY_CAS)
         draw_value(m, want);
+    if (want->verb == HISTORY_PUT && prng_chance(&m->prng, w->fades, 100))
+        want->life_ms = LIFE_MS_MIN + (uint32_t)prng_below(&m->prng, LIFE_MS_SPREAD);
     if (want->verb != HISTORY_CAS)
         return;
     want->key = m->seen_key;

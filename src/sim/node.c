@@ -207,6 +207,12 @@ node_submit(struct node *n, uint32_t loop_index, struct request *r)
     sim_on_loop(n->world, n->id, loop_index, submit, &visit);
 }
 
+uint64_t
+node_now_ms(const struct node *n, uint32_t loop_index)
+{
+    return kv_now_ms(kv_door_of(n->kv, loop_index), 0);
+}
+
 static void
 administer(void *ctx)
 {

@@ -61,7 +61,8 @@ bool node_finish_stop(struct node *n);
 /* It is up and not paused: as code of its loop. */
 void node_submit(struct node *n, uint32_t loop_index, struct request *r);
 void node_take(struct node *n, uint32_t loop_index,
-               struct request *r); /* by that loop's own code */
+               struct request *r);                               /* by that loop's own code */
+uint64_t node_now_ms(const struct node *n, uint32_t loop_index); /* as values expire */
 void node_administer(struct node *n, struct kv_admin *a);
 void node_stats(struct node *n, struct kv_stats *out);
 

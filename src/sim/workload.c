@@ -21,6 +21,8 @@ static const struct workload workloads[] = {
     { "many", "many keys: flushes, compactions, cold reads", .keys = 2000, .gets = 4, .puts = 8,
       .deletes = 2, .cases = 1, .value_min = 50, .value_max = 1000,
       .rates = { 10, 200, 500, 1000 } },
+    { "fading", "values that expire", .keys = 4, .gets = 6, .puts = 3, .deletes = 1, .cases = 1,
+      .fades = 70, .value_min = 8, .value_max = 200, .rates = { 5, 10, 20, 50 } },
     { "idle", "long silence, now and then a burst", .keys = 4, .counters = 1, .gets = 3, .puts = 3,
       .deletes = 1, .cases = 1, .incrs = 1, .value_min = 8, .value_max = 100,
       .rates = { 0, 0, 1, 200 } },

@@ -23,6 +23,7 @@ struct workload {
     uint32_t deletes;
     uint32_t cases; /* compare and set: of the value that the client saw before */
     uint32_t incrs;
+    uint32_t fades;     /* puts in a hundred whose value expires */
     uint32_t value_min; /* bytes */
     uint32_t value_max;
     uint32_t rates[4]; /* operations per second of all clients, one of them for every phase */
