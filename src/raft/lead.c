@@ -70,10 +70,16 @@ match_of(const struct raft *r, const struct raft_progress *p)
     return BROKEN(LEADER_COUNTS_EARLY) ? r->terms.last_index : r->durable.persisted;
 }
 
+raft_index
+raft__known_match(const struct raft *r)
+{
+    return raft__quorum_value(r, match_of);
+}
+
 void
 raft__advance_commit(struct raft *r)
 {
-    raft_index index = raft__quorum_value(r, match_of);
+    raft_index index = raft__known_match(r);
     raft_term term = 0;
 
     if (index <= r->commit)

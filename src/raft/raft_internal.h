@@ -217,6 +217,7 @@ MUST_USE enum status raft__on_append_reply(struct raft *r, const struct raft_mes
 void raft__on_heartbeat_reply(struct raft *r, const struct raft_message *m);
 void raft__leader_durable(struct raft *r);
 void raft__advance_commit(struct raft *r);
+raft_index raft__known_match(const struct raft *r); /* a majority has so much, as a leader knows */
 void raft__unreachable(struct raft *r, raft_id node);
 void raft__broadcast_heartbeat(struct raft *r, bool quiesce);
 

@@ -103,6 +103,18 @@ is_active(const struct raft *r, const struct raft_progress *p)
     return p->heard_ns != 0 && r->now_ns < p->heard_ns + r->options.election_ns;
 }
 
+static uint64_t
+heard_of(const struct raft *r, const struct raft_progress *p)
+{
+    return p->id == r->options.self || is_active(r, p);
+}
+
+bool
+raft_is_heard(const struct raft *r)
+{
+    return raft__quorum_value(r, heard_of) != 0;
+}
+
 raft_index
 raft_wanted_from(const struct raft *r)
 {

@@ -40,6 +40,11 @@ struct member_seen {
     raft_index last;
     uint32_t run_count;
     struct raft_run newest;
+    bool installing;
+    bool disk_failed;
+    raft_index config_index;
+    uint64_t confirmed;
+    struct raft_hard kept; /* the last that was durable, in whatever life */
 };
 
 struct witness {
@@ -84,6 +89,12 @@ raft_view(const struct raft *r, uint64_t life)
         .last = r->terms.last_index,
         .runs = r->terms.runs,
         .run_count = r->terms.run_count,
+        .hard_is_durable = raft__hard_is_durable(&r->durable),
+        .installing = r->installing,
+        .disk_failed = r->disk_failed,
+        .config_index = raft_config_index(r),
+        .quorum = r->role == RAFT_LEADER ? raft__known_match(r) : 0,
+        .confirmed = r->confirmed,
     };
 }
 
@@ -206,6 +217,79 @@ check_alone(const struct member_seen *m, const struct witness_view *v, struct er
                          " to %" PRIu64,
                          m->id, m->hard.term, m->last, v->last);
     }
+    return ST_OK;
+}
+
+/* What was durable is there in every later life. */
+static enum status
+check_memory(const struct member_seen *m, const struct witness_view *v, struct err *err)
+{
+    if (v->hard.term > m->kept.term ||
+        (v->hard.term == m->kept.term && (m->kept.vote == 0 || v->hard.vote == m->kept.vote)))
+        return ST_OK;
+    return err_raise(err, ST_CORRUPT,
+                     "member %" PRIu64 " has forgotten term %" PRIu64 " and its vote for %" PRIu64
+                     ", which were durable: it is in term %" PRIu64 " with a vote for %" PRIu64,
+                     m->id, m->kept.term, m->kept.vote, v->hard.term, v->hard.vote);
+}
+
+static enum status
+break_rule(const struct witness_view *v, const char *what, struct err *err)
+{
+    return err_raise(err, ST_CORRUPT, "member %" PRIu64 " of term %" PRIu64 " %s", v->member,
+                     v->hard.term, what);
+}
+
+static enum status
+check_bystander(const struct member_seen *m, const struct witness_view *v, struct err *err)
+{
+    bool same_life = m->life == v->life;
+
+    if (v->installing && v->role != RAFT_FOLLOWER)
+        return break_rule(v, "stands or leads while it installs a snapshot", err);
+    if (v->installing && same_life && m->installing &&
+        (v->last != m->last || v->run_count != m->run_count))
+        return break_rule(v, "changes its log while it installs a snapshot", err);
+    if (v->disk_failed && v->role != RAFT_FOLLOWER)
+        return break_rule(v, "stands or leads with a log that has failed", err);
+    if (v->disk_failed && same_life && m->disk_failed &&
+        (v->hard.term != m->hard.term || v->hard.vote != m->hard.vote))
+        return break_rule(v, "votes or enters a term with a log that has failed", err);
+    return ST_OK;
+}
+
+/* ------------------------------------------------------------------ a leader alone */
+
+/* The first entry of its own term that the log tells of; UINT64_MAX: there is none. */
+static raft_index
+first_of_term(const struct witness_view *v)
+{
+    if (v->base_term == v->hard.term)
+        return v->base;
+    if (v->run_count > 0 && v->runs[v->run_count - 1].term == v->hard.term)
+        return v->runs[v->run_count - 1].first;
+    return UINT64_MAX;
+}
+
+static enum status
+check_leader(const struct member_seen *m, const struct witness_view *v, struct err *err)
+{
+    raft_index first = first_of_term(v);
+
+    if (v->role != RAFT_LEADER)
+        return ST_OK;
+    if (v->quorum > v->commit && v->quorum >= first && v->config_index <= v->commit)
+        return break_rule(v, "leads, and has not committed what a majority has of its term", err);
+    if (m->life != v->life || m->role != RAFT_LEADER || m->hard.term != v->hard.term)
+        return ST_OK;
+    if (v->commit > m->commit && v->commit < first)
+        return break_rule(v, "leads, and has committed by an entry of an earlier term", err);
+    if (v->config_index > m->config_index && v->commit < first)
+        return break_rule(v, "changes the members before it has committed an entry", err);
+    if (v->config_index > m->config_index && v->commit < m->config_index)
+        return break_rule(v, "changes the members while another change is under way", err);
+    if (v->confirmed > m->confirmed && v->commit < first)
+        return break_rule(v, "confirms reads before it has committed an entry", err);
     return ST_OK;
 }
 
@@ -386,6 +470,8 @@ is_possible(const struct witness_view *v)
 static void
 remember(struct member_seen *m, const struct witness_view *v)
 {
+    struct raft_hard kept = v->hard_is_durable ? v->hard : m->kept;
+
     *m = (struct member_seen){
         .id = v->member,
         .life = v->life,
@@ -395,6 +481,11 @@ remember(struct member_seen *m, const struct witness_view *v)
         .base = v->base,
         .last = v->last,
         .run_count = v->run_count,
+        .installing = v->installing,
+        .disk_failed = v->disk_failed,
+        .config_index = v->config_index,
+        .confirmed = v->confirmed,
+        .kept = kept,
     };
     if (v->run_count > 0)
         m->newest = v->runs[v->run_count - 1];
@@ -411,6 +502,12 @@ witness_see(struct witness *w, const struct witness_view *view, struct err *err)
     }
     if (st == ST_OK)
         st = check_alone(m, view, err);
+    if (st == ST_OK)
+        st = check_memory(m, view, err);
+    if (st == ST_OK)
+        st = check_bystander(m, view, err);
+    if (st == ST_OK)
+        st = check_leader(m, view, err);
     if (st == ST_OK)
         st = match_log(w, m, view, err);
     if (st == ST_OK)

@@ -8,14 +8,18 @@
 #include "raft/witness.h"
 #include "tablet/tablet.h"
 
-/* What has to change before a member is worth a closer look. */
-struct glance {
+enum {
+    NS_PER_MS = 1000000,
+    UNHEARD_MS_MAX = 2000, /* a leader gives up after two election timeouts, by whatever clock */
+    GAP_MS_MAX = 200,      /* who was not looked at for so long may have stood still */
+};
+
+/* How long a node has led without being heard, as somebody who looks has seen it. */
+struct silence {
     uint32_t life;
-    struct raft_hard hard;
-    enum raft_role role;
-    raft_index commit;
-    raft_index base;
-    raft_index last;
+    raft_term term;
+    uint64_t since_ns;
+    uint64_t looked_ns;
 };
 
 struct observer {
@@ -23,7 +27,8 @@ struct observer {
     struct node *nodes;
     uint32_t count;
     struct witness *witness;
-    struct glance seen[NODE_CLUSTER_MAX];
+    struct witness_view seen[NODE_CLUSTER_MAX]; /* without its runs */
+    struct silence silences[NODE_CLUSTER_MAX];
     bool *stirred;
     enum status verdict;
     struct err err;
@@ -42,19 +47,50 @@ member_of(const struct node *n)
     return t == NULL ? NULL : tablet_raft(t);
 }
 
-static struct glance
-glance_at(const struct node *n, const struct raft *r)
-{
-    return (struct glance){ n->life,        raft_hard(r), raft_role(r),
-                            raft_commit(r), raft_base(r), raft_last(r) };
-}
-
 static bool
-same(const struct glance *a, const struct glance *b)
+same(const struct witness_view *a, const struct witness_view *b)
 {
     return a->last == b->last && a->commit == b->commit && a->hard.term == b->hard.term &&
            a->hard.vote == b->hard.vote && a->role == b->role && a->base == b->base &&
-           a->life == b->life;
+           a->life == b->life && a->hard_is_durable == b->hard_is_durable &&
+           a->installing == b->installing && a->disk_failed == b->disk_failed &&
+           a->config_index == b->config_index && a->quorum == b->quorum &&
+           a->confirmed == b->confirmed && a->run_count == b->run_count;
+}
+
+static enum status
+check_is_heard(struct observer *o, const struct node *n, const struct raft *r)
+{
+    struct silence *s = &o->silences[n->id - 1];
+    uint64_t now_ns = sim_now_ns(o->world);
+    raft_term term = raft_hard(r).term;
+
+    if (raft_role(r) != RAFT_LEADER || raft_is_quiesced(r) || s->life != n->life ||
+        s->term != term || now_ns - s->looked_ns > GAP_MS_MAX * (uint64_t)NS_PER_MS ||
+        raft_is_heard(r))
+        s->since_ns = now_ns;
+    s->life = n->life;
+    s->term = term;
+    s->looked_ns = now_ns;
+    if (now_ns - s->since_ns <= UNHEARD_MS_MAX * (uint64_t)NS_PER_MS)
+        return ST_OK;
+    return err_raise(&o->err, ST_CORRUPT,
+                     "node %" PRIu32 " leads in term %" PRIu64
+                     ", and has not heard a majority for %d ms",
+                     n->id, term, UNHEARD_MS_MAX);
+}
+
+static enum status
+check_log(struct observer *o, const struct node *n)
+{
+    const struct tablet *t = kv_tablet(n->kv, 0);
+
+    if (tablet_keeps_its_word(t))
+        return ST_OK;
+    return err_raise(&o->err, ST_CORRUPT,
+                     "node %" PRIu32 " counts entry %" PRIu64
+                     " as durable, and its log has not yet synced it",
+                     n->id, raft_persisted(tablet_raft(t)));
 }
 
 static void
@@ -63,19 +99,22 @@ look(void *ctx, uint32_t id)
     struct observer *o = ctx;
     const struct node *n = &o->nodes[id - 1];
     const struct raft *r = member_of(n);
-    struct witness_view view;
-    struct glance now;
+    struct witness_view *seen = &o->seen[id - 1];
+    struct witness_view now;
 
     if (r == NULL || o->verdict != ST_OK)
         return;
-    now = glance_at(n, r);
-    if (same(&now, &o->seen[id - 1]))
+    o->verdict = check_is_heard(o, n, r);
+    if (o->verdict == ST_OK)
+        o->verdict = check_log(o, n);
+    now = raft_view(r, n->life);
+    if (o->verdict != ST_OK || same(&now, seen))
         return;
-    if (o->stirred != NULL && now.role == RAFT_LEADER && o->seen[id - 1].role != RAFT_LEADER)
+    if (o->stirred != NULL && now.role == RAFT_LEADER && seen->role != RAFT_LEADER)
         *o->stirred = true;
-    o->seen[id - 1] = now;
-    view = raft_view(r, n->life);
-    o->verdict = witness_see(o->witness, &view, &o->err);
+    o->verdict = witness_see(o->witness, &now, &o->err);
+    *seen = now;
+    seen->runs = NULL;
 }
 
 enum status

@@ -414,6 +414,14 @@ is_durable(const struct tablet *t, const struct tail_entry *e)
     return e->end <= engine_written(t->engine);
 }
 
+bool
+tablet_keeps_its_word(const struct tablet *t)
+{
+    const struct tail_entry *e = tail_at(&t->tail, raft_persisted(t->raft));
+
+    return e == NULL || (e->index < t->given && is_durable(t, e));
+}
+
 static bool
 head_is_durable(const struct tablet *t)
 {

@@ -83,6 +83,9 @@ MUST_USE enum status tablet_transfer(struct tablet *t, uint64_t node);
 /* For those who look: operators, checkers. */
 const struct raft *tablet_raft(const struct tablet *t);
 
+/* Is what the core counts as durable so in the log?  Where it is not, an acknowledged write can get lost. */
+bool tablet_keeps_its_word(const struct tablet *t);
+
 /* What is applied, and a snapshot of exactly that: the caller's, to be released.  ST_BUSY: the tree is
  * being replaced by another member's; ST_NO_MEMORY. */
 struct tablet_moment {

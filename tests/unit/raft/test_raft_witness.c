@@ -185,6 +185,108 @@ TEST(a_member_that_votes_twice)
     expect_says(&s, see(&s, 1, RAFT_FOLLOWER, 3, "13", 1), "voted for 2 and then for 3");
 }
 
+TEST(a_member_that_forgets_in_a_later_life)
+{
+    struct scene s;
+
+    setup(&s);
+    s.v.hard.vote = 2;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "13", 1));
+    s.v.life = 1;
+    s.v.hard.vote = 0;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 2, "1", 1)); /* it had not been durable */
+    s.v.hard.vote = 3;
+    s.v.hard_is_durable = true;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "1", 1));
+    s.v.life = 2;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "1", 0));
+    s.v.life = 3;
+    s.v.hard.vote = 0;
+    expect_says(&s, see(&s, 1, RAFT_FOLLOWER, 3, "1", 0), "has forgotten term 3");
+}
+
+TEST(a_leader_that_commits_by_an_earlier_term)
+{
+    struct scene s;
+
+    setup(&s);
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "1123", 1));
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "1123", 4));
+    EXPECT_OK(see(&s, 2, RAFT_LEADER, 4, "11234", 1));
+    expect_says(&s, see(&s, 2, RAFT_LEADER, 4, "11234", 2), "by an entry of an earlier term");
+}
+
+TEST(a_leader_that_does_not_commit_what_a_majority_has)
+{
+    struct scene s;
+
+    setup(&s);
+    s.v.quorum = 2;
+    s.v.config_index = 2;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "113", 1)); /* of an earlier term */
+    s.v.quorum = 3;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "113", 1)); /* by members that are not committed */
+    s.v.config_index = 1;
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "113", 1), "what a majority has");
+}
+
+TEST(a_leader_that_changes_the_members_too_early)
+{
+    struct scene s;
+
+    setup(&s);
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "13", 1));
+    s.v.config_index = 3;
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "133", 1), "before it has committed an entry");
+
+    setup(&s);
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "13", 2));
+    s.v.config_index = 3;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "133", 2));
+    s.v.config_index = 4;
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "1333", 2), "another change is under way");
+}
+
+TEST(a_leader_that_confirms_reads_too_early)
+{
+    struct scene s;
+
+    setup(&s);
+    s.v.confirmed = 7; /* in an earlier term */
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "13", 1));
+    s.v.confirmed = 8;
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "13", 1), "confirms reads");
+}
+
+TEST(a_member_that_installs_a_snapshot_and_does_other_things)
+{
+    struct scene s;
+
+    setup(&s);
+    s.v.installing = true;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "13", 1));
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 4, "13", 1));
+    expect_says(&s, see(&s, 1, RAFT_FOLLOWER, 4, "133", 1), "changes its log");
+
+    setup(&s);
+    s.v.installing = true;
+    expect_says(&s, see(&s, 1, RAFT_PRECANDIDATE, 3, "13", 1), "while it installs");
+}
+
+TEST(a_member_whose_log_has_failed_and_that_takes_part)
+{
+    struct scene s;
+
+    setup(&s);
+    s.v.disk_failed = true;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "13", 1));
+    expect_says(&s, see(&s, 1, RAFT_FOLLOWER, 4, "13", 1), "votes or enters a term");
+
+    setup(&s);
+    s.v.disk_failed = true;
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "13", 1), "with a log that has failed");
+}
+
 TEST(what_no_member_looks_like)
 {
     struct scene s;
@@ -223,5 +325,11 @@ TEST_MAIN(RUN(a_history_that_can_be), RUN(two_leaders_of_one_term),
           RUN(a_leader_whose_log_is_shorter_than_what_is_committed),
           RUN(what_is_committed_without_a_later_leader), RUN(a_member_that_commits_another_entry),
           RUN(a_member_that_goes_back), RUN(a_leader_that_cuts_its_log),
-          RUN(a_member_that_votes_twice), RUN(what_no_member_looks_like),
+          RUN(a_member_that_votes_twice), RUN(a_member_that_forgets_in_a_later_life),
+          RUN(a_leader_that_commits_by_an_earlier_term),
+          RUN(a_leader_that_does_not_commit_what_a_majority_has),
+          RUN(a_leader_that_changes_the_members_too_early),
+          RUN(a_leader_that_confirms_reads_too_early),
+          RUN(a_member_that_installs_a_snapshot_and_does_other_things),
+          RUN(a_member_whose_log_has_failed_and_that_takes_part), RUN(what_no_member_looks_like),
           RUN(who_looks_seldom_blames_nobody))
