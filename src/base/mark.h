@@ -58,7 +58,8 @@
  X(MEMBERS, "a change of members that was begun", 2)                                  \
  X(TRANSFER, "a leader that was told to hand over", 2)                                \
  X(AT_DOOR, "a request that reached a node that stood still", 1)                      \
- X(NEW_LEADER, "what befell a leader that had only just become it", 2)
+ X(NEW_LEADER, "what befell a leader that had only just become it", 2)                \
+ X(IN_INSTALL, "what befell a node in the middle of installing a snapshot", 2)
 
 enum mark {
 #define MARK_ENUM(name, text, nodes) MARK_##name,

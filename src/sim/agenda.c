@@ -45,11 +45,16 @@ agenda_take(struct agenda *a, uint64_t now_ns, struct action *out)
 }
 
 void
-agenda_date(struct agenda *a, uint64_t day_ns)
+agenda_date(struct agenda *a, enum plan_event event, uint32_t node, uint64_t now_ns)
 {
     for (uint32_t i = 0; i < a->count; i++) {
-        if (a->all[i].at_ns == AGENDA_SOME_DAY)
-            a->all[i].at_ns = day_ns + (uint64_t)a->all[i].action.after_us * NS_PER_US;
+        struct appointment *at = &a->all[i];
+
+        if (at->at_ns != AGENDA_SOME_DAY || at->action.awaits != event)
+            continue;
+        at->at_ns = now_ns + (uint64_t)at->action.after_us * NS_PER_US;
+        if (at->action.node == 0)
+            at->action.node = node;
     }
 }
 

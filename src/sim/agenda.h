@@ -28,8 +28,9 @@ void agenda_add(struct agenda *a, uint64_t at_ns, const struct action *action);
 /* Of those that are due the one that came first; false: none is. */
 bool agenda_take(struct agenda *a, uint64_t now_ns, struct action *out);
 
-/* The day has come: what had none is for so long after it as its action says. */
-void agenda_date(struct agenda *a, uint64_t day_ns);
+/* It happens now, to this node: what awaits it is for so long after as its action says, and for the node if it
+ * names none. */
+void agenda_date(struct agenda *a, enum plan_event event, uint32_t node, uint64_t now_ns);
 
 /* AGENDA_SOME_DAY: nothing that has a date. */
 uint64_t agenda_next_ns(const struct agenda *a);

@@ -4,7 +4,7 @@
  *   H1  A node that does not start, or does not close, without a fault of its disk is a violation.
  *   H2  Each action that lasts is undone by the same list, in the order of time; what is undone
  *       late (a later action of its kind on the same node) is whole all the sooner.
- *   H3  What awaits an election waits for one that is after its time; it is begun in the order of the
+ *   H3  What awaits an election waits for one that is after its time (an install likewise); it is begun in the order of the
  *       plan, and never twice.
  */
 #include "sim/havoc.h"
@@ -47,7 +47,8 @@ struct havoc {
     struct agenda undos; /* of those begun */
     struct agenda awaiting;
     struct orders orders;
-    raft_term term; /* the last one that somebody was seen to lead in */
+    raft_term term;    /* the last one that somebody was seen to lead in */
+    uint32_t installs; /* who had a snapshot to install when it was last looked; 0: nobody */
     struct machine machines[NODE_CLUSTER_MAX + 1];
     bool ended;
     struct havoc_counts counts;
@@ -422,14 +423,17 @@ static void
 begin_awaiting(struct havoc *h)
 {
     raft_term term = observer_term(h->options.observer);
+    uint32_t installs = observer_installs(h->options.observer);
     struct action a;
 
-    if (term > h->term) {
-        h->term = term;
-        agenda_date(&h->awaiting, now_ns(h));
-    }
+    if (term > h->term)
+        agenda_date(&h->awaiting, PLAN_ELECTION, orders_leader(&h->orders), now_ns(h));
+    if (installs != 0 && installs != h->installs)
+        agenda_date(&h->awaiting, PLAN_INSTALL, installs, now_ns(h));
+    h->term = term > h->term ? term : h->term;
+    h->installs = installs;
     while (agenda_take(&h->awaiting, now_ns(h), &a)) {
-        mark_hit(MARK_NEW_LEADER);
+        mark_hit(a.awaits == PLAN_ELECTION ? MARK_NEW_LEADER : MARK_IN_INSTALL);
         begin(h, &a);
     }
 }
@@ -444,7 +448,7 @@ begin_planned(struct havoc *h)
         struct action a = plan->actions[h->next];
 
         if (picks_has(h->options.only, h->next)) {
-            if (a.awaits)
+            if (a.awaits != PLAN_NO_EVENT)
                 agenda_add(&h->awaiting, AGENDA_SOME_DAY, &a);
             else
                 begin(h, &a);

@@ -110,7 +110,8 @@ look(void *ctx, uint32_t id)
     now = raft_view(r, n->life);
     if (o->verdict != ST_OK || same(&now, seen))
         return;
-    if (o->stirred != NULL && now.role == RAFT_LEADER && seen->role != RAFT_LEADER)
+    if (o->stirred != NULL && ((now.role == RAFT_LEADER && seen->role != RAFT_LEADER) ||
+                               (now.installing && !seen->installing)))
         *o->stirred = true;
     o->verdict = witness_see(o->witness, &now, &o->err);
     *seen = now;
@@ -196,6 +197,17 @@ observer_settled(const struct observer *o)
     if (r == NULL || raft_commit(r) < raft_term_first(r) || raft_commit(r) < raft_config_index(r))
         return NULL;
     return raft_config(r);
+}
+
+uint32_t
+observer_installs(const struct observer *o)
+{
+    for (uint32_t i = 0; i < o->count; i++) {
+        if (o->seen[i].installing && o->nodes[i].life == o->seen[i].life &&
+            member_of(&o->nodes[i]) != NULL)
+            return i + 1;
+    }
+    return 0;
 }
 
 static enum status

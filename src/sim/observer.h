@@ -35,7 +35,10 @@ const struct raft_config *observer_settled(const struct observer *o);
 /* A line for each node: where its member is, and, of one that leads, how far it thinks the others are. */
 MUST_USE enum status observer_describe(const struct observer *o, struct buf *out);
 
-/* `*flag` is set whenever somebody becomes leader; borrowed.  NULL: nothing is. */
+/* The first node that installs a snapshot now; 0: none. */
+uint32_t observer_installs(const struct observer *o);
+
+/* `*flag` is set whenever somebody becomes leader, or begins to install; borrowed.  NULL: nothing is. */
 void observer_stir(struct observer *o, bool *flag);
 
 uint64_t observer_elections(const struct observer *o);

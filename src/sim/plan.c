@@ -270,7 +270,15 @@ is_of_network(enum fault kind)
     return kind == FAULT_PARTITION || kind == FAULT_LINK || kind == FAULT_MESSAGES;
 }
 
-/* Chance alone would too seldom meet the leader of many nodes, or one who has only just become it. */
+static bool
+is_of_machine(enum fault kind)
+{
+    return kind == FAULT_SLOW || kind == FAULT_IO || kind == FAULT_FULL || kind == FAULT_POWER ||
+           kind == FAULT_KILL || kind == FAULT_PAUSE;
+}
+
+/* Chance alone would too seldom meet the leader of many nodes, or one who has only just become it, or a node
+ * in the middle of an install. */
 static void
 draw_node(struct prng *p, struct action *a, uint32_t nodes)
 {
@@ -279,8 +287,14 @@ draw_node(struct prng *p, struct action *a, uint32_t nodes)
     a->node = (uint32_t)between(p, 1, nodes);
     if (nodes > 1 && !of_group && prng_chance(p, 1, is_of_network(a->kind) ? 2 : 4))
         a->node = 0;
-    a->awaits = (of_group || a->node == 0) && prng_chance(p, 1, 3);
-    a->after_us = a->awaits ? (uint32_t)magnitude(p, 1, AWAITED_US_DOUBLINGS) : 0;
+    if ((of_group || a->node == 0) && prng_chance(p, 1, 3))
+        a->awaits = PLAN_ELECTION;
+    if (nodes > 1 && is_of_machine(a->kind) && prng_chance(p, 1, 6)) {
+        a->awaits = PLAN_INSTALL;
+        a->node = 0;
+    }
+    if (a->awaits != PLAN_NO_EVENT)
+        a->after_us = (uint32_t)magnitude(p, 1, AWAITED_US_DOUBLINGS);
 }
 
 static void
@@ -483,11 +497,16 @@ plan_release(struct plan *plan)
 const char *
 action_text(const struct action *a, char out[ACTION_TEXT_MAX])
 {
+    static const char *const awaited[] = {
+        [PLAN_NO_EVENT] = "",
+        [PLAN_ELECTION] = ", at the next election",
+        [PLAN_INSTALL] = ", at the next install",
+    };
+
     snprintf(out, ACTION_TEXT_MAX,
              "%" PRIu64 ".%03" PRIu64 " s: %s of node %" PRIu32 " for %" PRIu64 " ms; nth %" PRIu64
              ", calls %#x, with %#x and %#x, amount %" PRId64 "%s%s",
              a->at_ms / 1000, a->at_ms % 1000, kinds[a->kind].name, a->node, a->for_ms, a->nth,
-             a->ops, a->nodes, a->learners, a->amount, a->flag ? ", flag" : "",
-             a->awaits ? ", at the next election" : "");
+             a->ops, a->nodes, a->learners, a->amount, a->flag ? ", flag" : "", awaited[a->awaits]);
     return out;
 }

@@ -56,16 +56,19 @@ enum plan_message { PLAN_LOSE = 1, PLAN_REPEAT = 2, PLAN_DELAY = 4, PLAN_MESSAGE
 /* Which way a link is bad. */
 enum plan_way { PLAN_FROM = 1, PLAN_TO = 2, PLAN_WAY_ALL = 3 };
 
+/* What an action may wait for: that somebody becomes leader, or has a snapshot to install. */
+enum plan_event { PLAN_NO_EVENT, PLAN_ELECTION, PLAN_INSTALL };
+
 struct action {
     uint64_t at_ms;  /* since the run began */
     uint64_t for_ms; /* until it is undone: a machine runs again, a link is whole ... */
     enum fault kind;
-    bool awaits;       /* not at once: when somebody next becomes leader ... */
-    uint32_t after_us; /* ... and so long after that */
-    uint32_t node;     /* which, from 1; 0: who leads then; TRANSFER: to whom */
-    uint64_t nth;   /* DEATH, RECOVERY, IO: of the calls that match, this one; MESSAGES: of 1,000;
+    enum plan_event awaits; /* not at once: when this next happens ... */
+    uint32_t after_us;      /* ... and so long after that */
+    uint32_t node; /* which, from 1; 0: who leads then, or installs a snapshot; TRANSFER: to whom */
+    uint64_t nth;  /* DEATH, RECOVERY, IO: of the calls that match, this one; MESSAGES: of 1,000;
                       * ROT: the dice */
-    unsigned ops;   /* DEATH, IO: which calls (enum sim_op); MESSAGES: what (enum plan_message);
+    unsigned ops;  /* DEATH, IO: which calls (enum sim_op); MESSAGES: what (enum plan_message);
                      * PARTITION, LINK: which way (enum plan_way) */
     unsigned nodes; /* a bit (1 << id) each: PARTITION, LINK: with which others; MEMBERS: voters */
     unsigned learners; /* MEMBERS */

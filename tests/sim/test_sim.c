@@ -154,8 +154,8 @@ TEST(a_plan_that_must_keep_what_is_not_synced_has_no_fault_that_takes_it)
 
 TEST(an_agenda_gives_what_is_due_in_the_order_in_which_it_came)
 {
-    struct action first = { .node = 1 }, second = { .node = 2 },
-                  third = { .node = 3, .after_us = 5 };
+    struct action first = { .node = 1 }, second = { .node = 2 };
+    struct action third = { .awaits = PLAN_INSTALL, .after_us = 5 };
     struct agenda agenda;
     struct action out;
 
@@ -169,7 +169,9 @@ TEST(an_agenda_gives_what_is_due_in_the_order_in_which_it_came)
     EXPECT(agenda_take(&agenda, 20, &out) && out.node == 2);
     EXPECT(!agenda_take(&agenda, UINT64_MAX, &out));
     EXPECT_U64(agenda_next_ns(&agenda), AGENDA_SOME_DAY);
-    agenda_date(&agenda, 100);
+    agenda_date(&agenda, PLAN_ELECTION, 2, 50);
+    EXPECT_U64(agenda_next_ns(&agenda), AGENDA_SOME_DAY);
+    agenda_date(&agenda, PLAN_INSTALL, 3, 100);
     EXPECT_U64(agenda_next_ns(&agenda), 5100);
     EXPECT(!agenda_take(&agenda, 5099, &out));
     EXPECT(agenda_take(&agenda, 5100, &out) && out.node == 3);
