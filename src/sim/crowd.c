@@ -13,9 +13,7 @@
  *
  *   C1  Every call that was sent and not answered is in `calls`, and so is the memory that a node
  *       may still write to.
- *   C2  A node answers within its deadline (P8).  The crowd's bound has room for clocks that run at
- *       half the speed, and counts from the last time at which the node could not run.
- *   C3  Versions of a key never go back: who asks after somebody was answered is told the same one or a
+ *   C2  Versions of a key never go back: who asks after somebody was answered is told the same one or a
  *       later one (DESIGN, "Time").
  */
 #include "sim/crowd.h"
@@ -30,12 +28,11 @@
 
 #include "sim/errand.h"
 #include "sim/mind.h"
+#include "sim/season.h"
 
 enum {
     NS_PER_MS = 1000000,
     DEADLINE_MS = 2000,
-    ANSWER_MS_MAX = 15000, /* C2 */
-    PHASE_MS = 5000,
     PAUSE_MS = 20, /* after a refusal, and until a node is there again */
     NOBODY_ASKS_MS = 1000,
     SECOND_MS = 1000,
@@ -66,9 +63,7 @@ struct crowd {
     uint64_t moment;
     uint64_t begun_ns;
     uint64_t finale_from; /* a moment: what was asked before is of the first age */
-    uint64_t phase;
-    uint32_t sundered; /* the node that some clients cannot leave in this phase; 0: none */
-    uint32_t led;      /* the last that answered a write */
+    struct season season;
     uint64_t last_busy_second;
     struct crowd_counts counts;
 };
@@ -83,6 +78,7 @@ crowd_create(struct crowd **out, const struct crowd_options *options)
     c->options = *options;
     list_init(&c->calls);
     c->begun_ns = sim_now_ns(options->world);
+    season_init(&c->season, options->setup);
     c->callers = mem_new_array(struct caller, options->setup->callers);
     c->newest = mem_new_array(version_t,
                               options->setup->workload->keys + options->setup->workload->counters);
@@ -124,24 +120,10 @@ now_ns(const struct crowd *c)
     return sim_now_ns(c->options.world);
 }
 
-static uint64_t
-phase_now(const struct crowd *c)
-{
-    return (now_ns(c) - c->begun_ns) / NS_PER_MS / PHASE_MS;
-}
-
-static uint32_t
-rate_now(const struct crowd *c)
-{
-    const struct setup *s = c->options.setup;
-
-    return s->rate != 0 ? s->rate : s->workload->rates[hash_u64(s->seed ^ ~phase_now(c)) & 3];
-}
-
 static void
 rest(struct crowd *c, struct caller *caller)
 {
-    uint32_t rate = rate_now(c);
+    uint32_t rate = season_rate(&c->season);
     uint64_t mean_ns;
 
     if (c->finale) {
@@ -158,32 +140,6 @@ rest(struct crowd *c, struct caller *caller)
 
 /* ------------------------------------------------------------------ asking */
 
-/* In some phases the clients are cut in two, as their nodes may be: some of them reach only the node that led
- * when it began, and only read there; the others reach all but that one.  A leader that has been left
- * behind and does not know it is told from the true one by them: who writes to it has it wait for that. */
-static void
-begin_phase(struct crowd *c)
-{
-    const struct setup *s = c->options.setup;
-
-    if (phase_now(c) == c->phase)
-        return;
-    c->phase = phase_now(c);
-    c->sundered = s->nodes > 1 && hash_u64(s->seed ^ hash_u64(c->phase)) % 2 != 0 ? c->led : 0;
-}
-
-static bool
-is_left_behind(const struct crowd *c, const struct caller *caller)
-{
-    return c->sundered != 0 && !c->finale && (hash_u64(c->phase) >> caller->id & 1) != 0;
-}
-
-static bool
-reaches(const struct crowd *c, const struct caller *caller, uint32_t node)
-{
-    return c->sundered == 0 || c->finale || (node + 1 == c->sundered) == is_left_behind(c, caller);
-}
-
 static uint32_t
 any_node(struct crowd *c, struct caller *caller)
 {
@@ -191,7 +147,7 @@ any_node(struct crowd *c, struct caller *caller)
 
     do
         node = (uint32_t)prng_below(&caller->mind.prng, c->options.setup->nodes);
-    while (!reaches(c, caller, node));
+    while (!season_reaches(&c->season, caller->id, node + 1));
     return node;
 }
 
@@ -201,7 +157,7 @@ choose_node(struct crowd *c, struct caller *caller)
 {
     struct node *n = &c->options.nodes[caller->node];
 
-    if (n->state != NODE_UP || !reaches(c, caller, caller->node))
+    if (n->state != NODE_UP || !season_reaches(&c->season, caller->id, n->id))
         caller->node = any_node(c, caller);
     n = &c->options.nodes[caller->node];
     return n->state == NODE_UP && sim_running(n->world, n->id) ? n : NULL;
@@ -231,7 +187,8 @@ ask(struct crowd *c, struct caller *caller)
         return ST_OK;
     }
     if (caller->attempts == 0)
-        mind_choose(&caller->mind, c->finale, is_left_behind(c, caller), &caller->want);
+        mind_choose(&caller->mind, c->finale, season_leaves_behind(&c->season, caller->id),
+                    &caller->want);
     call = errand_create(&caller->want, caller->id);
     if (call == NULL)
         return ST_NO_MEMORY;
@@ -266,27 +223,6 @@ count(struct crowd *c, enum history_result result)
     if (result == HISTORY_OK && second != c->last_busy_second) {
         c->last_busy_second = second;
         c->counts.busy_ms += SECOND_MS;
-    }
-}
-
-static void
-mark_answer(const struct errand *call, enum history_result result)
-{
-    struct node *n = call->node;
-
-    mark_hit_if(!call->answered, MARK_CLIENT_GAVE_UP);
-    if (!call->answered)
-        return;
-    mark_hit_if(call->status == ST_UNKNOWN, MARK_REQUEST_UNKNOWN);
-    mark_hit_if(call->status == ST_TIMEOUT, MARK_REQUEST_TIMEOUT);
-    mark_hit_if(call->status == ST_CORRUPT, MARK_ROT_MET);
-    if (call->status == ST_NO_SPACE) {
-        mark_hit(MARK_DISK_FULL);
-        n->full_life = call->life;
-    } else if (result == HISTORY_OK && call->want.verb == HISTORY_PUT &&
-               n->full_life == call->life) {
-        mark_hit(MARK_RESUMED_AFTER_FULL);
-        n->full_life = 0;
     }
 }
 
@@ -326,7 +262,7 @@ check_version(struct crowd *c, const struct caller *caller, const struct errand 
         return ST_OK;
     if (version < caller->newest) {
         return err_raise(err, ST_CORRUPT,
-                         "versions of \"%s\" go back (C3): %" PRIu64 " in answer to a %s that was "
+                         "versions of \"%s\" go back (C2): %" PRIu64 " in answer to a %s that was "
                          "asked after somebody had been told %" PRIu64,
                          call->key, version, history_verb_name(call->want.verb), caller->newest);
     }
@@ -356,7 +292,7 @@ conclude(struct crowd *c, struct caller *caller, struct err *err)
 
     caller->call = NULL;
     call->abandoned = true;
-    mark_answer(call, op.result);
+    errand_mark(call, op.result);
     rest(c, caller);
     if (op.result != HISTORY_OK)
         look_elsewhere(c, caller, call);
@@ -368,7 +304,7 @@ conclude(struct crowd *c, struct caller *caller, struct err *err)
     caller->attempts = 0;
     count(c, op.result);
     if (op.result == HISTORY_OK && op.verb != HISTORY_GET)
-        c->led = call->node->id;
+        c->season.led = call->node->id;
     if (op.result == HISTORY_OK) {
         mind_saw(&caller->mind, call);
         st = check_version(c, caller, call, err);
@@ -376,25 +312,6 @@ conclude(struct crowd *c, struct caller *caller, struct err *err)
             mind_got_on(&caller->mind);
     }
     return st == ST_OK ? write_down(c, &op, caller->want.life_ms != 0, err) : st;
-}
-
-static enum status
-check_answer(const struct crowd *c, const struct errand *call, struct err *err)
-{
-    uint64_t since =
-        call->sent_ns > call->node->alive_since_ns ? call->sent_ns : call->node->alive_since_ns;
-
-    if (call->answered && call->status == ST_CORRUPT && !call->node->rotten) {
-        return err_raise(err, ST_CORRUPT,
-                         "node %u answers that \"%s\" is damaged, and no bit of it is",
-                         call->node->id, call->key);
-    }
-    if (call->answered || now_ns(c) < since + ANSWER_MS_MAX * (uint64_t)NS_PER_MS)
-        return ST_OK;
-    return err_raise(err, ST_TIMEOUT,
-                     "node %u did not answer a %s of \"%s\" within %d ms (its deadline was %d ms)",
-                     call->node->id, history_verb_name(call->want.verb), call->key, ANSWER_MS_MAX,
-                     DEADLINE_MS);
 }
 
 static enum status
@@ -411,7 +328,7 @@ sweep_calls(struct crowd *c, struct err *err)
         if (call->answered && !call->abandoned)
             st = conclude(c, caller, err);
         if (st == ST_OK)
-            st = check_answer(c, call, err);
+            st = errand_check(call, now_ns(c), err);
         if (call->answered && call->abandoned) {
             list_remove(&call->link);
             errand_free(call);
@@ -431,7 +348,7 @@ crowd_tend(struct crowd *c, struct err *err)
 {
     enum status st;
 
-    begin_phase(c);
+    season_turn(&c->season, (now_ns(c) - c->begun_ns) / NS_PER_MS);
     st = sweep_calls(c, err);
     for (uint32_t i = 0; i < c->options.setup->callers && st == ST_OK; i++) {
         struct caller *caller = &c->callers[i];
@@ -442,7 +359,7 @@ crowd_tend(struct crowd *c, struct err *err)
             st = conclude(c, caller, err);
         else if (caller->attempts == 0 && !has_more(c, caller))
             caller->due_ns = UINT64_MAX;
-        else if (caller->attempts == 0 && rate_now(c) == 0 && !c->finale)
+        else if (caller->attempts == 0 && season_rate(&c->season) == 0 && !c->finale)
             rest(c, caller);
         else
             st = ask(c, caller);
@@ -512,7 +429,7 @@ crowd_is_done(const struct crowd *c)
 void
 crowd_begin_finale(struct crowd *c)
 {
-    c->finale = true;
+    c->finale = c->season.over = true;
     c->finale_from = errand_moment(&c->moment, c->options.world);
     for (uint32_t i = 0; i < c->options.setup->callers; i++) {
         struct caller *caller = &c->callers[i];

@@ -7,7 +7,7 @@
 #include "base/mark.h"
 #include "base/mem.h"
 
-enum { NS_PER_MS = 1000000 };
+enum { NS_PER_MS = 1000000, ANSWER_MS_MAX = 15000 };
 
 uint64_t
 errand_moment(uint64_t *moment, const struct sim *world)
@@ -157,6 +157,46 @@ errand_send(struct errand *c, uint64_t deadline_ms)
     }
     set_times(c);
     node_submit(n, loop_of(c), r);
+}
+
+/* ------------------------------------------------------------------ what an answer says */
+
+void
+errand_mark(const struct errand *c, enum history_result result)
+{
+    struct node *n = c->node;
+
+    mark_hit_if(!c->answered, MARK_CLIENT_GAVE_UP);
+    if (!c->answered)
+        return;
+    mark_hit_if(c->status == ST_UNKNOWN, MARK_REQUEST_UNKNOWN);
+    mark_hit_if(c->status == ST_TIMEOUT, MARK_REQUEST_TIMEOUT);
+    mark_hit_if(c->status == ST_CORRUPT, MARK_ROT_MET);
+    if (c->status == ST_NO_SPACE) {
+        mark_hit(MARK_DISK_FULL);
+        n->full_life = c->life;
+    } else if (result == HISTORY_OK && c->want.verb == HISTORY_PUT && n->full_life == c->life) {
+        mark_hit(MARK_RESUMED_AFTER_FULL);
+        n->full_life = 0;
+    }
+}
+
+enum status
+errand_check(const struct errand *c, uint64_t now_ns, struct err *err)
+{
+    uint64_t since = c->sent_ns > c->node->alive_since_ns ? c->sent_ns : c->node->alive_since_ns;
+
+    if (c->answered && c->status == ST_CORRUPT && !c->node->rotten) {
+        return err_raise(err, ST_CORRUPT,
+                         "node %u answers that \"%s\" is damaged, and no bit of it is", c->node->id,
+                         c->key);
+    }
+    if (c->answered || now_ns < since + ANSWER_MS_MAX * (uint64_t)NS_PER_MS)
+        return ST_OK;
+    return err_raise(
+        err, ST_TIMEOUT,
+        "node %u did not answer a %s of \"%s\" within %d ms (its deadline was %" PRIu64 " ms)",
+        c->node->id, history_verb_name(c->want.verb), c->key, ANSWER_MS_MAX, c->deadline_ms);
 }
 
 /* ------------------------------------------------------------------ what is certain */

@@ -59,6 +59,14 @@ void errand_free(struct errand *c);
 /* The node is up.  While it stands still the request waits at its door, and is there when it goes on. */
 void errand_send(struct errand *c, uint64_t deadline_ms);
 
+/* It has come to its end for its client: count what that shows. */
+void errand_mark(const struct errand *c, enum history_result result);
+
+/* A node answers within its deadline (P8), with room for a clock that runs at half the speed, and counted from
+ * the last time at which the node could not run; and says that a table is damaged only where one is.
+ * ST_TIMEOUT, ST_CORRUPT: it does not. */
+MUST_USE enum status errand_check(const struct errand *c, uint64_t now_ns, struct err *err);
+
 /* What is certain of it now, as an operation of a history; borrows from the call.  `now`: the
  * moment at which its client gives it up, if it is not answered. */
 struct history_op errand_story(const struct errand *c, uint64_t now);

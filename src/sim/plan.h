@@ -12,7 +12,7 @@
 #ifndef SIM_PLAN_H
 #define SIM_PLAN_H
 
-#include "base/slice.h"
+#include "sim/picks.h"
 
 /* In words; the least number of nodes; does it take what was written and not synced? */
 #define FAULT_LIST(X)                                                                \
@@ -76,23 +76,7 @@ struct action {
     bool flag;         /* DEATH: after the call; IO: for good; LINK: refuse */
 };
 
-enum {
-    PLAN_ACTIONS_MAX = 4096, /* later ones are left out */
-    ACTION_TEXT_MAX = 160,
-};
-
-/* A selection of actions by their numbers. */
-struct picks {
-    bool some; /* false: all of them */
-    uint64_t words[PLAN_ACTIONS_MAX / 64];
-};
-
-bool picks_has(const struct picks *p, uint32_t index);
-void picks_set(struct picks *p, uint32_t index, bool wanted);
-
-/* "3,7-9", or "none"; false: it is something else. */
-bool picks_parse(const char *text, struct picks *p);
-MUST_USE enum status picks_print(const struct picks *p, struct buf *out);
+enum { ACTION_TEXT_MAX = 160 };
 
 struct plan_options {
     uint64_t seed;
@@ -104,7 +88,8 @@ struct plan_options {
 };
 
 struct plan {
-    struct action *actions; /* owned; sorted by time */
+    struct action
+        *actions; /* owned; sorted by time; PLAN_ACTIONS_MAX at most, later ones are left out */
     uint32_t count;
 };
 
