@@ -389,6 +389,7 @@ begin_drain(struct task *task)
     struct kv_door *door = container_of(task, struct kv_door, drain_task);
 
     door->draining = true;
+    tablet_reactor_drain(&door->reactor);
     check_drained(door);
 }
 

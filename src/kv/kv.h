@@ -56,8 +56,8 @@ struct kv_options {
 MUST_USE enum status kv_open(struct kv **out, struct engine *engine,
                              const struct kv_options *options, struct err *err);
 
-/* Refuse new requests (ST_CLOSED), finish those under way, then call `drained`
- * on loop 0.  On loop 0. */
+/* Refuse new requests (ST_CLOSED), finish those under way, give up what is being sent to other members or
+ * received from them, then call `drained` on loop 0.  On loop 0. */
 void kv_drain(struct kv *kv, void (*drained)(void *ctx), void *ctx);
 
 /* Flush what is worth it, close the log clean, release everything.  The loops

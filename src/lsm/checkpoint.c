@@ -126,6 +126,13 @@ lsm_checkpoint_encode(const struct lsm_checkpoint *c, struct buf *out, struct er
 
 /* ------------------------------------------------------------------ reading */
 
+/* P3 */
+static enum status
+missing(const char *path, struct err *err)
+{
+    return err_raise(err, ST_CORRUPT, "table %s is missing", path);
+}
+
 static enum status
 open_file(struct lsm_checkpoint *c, uint32_t table, const struct table_info *info, struct err *err)
 {
@@ -138,7 +145,7 @@ open_file(struct lsm_checkpoint *c, uint32_t table, const struct table_info *inf
     table_file_path(c->tree->dir, info->number, path);
     st = env_open(c->tree->shared->env, path, ENV_OPEN_READ, &c->file, err);
     if (st == ST_NOT_FOUND)
-        return err_raise(err, ST_CORRUPT, "table %s is missing", path); /* P3 */
+        return missing(path, err);
     c->open = table;
     return st;
 }
@@ -172,4 +179,17 @@ lsm_checkpoint_read(struct lsm_checkpoint *c, const struct lsm_piece *piece, voi
     if (st != ST_OK || piece->offset + piece->size == info->file_bytes)
         close_file(c);
     return st;
+}
+
+enum status
+lsm_checkpoint_verify(const struct lsm_checkpoint *c, uint32_t table, struct err *err)
+{
+    char path[LIMIT_PATH_BYTES];
+    uint32_t level;
+    const struct table_info *info = lsm_checkpoint_table(c, table, &level);
+    enum status st;
+
+    table_file_path(c->tree->dir, info->number, path);
+    st = table_verify(c->tree->shared->env, path, info, NULL, NULL, err);
+    return st == ST_NOT_FOUND ? missing(path, err) : st;
 }

@@ -4,6 +4,7 @@
  *      st = lsm_checkpoint_take(t, &c);               pins the tables; ST_BUSY: flush first
  *      st = lsm_checkpoint_encode(c, &bytes, err);    what the receiver has to know
  *      st = lsm_checkpoint_read(c, &piece, room, err)  ... and the files, piece by piece
+ *      st = lsm_checkpoint_verify(c, table, err);      is a file still what it was?
  *      lsm_checkpoint_release(c);
  *
  * It is what the tree's manifest says: tables that are durable, and the mark up to which they hold
@@ -14,7 +15,7 @@
  * The other side is lsm/import.h; the bytes are described in docs/formats/checkpoint.md.
  *
  * take, release, encode and looking: any thread; one checkpoint is used by one thread at a time.
- * read: job code.  All are released before lsm_close().
+ * read and verify: job code.  All are released before lsm_close().
  */
 #ifndef LSM_CHECKPOINT_H
 #define LSM_CHECKPOINT_H
@@ -61,5 +62,11 @@ MUST_USE enum status lsm_checkpoint_encode(const struct lsm_checkpoint *c, struc
  * ST_INVALID: there is no such piece.  ST_CORRUPT: the file is missing or too short.  ST_IO. */
 MUST_USE enum status lsm_checkpoint_read(struct lsm_checkpoint *c, const struct lsm_piece *piece,
                                          void *out, struct err *err);
+
+/* Read table `table`, which is there, whole, when a receiver says that it came damaged.  ST_OK: the file is
+ * what the manifest says, to the last bit.  ST_CORRUPT: it is not, or is missing; the text names it, and the
+ * first place that is damaged.  ST_IO.  ST_NO_MEMORY. */
+MUST_USE enum status lsm_checkpoint_verify(const struct lsm_checkpoint *c, uint32_t table,
+                                           struct err *err);
 
 #endif

@@ -402,15 +402,23 @@ raft_can_send(struct raft *r, raft_id node)
         p->blocked = false;
 }
 
+static bool
+wants_snapshot(const struct raft *r, const struct raft_progress *p)
+{
+    return p->state == RAFT_SNAPSHOT && !p->snapshot_begun && !p->silent && !is_self(r, p) &&
+           r->now_ns >= p->snapshot_at_ns;
+}
+
 raft_id
 raft_next_snapshot(struct raft *r)
 {
     if (r->role != RAFT_LEADER)
         return 0;
     for (uint32_t i = 0; i < r->member_count; i++) {
-        struct raft_progress *p = &r->members[i];
+        struct raft_progress *p = &r->members[r->snapshot_turn];
 
-        if (p->state != RAFT_SNAPSHOT || p->snapshot_begun || p->silent || is_self(r, p))
+        r->snapshot_turn = (r->snapshot_turn + 1) % r->member_count;
+        if (!wants_snapshot(r, p))
             continue;
         p->snapshot_begun = true;
         return p->id;

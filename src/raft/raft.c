@@ -286,7 +286,7 @@ raft__members_follow(struct raft *r)
                 r->members[i] = old[j];
         }
     }
-    r->append_turn = 0;
+    r->append_turn = r->snapshot_turn = 0;
 }
 
 struct raft_message *

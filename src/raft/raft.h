@@ -296,7 +296,11 @@ void raft_not_sent(struct raft *r, const struct raft_append *append);
 void raft_can_send(struct raft *r, raft_id node);
 
 /* A member whose next entries are no longer in the log, and to whom no snapshot is on its way yet:
- * begin one; 0: nobody.  Ends with RAFT_SNAPSHOT_SENT. */
+ * begin one; 0: nobody.  Ends with RAFT_SNAPSHOT_SENT.
+ *
+ * Members take turns.  One to whom a snapshot did not come (`ok` false) is passed over for half a second,
+ * then for twice as long each time, up to 30 s; success, its silence (RAFT_SILENT) and a new leadership
+ * forget that. */
 raft_id raft_next_snapshot(struct raft *r);
 
 /* ------------------------------------------------------------------ looking */

@@ -100,17 +100,19 @@ raft__hard_is_durable(const struct raft_durable *d)
 struct raft_progress {
     raft_id id;
     enum raft_progress_state state;
-    bool paused;  /* PROBE: one is under way, until it is answered */
-    bool blocked; /* the driver could not send; until the next heartbeat */
-    bool nudge;   /* send an append, even an empty one, to see whether the last one arrived */
-    bool silent;  /* the driver says that its node is */
-    bool snapshot_begun; /* SNAPSHOT: the driver knows */
-    bool granted;        /* CANDIDATE: voted for us */
-    bool refused;
-    bool active;       /* heard of since quorum was last checked */
-    uint64_t heard_ns; /* when it was last heard of; 0: not yet */
-    raft_index match;  /* durable there and the same as here */
-    raft_index next;   /* to be sent */
+    bool paused  : 1; /* PROBE: one is under way, until it is answered */
+    bool blocked : 1; /* the driver could not send; until the next heartbeat */
+    bool nudge   : 1; /* send an append, even an empty one, to see whether the last one arrived */
+    bool silent  : 1; /* the driver says that its node is */
+    bool snapshot_begun : 1; /* SNAPSHOT: the driver knows */
+    bool granted        : 1; /* CANDIDATE: voted for us */
+    bool refused        : 1;
+    bool active         : 1;  /* heard of since quorum was last checked */
+    uint8_t snapshots_failed; /* one after the other */
+    uint64_t snapshot_at_ns;  /* and so the next one not before this */
+    uint64_t heard_ns;        /* when it was last heard of; 0: not yet */
+    raft_index match;         /* durable there and the same as here */
+    raft_index next;          /* to be sent */
     raft_index commit_told;
     uint64_t round;   /* the highest one it has answered */
     uint64_t sent_ns; /* when the latest heartbeat that it has answered was sent */
@@ -164,6 +166,7 @@ struct raft {
     uint64_t transfer_until_ns;
     uint32_t member_count;
     uint32_t append_turn;                           /* raft_next_append() goes round */
+    uint32_t snapshot_turn;                         /* and so does raft_next_snapshot() */
     struct raft_progress members[RAFT_MEMBERS_MAX]; /* of the membership in force, us included */
 
     struct raft_effects *fx; /* of the step under way */
@@ -235,6 +238,7 @@ raft_id raft__nearest(const struct raft *r); /* the voter, other than we, with t
 
 /* snapshot.c */
 void raft__snapshot_sent(struct raft *r, raft_id node, raft_index index, bool ok);
+void raft__snapshot_forgive(struct raft_progress *p); /* that earlier ones did not arrive */
 void raft__snapshot_offer(struct raft *r, const struct raft_message *m);
 MUST_USE enum status raft__snapshot_staged(struct raft *r, const struct raft_event *e);
 void raft__installed(struct raft *r, bool ok);

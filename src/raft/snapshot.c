@@ -3,10 +3,36 @@
  *
  * A snapshot is offered, transferred, staged, and installed.  All of this takes time, and anything
  * may happen meanwhile: so what it means is decided when it is staged, and again when it is installed (R10).
+ *
+ * Each costs the leader a flush, and mostly what hinders one hinders the next: a full disk, a damaged
+ * table.  So the member to whom one did not come waits for its next, each time longer, and the others come
+ * before it.
  */
 #include "base/assert.h"
 
 #include "raft/raft_internal.h"
+
+#define SNAPSHOT_PAUSE_NS_MIN (500 * UINT64_C(1000000))
+#define SNAPSHOT_PAUSE_NS_MAX (30 * UINT64_C(1000000000))
+
+static void
+put_off(const struct raft *r, struct raft_progress *p)
+{
+    uint64_t pause_ns = SNAPSHOT_PAUSE_NS_MIN << p->snapshots_failed;
+
+    if (pause_ns < SNAPSHOT_PAUSE_NS_MAX)
+        p->snapshots_failed++;
+    else
+        pause_ns = SNAPSHOT_PAUSE_NS_MAX;
+    p->snapshot_at_ns = r->now_ns + pause_ns;
+}
+
+void
+raft__snapshot_forgive(struct raft_progress *p)
+{
+    p->snapshots_failed = 0;
+    p->snapshot_at_ns = 0;
+}
 
 void
 raft__snapshot_sent(struct raft *r, raft_id node, raft_index index, bool ok)
@@ -20,6 +46,10 @@ raft__snapshot_sent(struct raft *r, raft_id node, raft_index index, bool ok)
     p->snapshot_begun = false;
     p->next = (ok && index > p->match ? index : p->match) + 1;
     p->blocked = !ok; /* not at once again */
+    if (ok)
+        raft__snapshot_forgive(p);
+    else
+        put_off(r, p);
 }
 
 void

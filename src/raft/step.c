@@ -198,6 +198,7 @@ silent(struct raft *r, raft_id node)
         p->silent = true;
         p->active = false;
         p->heard_ns = 0;
+        raft__snapshot_forgive(p); /* it comes back as another, or by another way */
         raft__wake(r);
         r->busy_ns =
             r->now_ns; /* it may be there again already: not to fall asleep without asking it */

@@ -9,7 +9,7 @@
  *
  * One reading at a time for each follower, and the next when all of it was sent; raft's window says
  * when more is wanted (P7).  What a reading holds is charged to the budget (P6): where there is no room for it
- * the follower waits.
+ * the follower waits.  On a node that drains nothing is read for anybody.
  *
  * Only what has the index and the term that raft has there is sent, and these two name one entry
  * (engine/read.c): however long the reading took, and whatever was cut off meanwhile.
@@ -159,6 +159,8 @@ begin(struct tablet *t, struct catchup *c, raft_index first)
 
     ASSERT(is_of_term(t, first, span.term)); /* B7 */
     empty(c);
+    if (t->reactor->draining)
+        return ST_BUSY;
     if (!budget_try_charge(engine_budget(t->engine), span.bytes_max))
         return ST_BUSY;
     c->charged = span.bytes_max;

@@ -8,7 +8,7 @@
  *                        head:string  checkpoint:string                                   no
  *      WANT      tablet  shipment:u64  table  offset  size, varints                        yes
  *      PIECE     tablet  shipment:u64  table  offset, varints  bytes                       no
- *      RECEIVED  tablet  shipment:u64  ok:u8                                               yes
+ *      RECEIVED  tablet  shipment:u64  outcome:u8  table:varint (when it is DAMAGED)       yes
  *
  * Everything here is called on the reactor's loop.  What arrives on another loop than the tablet's is
  * carried there as a copy; without memory for that it is lost, as messages may be.
@@ -41,8 +41,15 @@ enum exchange_type {
     EXCHANGE_OFFER = 3,    /* a leader has a snapshot */
     EXCHANGE_WANT = 4,     /* a part of it is asked for */
     EXCHANGE_PIECE = 5,    /* and comes */
-    EXCHANGE_RECEIVED = 6, /* it is installed, or is not wanted, or (not ok) cannot be */
+    EXCHANGE_RECEIVED = 6, /* what has become of it */
     EXCHANGE_TYPE_COUNT
+};
+
+/* What RECEIVED says; anything else counts as FAILED. */
+enum exchange_outcome {
+    EXCHANGE_FAILED = 0,  /* it cannot be installed here, now */
+    EXCHANGE_DONE = 1,    /* it is installed, or is not needed */
+    EXCHANGE_DAMAGED = 2, /* a table came twice with a wrong checksum */
 };
 
 /* Queue any other message about the tablet, in at most two parts; as exchange_send(). */

@@ -123,6 +123,18 @@ tablet_reactor_listen(struct tablet_reactor *r)
     engine_listen(r->node->engine, &r->listener);
 }
 
+void
+tablet_reactor_drain(struct tablet_reactor *r)
+{
+    r->draining = true;
+    list_each (at, &r->tablets) {
+        struct tablet *t = container_of(at, struct tablet, on_reactor);
+
+        shipment_give_up(t);
+        staging_give_up(t);
+    }
+}
+
 bool
 tablet_reactor_idle(const struct tablet_reactor *r)
 {

@@ -94,6 +94,7 @@ struct tablet_reactor {
     uint64_t seals_asked; /* engine_seals_asked() at the last tick */
     struct task round;
     bool round_posted;
+    bool draining;
     bool resting;
     uint64_t silent[TABLET_NODES_MAX / 64]; /* neighbours of which our tablets know that they are */
     uint64_t incarnations[TABLET_NODES_MAX]; /* of the neighbours, as our tablets know them */
@@ -108,6 +109,11 @@ void tablet_reactor_listen(struct tablet_reactor *r);
 
 /* Every TABLET_TICK_MS, on its loop: the time of its tablets and readers, and heartbeats. */
 void tablet_reactor_tick(struct tablet_reactor *r);
+
+/* From now on its tablets send and take no snapshots, those under way are given up, and followers are
+ * sent what is in memory only: so it is idle as soon as the requests are, and not when a transfer has
+ * ended. */
+void tablet_reactor_drain(struct tablet_reactor *r);
 
 /* tablet_idle() for all its tablets, no read is under way, and nothing is on its way to it. */
 bool tablet_reactor_idle(const struct tablet_reactor *r);

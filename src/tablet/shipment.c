@@ -6,12 +6,25 @@
  *        read a piece (job)            <──WANT───     what comes next
  *                                      ──PIECE──>     write it (job)   ... until all is there
  *        tell raft                     <─RECEIVED─    install, or find that it is not needed
+ *        look at a table (job)         <─RECEIVED─    ... or that one of its tables is damaged
  *
  * The follower asks, so what is lost is asked for again, and nothing is ever sent that there is no room
- * for.  What leaves this node is paced: SHIPMENT_BYTES_PER_TICK for each shipment (P7).
+ * for.  When it asks for nothing, the offer is repeated: it was lost, or a follower that was started anew
+ * knows nothing of it.  What leaves this node is paced: SHIPMENT_BYTES_PER_TICK for each shipment (P7).
  *
- * The checkpoint pins its files until the shipment ends: with the follower's word, with our leadership, or
- * when nothing is asked for SILENCE_NS.
+ * A piece is sent as it was read, so damage of ours is found by the follower, whose checksum is over the whole
+ * table.  It cannot know whose damage it is; so we look (damage.c has what follows).
+ *
+ * INVARIANTS
+ *
+ *   V1  A shipment ends once, and raft hears of it then, whatever memory there is: who was forgotten would
+ *       be sent nothing any more.  Until then there is no other.
+ *   V2  The checkpoint pins its files until the shipment ends: with the follower's word, with our
+ *       leadership, with our node, or when nothing is asked for SILENCE_NS.  It goes after the job that uses it.
+ *   V3  Of a table that is said to be damaged no more is sent, until it was looked at; then the shipment ends.
+ *   V4  On a node that drains no shipment is under way, and none is begun.
+ *
+ * When the next one may begin, to whom, is raft's to say (raft_next_snapshot()).
  */
 #include "base/assert.h"
 #include "base/coding.h"
@@ -27,7 +40,11 @@ enum {
     OFFER_HEAD_BYTES_MAX = 2 * BODY_SMALL_MAX,
 };
 
-#define SILENCE_NS (10 * UINT64_C(1000000000))
+#define SILENCE_NS     (10 * UINT64_C(1000000000))
+#define OFFER_AGAIN_NS (1 * UINT64_C(1000000000))
+#define OFFER_BYTE_NS  UINT64_C(100) /* a large one is longer on its way */
+
+enum step { STEP_TAKE, STEP_READ, STEP_LOOK };
 
 struct shipment {
     struct job job;
@@ -39,10 +56,13 @@ struct shipment {
     struct buf piece;
     struct lsm_piece wanted;
     bool has_wanted;
-    bool reading; /* a piece; otherwise a checkpoint is being taken */
-    bool busy;    /* a job runs */
-    bool over;    /* it ends with its job */
+    uint32_t suspect; /* the table that is said to be damaged */
+    bool has_suspect;
+    enum step step;
+    bool busy; /* a job runs */
+    bool over; /* it ends with its job */
     int64_t allowance;
+    uint64_t offered_ns;
     uint64_t heard_ns;
     enum status status;
     struct err err;
@@ -69,18 +89,41 @@ shipment_destroy(struct tablet *t)
     t->shipment = NULL;
 }
 
+/* V1.  No memory is needed: it has no effects but in raft. */
+static void
+tell_raft(struct tablet *t, struct raft_event event)
+{
+    struct raft_effects *fx = &t->reactor->effects;
+    enum status st;
+
+    event.kind = RAFT_SNAPSHOT_SENT;
+    event.now_ns = tablet__boot_ns(t);
+    st = raft_step(t->raft, &event, fx);
+    ASSERT(st == ST_OK && fx->ticket == 0 && fx->message_count == 0);
+    tablet__mark(t);
+}
+
 static void
 end(struct tablet *t, bool ok)
 {
     struct shipment *s = t->shipment;
-    struct raft_event event = { .kind = RAFT_SNAPSHOT_SENT, .node = s->node, .ok = ok };
+    struct raft_event event = { .node = s->node, .ok = ok };
 
-    event.index = s->checkpoint == NULL ? 0 : lsm_checkpoint_mark(s->checkpoint).index;
+    ASSERT(!s->over); /* V1 */
+    if (ok)
+        event.index = lsm_checkpoint_mark(s->checkpoint).index;
     t->shipment = NULL;
     s->over = true;
     if (!s->busy)
         destroy(s);
-    tablet__hear(t, event);
+    tell_raft(t, event);
+}
+
+void
+shipment_give_up(struct tablet *t)
+{
+    if (t->shipment != NULL)
+        end(t, false);
 }
 
 /* ------------------------------------------------------------------ jobs */
@@ -123,14 +166,26 @@ shipment_run(struct job *job)
 {
     struct shipment *s = container_of(job, struct shipment, job);
 
-    s->status = s->reading ? read_piece(s) : take_checkpoint(s);
+    switch (s->step) {
+    case STEP_TAKE:
+        s->status = take_checkpoint(s);
+        break;
+    case STEP_READ:
+        s->status = read_piece(s);
+        break;
+    case STEP_LOOK:
+        s->status = lsm_checkpoint_verify(s->checkpoint, s->suspect, &s->err);
+        break;
+    }
 }
 
 static void
-submit(struct shipment *s)
+submit(struct shipment *s, enum step step)
 {
     struct tablet *t = s->tablet;
 
+    ASSERT(!s->busy);
+    s->step = step;
     s->busy = true;
     t->job_count++;
     s->job = (struct job){ .run = shipment_run, .done = shipment_done, .loop = t->loop };
@@ -182,6 +237,7 @@ offer(struct shipment *s)
     struct buf bytes = buf_empty(CHECKPOINT_BYTES_MAX + (size_t)2 * OFFER_HEAD_BYTES_MAX);
     enum status st = encode_offer(s, &bytes);
 
+    s->offered_ns = tablet__boot_ns(s->tablet);
     if (st == ST_OK)
         st = exchange_post(s->tablet, s->node, EXCHANGE_OFFER, buf_slice(&bytes),
                            (struct slice){ 0 });
@@ -212,12 +268,69 @@ send_piece(struct shipment *s)
 static void
 read_if_due(struct shipment *s)
 {
-    if (s->busy || !s->has_wanted || s->allowance <= 0)
+    if (s->busy || s->has_suspect || !s->has_wanted || s->allowance <= 0)
         return;
     s->has_wanted = false;
     s->allowance -= s->wanted.size;
-    s->reading = true;
-    submit(s);
+    submit(s, STEP_READ);
+}
+
+/* V3 */
+static void
+look_if_due(struct shipment *s)
+{
+    if (!s->busy && s->has_suspect)
+        submit(s, STEP_LOOK);
+}
+
+static void
+tell_damage(const struct shipment *s, uint32_t table)
+{
+    uint32_t level;
+
+    damage_found(s->tablet, s->node, lsm_checkpoint_table(s->checkpoint, table, &level)->number,
+                 &s->err);
+}
+
+/* It says so even when it is over: a bad table is bad, whoever leads. */
+static void
+looked(const struct shipment *s)
+{
+    if (s->status == ST_CORRUPT) {
+        tell_damage(s, s->suspect);
+    } else if (s->status == ST_OK) {
+        log_event(LOG_WARN, "snapshot.garbled", log_u64("tablet", s->tablet->id),
+                  log_u64("node", s->node), log_u64("table", s->suspect),
+                  log_str("effect", "it came damaged twice, and is intact here; tried again"));
+    } else {
+        log_event(LOG_ERROR, "snapshot.not_looked_at", log_u64("tablet", s->tablet->id),
+                  log_u64("node", s->node), log_err(&s->err));
+    }
+}
+
+static void
+failed(const struct shipment *s)
+{
+    if (s->step == STEP_READ && s->status == ST_CORRUPT)
+        tell_damage(s, s->wanted.table);
+    else
+        log_event(LOG_ERROR, "snapshot.not_sent", log_u64("tablet", s->tablet->id),
+                  log_u64("node", s->node), log_err(&s->err));
+}
+
+static void
+go_on(struct tablet *t, struct shipment *s)
+{
+    if (s->step == STEP_TAKE) {
+        s->heard_ns = tablet__boot_ns(t);
+        if (offer(s) != ST_OK)
+            end(t, false);
+        return;
+    }
+    if (!s->has_suspect)
+        send_piece(s);
+    look_if_due(s);
+    read_if_due(s);
 }
 
 static void
@@ -228,22 +341,16 @@ shipment_done(struct job *job)
 
     s->busy = false;
     t->job_count--;
-    if (s->over) {
+    if (s->step == STEP_LOOK)
+        looked(s);
+    else if (s->status != ST_OK && !s->over)
+        failed(s);
+    if (s->over)
         destroy(s);
-        return;
-    }
-    if (s->status != ST_OK) {
-        log_event(LOG_ERROR, "snapshot.not_sent", log_u64("tablet", t->id),
-                  log_u64("node", s->node), log_err(&s->err));
+    else if (s->step == STEP_LOOK || s->status != ST_OK)
         end(t, false);
-        return;
-    }
-    if (s->reading) {
-        send_piece(s);
-        read_if_due(s);
-    } else if (offer(s) != ST_OK) {
-        end(t, false); /* it begins anew after the next heartbeat */
-    }
+    else
+        go_on(t, s);
 }
 
 void
@@ -252,7 +359,7 @@ shipment_begin_if_due(struct tablet *t)
     struct shipment *s;
     uint64_t node;
 
-    if (t->shipment != NULL)
+    if (t->shipment != NULL || t->reactor->draining) /* V1, V4 */
         return;
     node = raft_next_snapshot(t->raft);
     if (node == 0)
@@ -260,18 +367,17 @@ shipment_begin_if_due(struct tablet *t)
     s = mem_new(struct shipment);
     if (s == NULL || engine_tree_seal(t->tree) != ST_OK) {
         mem_free(s);
-        tablet__hear(t, (struct raft_event){ .kind = RAFT_SNAPSHOT_SENT, .node = node });
+        tell_raft(t, (struct raft_event){ .node = node });
         return;
     }
     s->tablet = t;
     s->node = node;
     s->id = prng_next(&t->dice);
     s->encoded = buf_empty(CHECKPOINT_BYTES_MAX);
-    s->heard_ns = tablet__boot_ns(t);
     s->allowance = SHIPMENT_BYTES_PER_TICK;
     t->shipment = s;
     atomic_fetch_add_explicit(&t->stats.snapshots, 1, memory_order_relaxed);
-    submit(s);
+    submit(s, STEP_TAKE);
 }
 
 /* The one that the message is about; NULL: it is over. */
@@ -281,7 +387,7 @@ named(struct tablet *t, uint64_t from, struct reader *r)
     uint64_t id = read_u64(r);
     struct shipment *s = t->shipment;
 
-    if (r->bad || s == NULL || s->id != id || s->node != from || s->checkpoint == NULL)
+    if (r->bad || s == NULL || s->id != id || s->node != from || (s->busy && s->step == STEP_TAKE))
         return NULL;
     s->heard_ns = tablet__boot_ns(t);
     return s;
@@ -297,7 +403,7 @@ shipment_wanted(struct tablet *t, uint64_t from, struct slice bytes)
     uint64_t size = read_varint(&r);
 
     if (s == NULL || r.bad || reader_left(&r) != 0 || table > UINT32_MAX || size == 0 ||
-        size > PIECE_BYTES_MAX || (s->busy && s->reading))
+        size > PIECE_BYTES_MAX || s->busy)
         return; /* a piece that is being read will be asked for again, if it does not come */
     s->wanted =
         (struct lsm_piece){ .table = (uint32_t)table, .size = (uint32_t)size, .offset = offset };
@@ -310,10 +416,36 @@ shipment_received(struct tablet *t, uint64_t from, struct slice bytes)
 {
     struct reader r = reader_of(bytes);
     struct shipment *s = named(t, from, &r);
-    uint8_t ok = read_u8(&r);
+    uint8_t outcome = read_u8(&r);
+    uint64_t table = outcome == EXCHANGE_DAMAGED ? read_varint(&r) : 0;
 
-    if (s != NULL && !r.bad)
-        end(t, ok == 1);
+    if (s == NULL || r.bad || s->has_suspect)
+        return;
+    if (outcome != EXCHANGE_DAMAGED || table >= lsm_checkpoint_table_count(s->checkpoint)) {
+        end(t, outcome == EXCHANGE_DONE);
+        return;
+    }
+    s->suspect = (uint32_t)table;
+    s->has_suspect = true;
+    look_if_due(s);
+}
+
+static bool
+is_silent(const struct shipment *s, uint64_t now_ns)
+{
+    return !s->busy && now_ns > s->heard_ns + SILENCE_NS;
+}
+
+static void
+offer_again_if_due(struct shipment *s, uint64_t now_ns)
+{
+    uint64_t last_ns = s->offered_ns > s->heard_ns ? s->offered_ns : s->heard_ns;
+    uint64_t way_ns = s->encoded.size * OFFER_BYTE_NS;
+
+    if (s->busy || now_ns <= last_ns + OFFER_AGAIN_NS + way_ns)
+        return;
+    if (offer(s) != ST_OK)
+        log_event(LOG_DEBUG, "snapshot.offer_lost", log_u64("tablet", s->tablet->id));
 }
 
 void
@@ -323,12 +455,13 @@ shipment_tick(struct tablet *t, uint64_t now_ns)
 
     if (s == NULL)
         return;
-    if (raft_role(t->raft) != RAFT_LEADER || now_ns > s->heard_ns + SILENCE_NS) {
+    if (raft_role(t->raft) != RAFT_LEADER || is_silent(s, now_ns)) {
         end(t, false);
         return;
     }
     s->allowance += SHIPMENT_BYTES_PER_TICK;
     if (s->allowance > SHIPMENT_BYTES_PER_TICK)
         s->allowance = SHIPMENT_BYTES_PER_TICK;
+    offer_again_if_due(s, now_ns);
     read_if_due(s);
 }

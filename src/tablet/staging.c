@@ -11,6 +11,16 @@
  * Both are durable before the one edit of the manifest that makes the tree the snapshot.  A crash before
  * the edit leaves the old tree and a shorter log of the same history; after it, the new.  Meanwhile
  * nothing is applied (`installing`), and no memtable is sealed.
+ *
+ * INVARIANTS
+ *
+ *   Y1  Whoever offered is told what has become of it, unless another is offered, or nothing came for
+ *       PATIENCE_NS: who leads waits for that word, and serves nobody else meanwhile.  For what there is no
+ *       memory to begin is offered again.
+ *   Y2  A table that came damaged is asked for once more: that may have been the network's, or our memory's.
+ *       Damaged again it is not asked for, but named: whoever leads has to look at its own file.
+ *   Y3  What is given up while a job runs is removed after it, and an install is never given up.
+ *   Y4  On a node that drains nothing is staged, but for an install that had begun.
  */
 #include "base/assert.h"
 #include "base/coding.h"
@@ -38,6 +48,8 @@ struct staging {
     struct lsm_import *import; /* NULL: not begun, or gone */
     struct buf bytes;          /* the checkpoint, or the piece that is being written */
     struct lsm_piece piece;
+    uint32_t damaged; /* the table that came damaged last */
+    bool has_damaged;
     version_t version; /* of the snapshot */
     enum step step;
     bool busy;
@@ -136,6 +148,7 @@ drop(struct tablet *t)
 {
     struct staging *s = t->staging;
 
+    ASSERT(!s->busy || s->step != STEP_INSTALL); /* Y3 */
     t->staging = NULL;
     s->over = true;
     if (!s->busy)
@@ -145,15 +158,31 @@ drop(struct tablet *t)
 /* ------------------------------------------------------------------ saying */
 
 static void
+post_received(struct tablet *t, uint64_t to, struct slice bytes)
+{
+    if (exchange_post(t, to, EXCHANGE_RECEIVED, bytes, (struct slice){ 0 }) != ST_OK)
+        log_event(LOG_DEBUG, "snapshot.word_lost", log_u64("tablet", t->id));
+}
+
+static void
 say_received(struct tablet *t, uint64_t to, uint64_t id, bool ok)
 {
     uint8_t bytes[9];
 
     put_u64le(bytes, id);
-    bytes[8] = ok;
-    if (exchange_post(t, to, EXCHANGE_RECEIVED, slice_of(bytes, sizeof(bytes)),
-                      (struct slice){ 0 }) != ST_OK)
-        log_event(LOG_DEBUG, "snapshot.word_lost", log_u64("tablet", t->id));
+    bytes[8] = ok ? EXCHANGE_DONE : EXCHANGE_FAILED;
+    post_received(t, to, slice_of(bytes, sizeof(bytes)));
+}
+
+static void
+say_damaged(const struct staging *s)
+{
+    uint8_t bytes[9 + VARINT_BYTES_MAX];
+    const uint8_t *end = put_varint(bytes + 9, s->damaged);
+
+    put_u64le(bytes, s->id);
+    bytes[8] = EXCHANGE_DAMAGED;
+    post_received(s->tablet, s->from, slice_of(bytes, (size_t)(end - bytes)));
 }
 
 static void
@@ -298,12 +327,19 @@ failed(struct tablet *t, struct staging *s)
 {
     log_event(LOG_ERROR, "snapshot.not_received", log_u64("tablet", t->id),
               log_u64("from", s->from), log_err(&s->err));
-    if (s->import != NULL && s->step == STEP_WRITE && s->status == ST_CORRUPT) {
-        go_on(s); /* that table is wanted again */
+    if (s->step != STEP_WRITE || s->status != ST_CORRUPT) {
+        say_received(t, s->from, s->id, false);
+        drop(t);
         return;
     }
-    say_received(t, s->from, s->id, false);
-    drop(t);
+    if (s->has_damaged && s->damaged == s->piece.table) { /* Y2 */
+        say_damaged(s);
+        drop(t);
+        return;
+    }
+    s->damaged = s->piece.table;
+    s->has_damaged = true;
+    go_on(s);
 }
 
 static void
@@ -379,6 +415,13 @@ stage(struct tablet *t, const struct staging *offered, struct slice checkpoint)
     submit(s, STEP_BEGIN);
 }
 
+/* An offer is repeated when nothing was heard of us for a while. */
+static bool
+is_staged(const struct tablet *t, const struct staging *offered)
+{
+    return t->staging != NULL && t->staging->id == offered->id && t->staging->from == offered->from;
+}
+
 void
 staging_offered(struct tablet *t, uint64_t from, struct slice bytes)
 {
@@ -393,12 +436,25 @@ staging_offered(struct tablet *t, uint64_t from, struct slice bytes)
     }
     if (!hear_offer(t, from, &offered, term) || t->installing)
         return;
+    if (is_staged(t, &offered))
+        return;
     if (t->staging != NULL)
         drop(t);
     if (offered.index <= raft_commit(t->raft))
         say_received(t, from, offered.id, true); /* we have all of it */
+    else if (t->reactor->draining)
+        say_received(t, from, offered.id, false); /* Y4 */
     else
         stage(t, &offered, checkpoint);
+}
+
+void
+staging_give_up(struct tablet *t)
+{
+    if (t->staging == NULL || t->installing)
+        return;
+    say_received(t, t->staging->from, t->staging->id, false);
+    drop(t);
 }
 
 void

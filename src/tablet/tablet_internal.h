@@ -50,6 +50,12 @@ struct tablet_counters {
     _Atomic uint64_t log_failures;
 };
 
+/* Of one of our tables (damage.c). */
+struct damage {
+    uint64_t table; /* the number of its file; 0: none is known */
+    raft_term term; /* in which somebody else was last asked to lead for it; 0: nobody was */
+};
+
 struct tablet {
     struct tablet_reactor *reactor; /* that owns it */
     struct engine *engine;
@@ -95,6 +101,7 @@ struct tablet {
     /* snapshots */
     struct shipment *shipment; /* that we send; NULL: none */
     struct staging *staging;   /* that we receive; NULL: none */
+    struct damage damage;      /* of our own, found by one that we sent */
     bool install_due;          /* raft has just said: install what is staged */
     bool installing;           /* the tree is another's: nothing is applied */
     uint32_t job_count;        /* of these, and of catch-ups, under way */
@@ -316,9 +323,19 @@ void staging_offered(struct tablet *t, uint64_t from, struct slice bytes);
 void staging_piece(struct tablet *t, uint64_t from, struct slice bytes);
 void staging_tick(struct tablet *t, uint64_t now_ns);
 
+/* The node drains: what is under way ends, and the other side is told. */
+void shipment_give_up(struct tablet *t);
+void staging_give_up(struct tablet *t);
+
 /* The tablet's end; no job of theirs runs.  Job code. */
 void shipment_destroy(struct tablet *t);
 void staging_destroy(struct tablet *t);
+
+/* ------------------------------------------------------------------ damage of ours (damage.c) */
+
+/* The table with this number is not what it was, as `err` says, and `waits`, who needs it, cannot be sent
+ * it: said once, and another voter is asked to lead. */
+void damage_found(struct tablet *t, uint64_t waits, uint64_t table, const struct err *err);
 
 /* ------------------------------------------------------------------ applying (apply.c) */
 

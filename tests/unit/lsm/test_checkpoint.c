@@ -124,6 +124,43 @@ TEST(only_pieces_that_are_there_are_read)
     fix_close(&f);
 }
 
+/* It is read as it is, so whoever is told that it came damaged has to look. */
+TEST(a_bit_that_flips_in_a_file_is_found_by_looking_at_it)
+{
+    char path[LIMIT_PATH_BYTES];
+    uint8_t room[4096];
+    struct lsm_checkpoint *c;
+    uint32_t level;
+    uint64_t size;
+    struct fix f;
+
+    fix_init(&f, 9);
+    fix_open(&f);
+    for (uint32_t key = 0; key < 2; key++) {
+        fix_put(&f, key, 300);
+        fix_flush(&f);
+    }
+    EXPECT_OK(lsm_checkpoint_take(f.tree, &c));
+    size = lsm_checkpoint_table(c, 1, &level)->file_bytes;
+    EXPECT(size <= sizeof(room));
+    table_file_path("tree", lsm_checkpoint_table(c, 1, &level)->number, path);
+    for (uint64_t at = 0; at < size; at++) {
+        EXPECT(sim_disk_flip(f.world, NODE, path, at, at % 8));
+        EXPECT_OK(
+            lsm_checkpoint_read(c, &(struct lsm_piece){ 1, (uint32_t)size, 0 }, room, &f.err));
+        EXPECT_ST(lsm_checkpoint_verify(c, 1, &f.err), ST_CORRUPT);
+        EXPECT(strstr(f.err.text, path) != NULL);
+        EXPECT_OK(lsm_checkpoint_verify(c, 0, &f.err));
+        EXPECT(sim_disk_flip(f.world, NODE, path, at, at % 8));
+    }
+    EXPECT_OK(lsm_checkpoint_verify(c, 1, &f.err));
+    EXPECT(sim_disk_remove(f.world, NODE, path));
+    EXPECT_ST(lsm_checkpoint_verify(c, 1, &f.err), ST_CORRUPT);
+    EXPECT(strstr(f.err.text, path) != NULL);
+    lsm_checkpoint_release(c);
+    fix_close(&f);
+}
+
 /* ------------------------------------------------------------------ bytes from another node */
 
 static enum status
@@ -339,6 +376,7 @@ QUIET_TEST_MAIN(RUN(a_checkpoint_is_what_the_manifest_has),
                 RUN(a_checkpoint_waits_for_a_pending_clear),
                 RUN(the_files_of_a_checkpoint_stay_until_it_is_released),
                 RUN(only_pieces_that_are_there_are_read),
+                RUN(a_bit_that_flips_in_a_file_is_found_by_looking_at_it),
                 RUN(a_flipped_bit_in_an_encoded_checkpoint_is_found),
                 RUN(a_hostile_checkpoint_is_refused_or_makes_sense), RUN(lies_are_refused),
                 RUN(a_checkpoint_of_a_newer_release_is_refused_by_name),

@@ -64,15 +64,21 @@ leader_with_short_log(void)
 }
 
 static void
-refuse_from_3(struct one *o, raft_index index, raft_index hint)
+refuse_from(struct one *o, raft_id from, raft_index index, raft_index hint)
 {
     EXPECT_OK(hear(o, (struct raft_message){ .kind = RAFT_APPEND_REPLY,
-                                             .from = 3,
+                                             .from = from,
                                              .term = raft_hard(o->raft).term,
                                              .reject = true,
                                              .index = index,
                                              .hint = hint,
                                              .hint_term = hint == 0 ? 0 : 1 }));
+}
+
+static void
+refuse_from_3(struct one *o, raft_index index, raft_index hint)
+{
+    refuse_from(o, 3, index, hint);
 }
 
 /* ------------------------------------------------------------------ the leader */
@@ -109,19 +115,128 @@ TEST(paper_7_the_last_entry_before_the_log_is_enough_to_go_on_without_a_snapshot
     end(&o);
 }
 
-TEST(a_snapshot_that_did_not_arrive_is_tried_again_but_not_at_once)
+static void
+sent(struct one *o, raft_id to, bool ok)
+{
+    EXPECT_OK(step(
+        o, (struct raft_event){ .kind = RAFT_SNAPSHOT_SENT, .node = to, .index = 10, .ok = ok }));
+}
+
+/* Heartbeats go out and are answered, and what can be sent is; until a snapshot is due to the member, ms. */
+static uint32_t
+ms_to_snapshot(struct one *o, raft_id to)
+{
+    for (uint32_t ms = 0; ms <= 60000; ms += HEARTBEAT_MS) {
+        raft_id due;
+
+        (void)send_all(o, to, ENTRY_BYTES);
+        due = raft_next_snapshot(o->raft);
+        if (due == to)
+            return ms;
+        EXPECT_U64(due, 0);
+        tick_ms(o, HEARTBEAT_MS);
+        answer_heartbeat(o, 2);
+    }
+    fail_msg("no snapshot for member %llu", (unsigned long long)to);
+    return 0;
+}
+
+/* Member 3 needs one. */
+static struct one
+leader_with_one_behind(void)
 {
     struct one o = leader_with_short_log();
 
     (void)send_all(&o, 3, ENTRY_BYTES);
     refuse_from_3(&o, 9, 2);
+    return o;
+}
+
+TEST(a_snapshot_that_did_not_arrive_is_tried_again_later_each_time)
+{
+    static const uint32_t pauses_ms[] = { 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000 };
+    struct one o = leader_with_one_behind();
+
+    EXPECT_U64(ms_to_snapshot(&o, 3), 0);
+    for (size_t i = 0; i < sizeof(pauses_ms) / sizeof(pauses_ms[0]); i++) {
+        sent(&o, 3, false);
+        EXPECT_U64(ms_to_snapshot(&o, 3), pauses_ms[i]);
+    }
+    end(&o);
+}
+
+TEST(a_snapshot_that_arrives_makes_up_for_those_that_did_not)
+{
+    struct one o = leader_with_one_behind();
+
+    EXPECT_U64(ms_to_snapshot(&o, 3), 0);
+    for (int i = 0; i < 3; i++) {
+        sent(&o, 3, false);
+        (void)ms_to_snapshot(&o, 3);
+    }
+    sent(&o, 3, true);
+    refuse_from_3(&o, 10, 2); /* and it has lost it again */
+    EXPECT_U64(ms_to_snapshot(&o, 3), 0);
+    sent(&o, 3, false);
+    EXPECT_U64(ms_to_snapshot(&o, 3), 500);
+    end(&o);
+}
+
+TEST(whose_node_was_silent_is_sent_a_snapshot_as_soon_as_it_is_there)
+{
+    struct one o = leader_with_one_behind();
+
+    EXPECT_U64(ms_to_snapshot(&o, 3), 0);
+    for (int i = 0; i < 3; i++) {
+        sent(&o, 3, false);
+        (void)ms_to_snapshot(&o, 3);
+    }
+    sent(&o, 3, false);
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_SILENT, .node = 3 }));
+    answer_heartbeat(&o, 3);
+    EXPECT(ms_to_snapshot(&o, 3) <= HEARTBEAT_MS);
+    end(&o);
+}
+
+TEST(a_new_term_in_office_forgets_whose_snapshots_did_not_arrive)
+{
+    struct one o = leader_with_one_behind();
+
+    EXPECT_U64(ms_to_snapshot(&o, 3), 0);
+    sent(&o, 3, false);
+    EXPECT_OK(hear(&o, heartbeat(2, raft_hard(o.raft).term + 1)));
+    persist(&o);
+    lead(&o);
+    persist(&o);
     (void)send_all(&o, 3, ENTRY_BYTES);
+    refuse_from_3(&o, 10, 2);
+    EXPECT_U64(ms_to_snapshot(&o, 3), 0);
+    end(&o);
+}
+
+/* Two need one; that the first one's pause is over does not put it before the other. */
+TEST(members_take_turns_with_snapshots)
+{
+    struct one o = one_of(5, "1 1 1 1 1 1 1 1 1");
+
+    lead(&o);
+    persist(&o);
+    for (raft_id id = 2; id <= 5; id++)
+        (void)send_all(&o, id, ENTRY_BYTES);
+    ack(&o, 2, 10);
+    ack(&o, 5, 10);
+    apply(&o);
+    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_COMPACTED, .index = 6 }));
+    for (raft_id id = 3; id <= 4; id++) {
+        refuse_from(&o, id, 9, 2);
+        (void)send_all(&o, id, ENTRY_BYTES);
+    }
     EXPECT_U64(raft_next_snapshot(o.raft), 3);
-    EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_SNAPSHOT_SENT, .node = 3, .index = 10 }));
-    EXPECT_STR(send_all(&o, 3, ENTRY_BYTES), "");
-    EXPECT_U64(raft_next_snapshot(o.raft), 0);
-    tick_ms(&o, HEARTBEAT_MS);
-    EXPECT_STR(send_all(&o, 3, ENTRY_BYTES), "");
+    sent(&o, 3, false);
+    pass_ms(&o, 500);
+    tick_ms(&o, 0);
+    (void)send_all(&o, 3, ENTRY_BYTES);
+    EXPECT_U64(raft_next_snapshot(o.raft), 4);
     EXPECT_U64(raft_next_snapshot(o.raft), 3);
     end(&o);
 }
@@ -497,7 +612,11 @@ TEST(compaction_at_any_entry_keeps_the_terms_of_the_rest)
 
 SUITE(snapshots, RUN(paper_7_who_needs_what_is_no_longer_in_the_log_gets_a_snapshot),
       RUN(paper_7_the_last_entry_before_the_log_is_enough_to_go_on_without_a_snapshot),
-      RUN(a_snapshot_that_did_not_arrive_is_tried_again_but_not_at_once),
+      RUN(a_snapshot_that_did_not_arrive_is_tried_again_later_each_time),
+      RUN(a_snapshot_that_arrives_makes_up_for_those_that_did_not),
+      RUN(whose_node_was_silent_is_sent_a_snapshot_as_soon_as_it_is_there),
+      RUN(a_new_term_in_office_forgets_whose_snapshots_did_not_arrive),
+      RUN(members_take_turns_with_snapshots),
       RUN(a_member_that_answers_beyond_the_base_needs_no_snapshot_any_more),
       RUN(compaction_forgets_terms_before_the_base_and_keeps_that_of_the_base),
       RUN(paper_7_a_snapshot_replaces_a_log_that_lacks_its_last_entry),
