@@ -470,14 +470,6 @@ count_ops(struct kv_door *door, const struct request *r)
 }
 
 static void
-submit_task(struct task *task)
-{
-    struct request *r = container_of(task, struct request, task);
-
-    tablet_submit(r->tablet, r);
-}
-
-static void
 refuse(struct request *r, enum status st)
 {
     r->status = st;
@@ -507,13 +499,7 @@ kv_submit(struct kv_door *door, struct request *r)
     if (!r->ordered && r->precondition_count == 0 && !request_writes(r) &&
         tablet_read(k->tablet, &door->reactor.reader, r))
         return;
-    if (tablet_loop(k->tablet) == door->loop) {
-        tablet_submit(k->tablet, r);
-        return;
-    }
-    r->tablet = k->tablet;
-    r->task.run = submit_task;
-    loop_post(tablet_loop(k->tablet), &r->task);
+    tablet_send(k->tablet, r);
 }
 
 enum status

@@ -240,6 +240,15 @@ break_rule(const struct witness_view *v, const char *what, struct err *err)
                      v->hard.term, what);
 }
 
+/* A compaction may have taken the first ones, or all. */
+static bool
+has_other_newest(const struct member_seen *m, const struct witness_view *v)
+{
+    const struct raft_run *newest = v->run_count > 0 ? &v->runs[v->run_count - 1] : &m->newest;
+
+    return v->run_count > m->run_count || newest->term != m->newest.term;
+}
+
 static enum status
 check_bystander(const struct member_seen *m, const struct witness_view *v, struct err *err)
 {
@@ -248,7 +257,7 @@ check_bystander(const struct member_seen *m, const struct witness_view *v, struc
     if (v->installing && v->role != RAFT_FOLLOWER)
         return break_rule(v, "stands or leads while it installs a snapshot", err);
     if (v->installing && same_life && m->installing &&
-        (v->last != m->last || v->run_count != m->run_count))
+        (v->last != m->last || has_other_newest(m, v)))
         return break_rule(v, "changes its log while it installs a snapshot", err);
     if (v->disk_failed && v->role != RAFT_FOLLOWER)
         return break_rule(v, "stands or leads with a log that has failed", err);

@@ -43,6 +43,17 @@ current_judge(struct current *c, const struct entry *e, uint64_t now_ms)
     c->expiry_ms = e->expiry_ms;
 }
 
+/* Who was told of an expiry was told by a clock that had not gone further than it has now. */
+static void
+judge(struct unit *u, const struct entry *e, struct current *out)
+{
+    uint64_t now_ms = e->expiry_ms == 0 ? 0 : tablet__now_anew_ms(u->t);
+
+    if (now_ms > u->now_ms)
+        u->now_ms = now_ms;
+    current_judge(out, e, u->now_ms);
+}
+
 void *
 unit_bytes(struct unit *u, size_t size)
 {
@@ -173,7 +184,7 @@ look_at_found(struct unit *u, bool bytes, struct lsm_found *found, struct curren
 {
     enum status st = ST_OK;
 
-    current_judge(out, &found->entry, u->now_ms);
+    judge(u, &found->entry, out);
     if (bytes)
         st = copy_value(u, out);
     else
@@ -208,7 +219,7 @@ look_in_tree(struct unit *u, struct slice stored, bool bytes, struct current *ou
     if (cold == NULL || u->r->cold->flushed_index != lsm_flushed(t->lsm).index)
         return ST_WOULD_BLOCK;
     if (cold->present)
-        current_judge(out, &cold->found.entry, u->now_ms);
+        judge(u, &cold->found.entry, out);
     return ST_OK;
 }
 
@@ -229,7 +240,7 @@ look(struct unit *u, enum key_kind kind, struct slice key, bool bytes, struct cu
         e = overlay_find(&u->t->overlay, stored, hash64(stored));
     if (e == NULL)
         return look_in_tree(u, stored, bytes, out);
-    current_judge(out, e, u->now_ms);
+    judge(u, e, out);
     return ST_OK;
 }
 

@@ -43,31 +43,42 @@ tablet_now_ms(const struct tablet *t, uint64_t boot_ns)
     return now_ms < ceiling_ms ? now_ms : ceiling_ms;
 }
 
+uint64_t
+tablet__now_anew_ms(const struct tablet *t)
+{
+    return tablet_now_ms(t, env_boot_ns(engine_env(t->engine)));
+}
+
 /* ------------------------------------------------------------------ at once */
 
-/* When a read takes place. */
-struct moment {
-    version_t version;
-    uint64_t now_ms;
-};
+/* What has expired is for the owner to say, in the order of all that it evaluates: a write that found the
+ * value alive may be under way.  ST_NOT_LEADER: it has. */
+static enum status
+judge(const struct tablet *t, const struct entry *e, struct current *out)
+{
+    current_judge(out, e, e->expiry_ms == 0 ? 0 : tablet__now_anew_ms(t));
+    return out->exists || e->type == ENTRY_TOMBSTONE ? ST_OK : ST_NOT_LEADER;
+}
 
 static enum status
-read_one(struct tablet *t, const struct op *op, const struct moment *at, struct lsm_found *found,
+read_one(struct tablet *t, const struct op *op, version_t version, struct lsm_found *found,
          struct op_result *out, struct err *err)
 {
     uint8_t room[LIMIT_STORED_KEY_BYTES];
     struct current now = { 0 };
-    enum status st =
-        lsm_try_get(t->lsm, stored_key(KEY_USER, op->key, room), at->version, found, err);
+    enum status st = lsm_try_get(t->lsm, stored_key(KEY_USER, op->key, room), version, found, err);
 
-    if (st == ST_OK)
-        current_judge(&now, &found->entry, at->now_ms);
-    else if (st == ST_NOT_FOUND)
+    if (st == ST_NOT_FOUND) {
         *found = (struct lsm_found){ 0 };
-    else
-        return st;
-    op_read(op, &now, out);
-    return ST_OK;
+        st = ST_OK;
+    } else if (st == ST_OK) {
+        st = judge(t, &found->entry, &now);
+        if (st != ST_OK)
+            lsm_found_release(found);
+    }
+    if (st == ST_OK)
+        op_read(op, &now, out);
+    return st;
 }
 
 /* The values lie in the request's memory, one after the other, which no longer moves. */
@@ -85,7 +96,7 @@ point_to_copies(struct request *r)
 }
 
 static enum status
-read_many(struct tablet *t, struct request *r, const struct moment *at)
+read_many(struct tablet *t, struct request *r, version_t version)
 {
     struct lsm_found found;
     enum status st = ST_OK;
@@ -93,7 +104,7 @@ read_many(struct tablet *t, struct request *r, const struct moment *at)
     buf_release(&r->scratch);
     r->scratch.max = r->result_bytes_max;
     for (uint32_t i = 0; i < r->op_count && st == ST_OK; i++) {
-        st = read_one(t, &r->ops[i], at, &found, &r->results[i], &r->err);
+        st = read_one(t, &r->ops[i], version, &found, &r->results[i], &r->err);
         if (st != ST_OK)
             break;
         st = buf_append(&r->scratch, r->results[i].value); /* the pin goes before the next key */
@@ -101,6 +112,8 @@ read_many(struct tablet *t, struct request *r, const struct moment *at)
     }
     if (st == ST_OK)
         point_to_copies(r);
+    else
+        buf_release(&r->scratch);
     return st;
 }
 
@@ -132,8 +145,8 @@ results_from_cold(struct tablet *t, struct request *r)
         const struct cold_key *k = &c->keys[i]; /* all keys were read, in order */
         struct current now = { 0 };
 
-        if (k->present)
-            current_judge(&now, &k->found.entry, tablet_now_ms(t, loop_now_ns(r->home)));
+        if (k->present && judge(t, &k->found.entry, &now) != ST_OK && r->snapshot == NULL)
+            return ST_NOT_LEADER;
         op_read(&r->ops[i], &now, &r->results[i]);
     }
     return r->op_count > 1 ? results_keep(r) : ST_OK;
@@ -143,6 +156,11 @@ static void
 cold_ready(struct request *r)
 {
     r->status = results_from_cold(r->tablet, r);
+    if (r->status == ST_NOT_LEADER) {
+        cold_release(r);
+        tablet_send(r->tablet, r);
+        return;
+    }
     request_done(r);
 }
 
@@ -175,17 +193,17 @@ answer(struct request *r, enum status st)
 
 /* One key: the value is handed over where it lies. */
 static enum status
-read_in_place(struct tablet *t, struct tablet_reader *reader, struct request *r, uint64_t now_ms)
+read_in_place(struct tablet *t, struct tablet_reader *reader, struct request *r)
 {
     uint64_t generation = lsm_generation(t->lsm);
-    struct moment at = { .now_ms = now_ms };
     struct lsm_found found;
+    version_t version;
     enum status st;
 
     epoch_enter(reader->epoch, &reader->slot);
-    at.version = lsm_visible(t->lsm);
-    st =
-        may_tell(t) ? read_one(t, &r->ops[0], &at, &found, &r->results[0], &r->err) : ST_NOT_LEADER;
+    version = lsm_visible(t->lsm);
+    st = may_tell(t) ? read_one(t, &r->ops[0], version, &found, &r->results[0], &r->err)
+                     : ST_NOT_LEADER;
     if (st == ST_OK) {
         if (lsm_generation(t->lsm) == generation)
             (void)answer(r, ST_OK);
@@ -198,15 +216,15 @@ read_in_place(struct tablet *t, struct tablet_reader *reader, struct request *r,
 }
 
 static enum status
-read_copies(struct tablet *t, struct tablet_reader *reader, struct request *r, uint64_t now_ms)
+read_copies(struct tablet *t, struct tablet_reader *reader, struct request *r)
 {
     uint64_t generation = lsm_generation(t->lsm);
-    struct moment at = { .now_ms = now_ms };
+    version_t version;
     enum status st;
 
     epoch_enter(reader->epoch, &reader->slot);
-    at.version = lsm_visible(t->lsm);
-    st = may_tell(t) ? read_many(t, r, &at) : ST_NOT_LEADER;
+    version = lsm_visible(t->lsm);
+    st = may_tell(t) ? read_many(t, r, version) : ST_NOT_LEADER;
     epoch_leave(reader->epoch, &reader->slot);
     return lsm_generation(t->lsm) == generation || st == ST_NOT_LEADER ? st : ST_WOULD_BLOCK;
 }
@@ -230,11 +248,11 @@ tablet_read(struct tablet *t, struct tablet_reader *reader, struct request *r)
     if (r->snapshot != NULL) {
         st = ST_WOULD_BLOCK;
     } else if (r->op_count == 1) {
-        st = read_in_place(t, reader, r, now_ms);
+        st = read_in_place(t, reader, r);
         if (st == ST_OK)
             return true;
     } else {
-        st = read_copies(t, reader, r, now_ms);
+        st = read_copies(t, reader, r);
     }
     if (st == ST_WOULD_BLOCK) {
         st = go_cold(t, reader, r);

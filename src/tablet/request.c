@@ -40,3 +40,23 @@ request_done_at_home(struct request *r, struct loop *here)
     r->task.run = done_task;
     loop_post(r->home, &r->task);
 }
+
+static void
+submit_task(struct task *task)
+{
+    struct request *r = container_of(task, struct request, task);
+
+    tablet_submit(r->tablet, r);
+}
+
+void
+tablet_send(struct tablet *t, struct request *r)
+{
+    if (r->home == t->loop) {
+        tablet_submit(t, r);
+        return;
+    }
+    r->tablet = t;
+    r->task.run = submit_task;
+    loop_post(t->loop, &r->task);
+}

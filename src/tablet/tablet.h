@@ -63,6 +63,9 @@ MUST_USE enum status tablet_write_now(struct tablet *t, struct entry *entries, s
 /* Takes the request until `done`, which may be called at once. */
 void tablet_submit(struct tablet *t, struct request *r);
 
+/* The same, on r->home: at once, or soon. */
+void tablet_send(struct tablet *t, struct request *r);
+
 /* Every TABLET_TICK_MS: deadlines, elections, and the time ceiling. */
 void tablet_tick(struct tablet *t);
 

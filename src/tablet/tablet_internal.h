@@ -274,6 +274,10 @@ uint64_t tablet__boot_ns(const struct tablet *t);
 /* The tablet's time, which no ceiling holds back: never before what a leader before us may have used. */
 uint64_t tablet__clock_ms(const struct tablet *t, uint64_t boot_ns);
 
+/* tablet_now_ms(), by the clock read anew: what expires is judged by it, wherever.  A loop's own time is that
+ * of the beginning of its round, and another loop's may be ahead of it.  Any thread. */
+uint64_t tablet__now_anew_ms(const struct tablet *t);
+
 /* Into the tail, for which there is room, and charged to the budget (P6); and the end of an entry that
  * was taken out of it. */
 void tablet__keep(struct tablet *t, struct tail_entry *e);

@@ -196,6 +196,39 @@ TEST(an_expired_key_is_gone_and_its_time_never_comes_back)
     finish(&f);
 }
 
+/* A write that found a value alive may be under way when the value expires.  Nobody is told meanwhile that the
+ * value is gone: it never was. */
+TEST(a_value_that_is_being_replaced_does_not_expire)
+{
+    for (uint32_t loop = 0; loop < FIX_LOOPS; loop++) {
+        struct kvfix f = fixture();
+        struct call *put = call_new(&f, 0);
+        struct call *replace = call_new(&f, 0);
+        uint64_t now_ms = kv_now_ms(kv_door_of(f.kv, 0), 0);
+        struct op *op = call_op(put, OP_PUT, "k");
+
+        call_value(put, op, "old");
+        op->expiry_ms = now_ms + 2000;
+        call_send(put);
+        EXPECT_OK(call_wait(put));
+        sim_run_ms(f.w, 1850);
+        EXPECT_OK(fix_put(&f, "other", "raises the ceiling of time if that is due"));
+        sim_set_disk_latency_us(f.w, FIX_NODE, 200000);
+        call_value(replace, call_op(replace, OP_PUT, "k"), "new");
+        replace->preconditions[0] =
+            (struct precondition){ .key = slice_str("k"), .version = put->results[0].version };
+        replace->request.precondition_count = 1;
+        call_send(replace);
+        sim_run_ms(f.w, 150);
+        EXPECT(!replace->done && kv_now_ms(kv_door_of(f.kv, 0), 0) > now_ms + 2000);
+        EXPECT_STR(fix_get_on(&f, loop, "k"), "new");
+        EXPECT_OK(call_wait(replace));
+        free(put);
+        free(replace);
+        finish(&f);
+    }
+}
+
 /* Invariant B4, and P: versions strictly increase per key. */
 TEST(versions_increase_though_the_clock_jumps_back)
 {
@@ -424,6 +457,7 @@ TEST_MAIN(RUN(a_value_is_read_as_it_was_written), RUN(a_clean_stop_and_a_start_k
           RUN(a_failed_operation_changes_nothing_and_the_others_are_carried_out),
           RUN(a_precondition_that_does_not_hold_stops_the_unit),
           RUN(an_expired_key_is_gone_and_its_time_never_comes_back),
+          RUN(a_value_that_is_being_replaced_does_not_expire),
           RUN(versions_increase_though_the_clock_jumps_back),
           RUN(a_clear_empties_one_keyspace_and_what_follows_stays),
           RUN(a_key_or_value_beyond_its_limit_is_refused_and_nothing_is_stored),
