@@ -4,7 +4,7 @@
 #ifndef SIM_HAVOC_H
 #define SIM_HAVOC_H
 
-#include "sim/crowd.h"
+#include "sim/machine.h"
 #include "sim/observer.h"
 
 struct havoc;
@@ -17,12 +17,6 @@ struct havoc_options {
     const struct picks *only;
     struct crowd *crowd;
     const struct observer *observer; /* knows who leads */
-};
-
-struct havoc_counts {
-    uint64_t power_cuts; /* those at a call included */
-    uint64_t kills;
-    uint64_t stops;
 };
 
 /* ST_NO_MEMORY. */
@@ -44,6 +38,6 @@ void havoc_stop_all(struct havoc *h);
 
 bool havoc_all_up(const struct havoc *h);
 bool havoc_all_down(const struct havoc *h);
-void havoc_count(const struct havoc *h, struct havoc_counts *out);
+void havoc_count(const struct havoc *h, struct machine_counts *out);
 
 #endif

@@ -184,8 +184,8 @@ draw_members(struct prng *p, struct action *a, uint32_t nodes)
     a->for_ms = 0;
 }
 
-static bool
-is_of_network(enum fault kind)
+bool
+fault_is_of_network(enum fault kind)
 {
     return kind == FAULT_PARTITION || kind == FAULT_LINK || kind == FAULT_MESSAGES;
 }
@@ -205,7 +205,7 @@ draw_node(struct prng *p, struct action *a, uint32_t nodes)
     bool of_group = a->kind == FAULT_MEMBERS || a->kind == FAULT_TRANSFER;
 
     a->node = (uint32_t)between(p, 1, nodes);
-    if (nodes > 1 && !of_group && prng_chance(p, 1, is_of_network(a->kind) ? 2 : 4))
+    if (nodes > 1 && !of_group && prng_chance(p, 1, fault_is_of_network(a->kind) ? 2 : 4))
         a->node = 0;
     if ((of_group || a->node == 0) && prng_chance(p, 1, 3))
         a->awaits = PLAN_ELECTION;

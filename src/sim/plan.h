@@ -47,6 +47,7 @@ enum fault {
 
 const char *fault_name(enum fault f);
 const char *fault_text(enum fault f);
+bool fault_is_of_network(enum fault f);
 
 /* "all", "none", or names with commas; false: there is no such fault. */
 bool faults_parse(const char *text, unsigned *mask);

@@ -292,7 +292,7 @@ report(struct trial *t)
 {
     struct trial_report *r = t->report;
     struct crowd_counts crowd;
-    struct havoc_counts havoc;
+    struct machine_counts havoc;
 
     crowd_count(t->crowd, &crowd);
     havoc_count(t->havoc, &havoc);

@@ -104,7 +104,7 @@ TEST(a_node_that_dies_while_another_starts_owes_no_answers)
           .ops = SIM_WRITE,
           .nth = 2 },
     };
-    struct havoc_counts counts;
+    struct machine_counts counts;
     struct fix f;
 
     set_up(&f, actions, 3);
