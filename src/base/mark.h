@@ -59,7 +59,9 @@
  X(TRANSFER, "a leader that was told to hand over", 2)                                \
  X(AT_DOOR, "a request that reached a node that stood still", 1)                      \
  X(NEW_LEADER, "what befell a leader that had only just become it", 2)                \
- X(IN_INSTALL, "what befell a node in the middle of installing a snapshot", 2)
+ X(IN_INSTALL, "what befell a node in the middle of installing a snapshot", 2)        \
+ X(ELECTED_UNDER_LOAD, "somebody who became leader while clients waited", 2)          \
+ X(RELEASED_IN_SHIPMENT, "log that a member lacks, let go while it was sent a snapshot", 2)
 
 enum mark {
 #define MARK_ENUM(name, text, nodes) MARK_##name,

@@ -414,6 +414,16 @@ crowd_waiting(const struct crowd *c, const struct node *n)
 }
 
 bool
+crowd_is_waiting(const struct crowd *c)
+{
+    list_each (at, &c->calls) {
+        if (!container_of(at, struct errand, link)->answered)
+            return true;
+    }
+    return false;
+}
+
+bool
 crowd_is_done(const struct crowd *c)
 {
     bool done = c->finale || !may_ask(c);

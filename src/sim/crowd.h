@@ -51,6 +51,8 @@ uint64_t crowd_next_ns(const struct crowd *c);
 /* Requests that a node has now. */
 uint32_t crowd_waiting(const struct crowd *c, const struct node *n);
 
+bool crowd_is_waiting(const struct crowd *c); /* for any of them */
+
 /* All that was to be asked in this age is asked and answered. */
 bool crowd_is_done(const struct crowd *c);
 

@@ -139,6 +139,7 @@ begin_awaiting(struct havoc *h)
     uint32_t installs = observer_installs(h->options.observer);
     struct action a;
 
+    mark_hit_if(term > h->term && crowd_is_waiting(h->options.crowd), MARK_ELECTED_UNDER_LOAD);
     if (term > h->term)
         agenda_date(&h->awaiting, PLAN_ELECTION, orders_leader(&h->orders), now_ns(h));
     if (installs != 0 && installs != h->installs)

@@ -4,6 +4,7 @@
  */
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/mark.h"
 
 #include "tablet/tablet_internal.h"
 
@@ -96,6 +97,7 @@ let_go(struct tablet *t)
         tablet__forget_first(t);
     if (has_what_raft_has(t) || t->applied_bytes > 0)
         return; /* or raft does not know yet how much is applied */
+    mark_hit_if(t->shipment != NULL, MARK_RELEASED_IN_SHIPMENT);
     if (tablet__step(t,
                      (struct raft_event){ .kind = RAFT_COMPACTED, .index = sendable_from(t) - 1 },
                      NULL) != ST_OK)
