@@ -2,8 +2,8 @@
  * Drawing a plan.
  *
  * Every kind draws from a generator of its own, so that leaving one kind out (--faults) does not
- * move the others.  The mean time between two faults of a kind is drawn so that seconds and minutes
- * are equally likely.
+ * move the others.  The mean time between two faults of a kind is drawn from less than a second to half
+ * a minute, each doubling as likely as the next.
  */
 #include "sim/plan.h"
 
