@@ -46,6 +46,7 @@ raft__become_leader(struct raft *r)
     r->round++; /* so that no answer to an earlier term's is taken for one to this */
     r->heartbeat_at_ns = r->now_ns + r->options.heartbeat_ns;
     r->quorum_at_ns = r->now_ns + r->options.election_ns;
+    r->checked_ns = r->now_ns;
     r->fx->role_changed = true;
     for (uint32_t i = 0; i < r->member_count; i++) {
         struct raft_progress *p = &r->members[i];
@@ -70,16 +71,10 @@ match_of(const struct raft *r, const struct raft_progress *p)
     return BROKEN(LEADER_COUNTS_EARLY) ? r->terms.last_index : r->durable.persisted;
 }
 
-raft_index
-raft__known_match(const struct raft *r)
-{
-    return raft__quorum_value(r, match_of);
-}
-
 void
 raft__advance_commit(struct raft *r)
 {
-    raft_index index = raft__known_match(r);
+    raft_index index = raft__quorum_value(r, match_of);
     raft_term term = 0;
 
     if (index <= r->commit)
@@ -245,6 +240,7 @@ check_quorum(struct raft *r)
     bool active = raft__quorum_active(r) || BROKEN(IGNORE_QUORUM_LOSS);
 
     r->quorum_at_ns = r->now_ns + r->options.election_ns;
+    r->checked_ns = r->now_ns;
     for (uint32_t i = 0; i < r->member_count; i++)
         r->members[i].active = false;
     if (!active)

@@ -322,7 +322,7 @@ raft__append_own(struct raft *r, enum raft_entry_kind kind, const struct raft_co
     r->fx->own = (struct raft_entry){ .term = r->hard.term, .kind = kind };
     if (kind != RAFT_CONFIG)
         return;
-    raft__push_config(r, r->terms.last_index, config);
+    raft__configs_push(&r->configs, r->terms.last_index, config); /* R6 */
     r->fx->own.config = raft__config(r);
     raft__members_follow(r);
 }

@@ -350,9 +350,6 @@ struct raft_progress_view {
 MUST_USE enum status raft_progress_of(const struct raft *r, raft_id id,
                                       struct raft_progress_view *out);
 
-/* Has a majority been heard within the last election timeout, as of the last step? */
-bool raft_is_heard(const struct raft *r);
-
 /* The first entry that some member that keeps up may still want; one past the last when there is none,
  * or we do not lead. */
 raft_index raft_wanted_from(const struct raft *r);

@@ -159,6 +159,7 @@ struct raft {
     uint64_t confirmed;    /* the last round confirmed */
     uint64_t heartbeat_at_ns;
     uint64_t quorum_at_ns; /* check then whether a majority is heard */
+    uint64_t checked_ns;   /* when it last was, or we were elected */
     uint64_t busy_ns;      /* when there was last something to do, for quiescence */
     uint64_t uncommitted_bytes;
     raft_id transfer_to; /* 0: none under way */
@@ -220,7 +221,6 @@ MUST_USE enum status raft__on_append_reply(struct raft *r, const struct raft_mes
 void raft__on_heartbeat_reply(struct raft *r, const struct raft_message *m);
 void raft__leader_durable(struct raft *r);
 void raft__advance_commit(struct raft *r);
-raft_index raft__known_match(const struct raft *r); /* a majority has so much, as a leader knows */
 void raft__unreachable(struct raft *r, raft_id node);
 void raft__broadcast_heartbeat(struct raft *r, bool quiesce);
 

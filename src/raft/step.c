@@ -197,7 +197,6 @@ silent(struct raft *r, raft_id node)
         raft__unreachable(r, node);
         p->silent = true;
         p->active = false;
-        p->heard_ns = 0;
         raft__snapshot_forgive(p); /* it comes back as another, or by another way */
         raft__wake(r);
         r->busy_ns =

@@ -1,5 +1,6 @@
 /* Looking at a member. */
 #include "raft/raft_internal.h"
+#include "raft/witness.h"
 
 enum raft_role
 raft_role(const struct raft *r)
@@ -100,19 +101,7 @@ raft_is_quiesced(const struct raft *r)
 static bool
 is_active(const struct raft *r, const struct raft_progress *p)
 {
-    return p->heard_ns != 0 && r->now_ns < p->heard_ns + r->options.election_ns;
-}
-
-static uint64_t
-heard_of(const struct raft *r, const struct raft_progress *p)
-{
-    return p->id == r->options.self || is_active(r, p);
-}
-
-bool
-raft_is_heard(const struct raft *r)
-{
-    return raft__quorum_value(r, heard_of) != 0;
+    return p->heard_ns != 0 && !p->silent && r->now_ns < p->heard_ns + r->options.election_ns;
 }
 
 raft_index
@@ -183,4 +172,46 @@ raft_message_name(enum raft_message_kind kind)
     };
 
     return names[kind];
+}
+
+/* ------------------------------------------------------------------ for a witness */
+
+/* The figures themselves, not what the rules make of them: these are what is doubted. */
+static uint64_t
+durable_of(const struct raft *r, const struct raft_progress *p)
+{
+    return p->id == r->options.self ? r->durable.persisted : p->match;
+}
+
+static uint64_t
+heard_of(const struct raft *r, const struct raft_progress *p)
+{
+    return p->id == r->options.self || p->heard_ns == 0 ? UINT64_MAX : p->heard_ns;
+}
+
+struct witness_view
+raft_view(const struct raft *r, uint64_t life)
+{
+    bool leads = r->role == RAFT_LEADER;
+
+    return (struct witness_view){
+        .member = r->options.self,
+        .life = life,
+        .hard = r->hard,
+        .hard_is_durable = raft__hard_is_durable(&r->durable),
+        .disk_failed = r->disk_failed,
+        .role = r->role,
+        .commit = r->commit,
+        .base = r->terms.base_index,
+        .base_term = r->terms.base_term,
+        .last = r->terms.last_index,
+        .runs = r->terms.runs,
+        .run_count = r->terms.run_count,
+        .config = raft__configs_newest(&r->configs)->index,
+        .installing = r->installing ? r->install_index : 0,
+        .quorum = leads ? raft__quorum_value(r, durable_of) : 0,
+        .confirmed = r->confirmed,
+        .checked_ns = r->checked_ns,
+        .heard_ns = leads ? raft__quorum_value(r, heard_of) : 0,
+    };
 }

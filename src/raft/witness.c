@@ -20,7 +20,7 @@
 
 #include "base/mem.h"
 
-#include "raft/raft_internal.h"
+#include "raft/conduct.h"
 
 struct term_seen {
     raft_id leader;       /* 0: nobody was seen */
@@ -29,22 +29,9 @@ struct term_seen {
     raft_index committed; /* 0: nothing, while the term was this */
 };
 
-/* What a member was when it was last seen. */
 struct member_seen {
     raft_id id;
-    uint64_t life;
-    struct raft_hard hard;
-    enum raft_role role;
-    raft_index commit;
-    raft_index base;
-    raft_index last;
-    uint32_t run_count;
-    struct raft_run newest;
-    bool installing;
-    bool disk_failed;
-    raft_index config_index;
-    uint64_t confirmed;
-    struct raft_hard kept; /* the last that was durable, in whatever life */
+    struct conduct conduct;
 };
 
 struct witness {
@@ -73,29 +60,6 @@ witness_destroy(struct witness *w)
     mem_free(w->members);
     mem_free(w->chain);
     mem_free(w);
-}
-
-struct witness_view
-raft_view(const struct raft *r, uint64_t life)
-{
-    return (struct witness_view){
-        .member = r->options.self,
-        .life = life,
-        .hard = r->hard,
-        .role = r->role,
-        .commit = r->commit,
-        .base = r->terms.base_index,
-        .base_term = r->terms.base_term,
-        .last = r->terms.last_index,
-        .runs = r->terms.runs,
-        .run_count = r->terms.run_count,
-        .hard_is_durable = raft__hard_is_durable(&r->durable),
-        .installing = r->installing,
-        .disk_failed = r->disk_failed,
-        .config_index = raft_config_index(r),
-        .quorum = r->role == RAFT_LEADER ? raft__known_match(r) : 0,
-        .confirmed = r->confirmed,
-    };
 }
 
 /* ------------------------------------------------------------------ room */
@@ -186,122 +150,6 @@ term_under(const struct witness *w, raft_term term, raft_index index)
     return term != 0 && w->terms[term].first != 0 ? term : 0;
 }
 
-/* ------------------------------------------------------------------ a member alone */
-
-static enum status
-check_alone(const struct member_seen *m, const struct witness_view *v, struct err *err)
-{
-    if (m->life != v->life)
-        return ST_OK;
-    if (v->hard.term < m->hard.term) {
-        return err_raise(err, ST_CORRUPT,
-                         "member %" PRIu64 " went back from term %" PRIu64 " to %" PRIu64, m->id,
-                         m->hard.term, v->hard.term);
-    }
-    if (v->commit < m->commit) {
-        return err_raise(err, ST_CORRUPT,
-                         "member %" PRIu64 " went back from commit index %" PRIu64 " to %" PRIu64,
-                         m->id, m->commit, v->commit);
-    }
-    if (v->hard.term != m->hard.term)
-        return ST_OK;
-    if (m->hard.vote != 0 && v->hard.vote != m->hard.vote) {
-        return err_raise(err, ST_CORRUPT,
-                         "member %" PRIu64 " voted for %" PRIu64 " and then for %" PRIu64
-                         " in term %" PRIu64,
-                         m->id, m->hard.vote, v->hard.vote, m->hard.term);
-    }
-    if (m->role == RAFT_LEADER && v->role == RAFT_LEADER && v->last < m->last) {
-        return err_raise(err, ST_CORRUPT,
-                         "leader %" PRIu64 " of term %" PRIu64 " cut its log from %" PRIu64
-                         " to %" PRIu64,
-                         m->id, m->hard.term, m->last, v->last);
-    }
-    return ST_OK;
-}
-
-/* What was durable is there in every later life. */
-static enum status
-check_memory(const struct member_seen *m, const struct witness_view *v, struct err *err)
-{
-    if (v->hard.term > m->kept.term ||
-        (v->hard.term == m->kept.term && (m->kept.vote == 0 || v->hard.vote == m->kept.vote)))
-        return ST_OK;
-    return err_raise(err, ST_CORRUPT,
-                     "member %" PRIu64 " has forgotten term %" PRIu64 " and its vote for %" PRIu64
-                     ", which were durable: it is in term %" PRIu64 " with a vote for %" PRIu64,
-                     m->id, m->kept.term, m->kept.vote, v->hard.term, v->hard.vote);
-}
-
-static enum status
-break_rule(const struct witness_view *v, const char *what, struct err *err)
-{
-    return err_raise(err, ST_CORRUPT, "member %" PRIu64 " of term %" PRIu64 " %s", v->member,
-                     v->hard.term, what);
-}
-
-/* A compaction may have taken the first ones, or all. */
-static bool
-has_other_newest(const struct member_seen *m, const struct witness_view *v)
-{
-    const struct raft_run *newest = v->run_count > 0 ? &v->runs[v->run_count - 1] : &m->newest;
-
-    return v->run_count > m->run_count || newest->term != m->newest.term;
-}
-
-static enum status
-check_bystander(const struct member_seen *m, const struct witness_view *v, struct err *err)
-{
-    bool same_life = m->life == v->life;
-
-    if (v->installing && v->role != RAFT_FOLLOWER)
-        return break_rule(v, "stands or leads while it installs a snapshot", err);
-    if (v->installing && same_life && m->installing &&
-        (v->last != m->last || has_other_newest(m, v)))
-        return break_rule(v, "changes its log while it installs a snapshot", err);
-    if (v->disk_failed && v->role != RAFT_FOLLOWER)
-        return break_rule(v, "stands or leads with a log that has failed", err);
-    if (v->disk_failed && same_life && m->disk_failed &&
-        (v->hard.term != m->hard.term || v->hard.vote != m->hard.vote))
-        return break_rule(v, "votes or enters a term with a log that has failed", err);
-    return ST_OK;
-}
-
-/* ------------------------------------------------------------------ a leader alone */
-
-/* The first entry of its own term that the log tells of; UINT64_MAX: there is none. */
-static raft_index
-first_of_term(const struct witness_view *v)
-{
-    if (v->base_term == v->hard.term)
-        return v->base;
-    if (v->run_count > 0 && v->runs[v->run_count - 1].term == v->hard.term)
-        return v->runs[v->run_count - 1].first;
-    return UINT64_MAX;
-}
-
-static enum status
-check_leader(const struct member_seen *m, const struct witness_view *v, struct err *err)
-{
-    raft_index first = first_of_term(v);
-
-    if (v->role != RAFT_LEADER)
-        return ST_OK;
-    if (v->quorum > v->commit && v->quorum >= first && v->config_index <= v->commit)
-        return break_rule(v, "leads, and has not committed what a majority has of its term", err);
-    if (m->life != v->life || m->role != RAFT_LEADER || m->hard.term != v->hard.term)
-        return ST_OK;
-    if (v->commit > m->commit && v->commit < first)
-        return break_rule(v, "leads, and has committed by an entry of an earlier term", err);
-    if (v->config_index > m->config_index && v->commit < first)
-        return break_rule(v, "changes the members before it has committed an entry", err);
-    if (v->config_index > m->config_index && v->commit < m->config_index)
-        return break_rule(v, "changes the members while another change is under way", err);
-    if (v->confirmed > m->confirmed && v->commit < first)
-        return break_rule(v, "confirms reads before it has committed an entry", err);
-    return ST_OK;
-}
-
 /* ------------------------------------------------------------------ log matching */
 
 static enum status
@@ -328,22 +176,21 @@ match_run(struct witness *w, const struct witness_view *v, uint32_t i, struct er
 }
 
 static bool
-has_other_runs(const struct member_seen *m, const struct witness_view *v)
+has_other_runs(const struct conduct *c, const struct witness_view *v)
 {
-    if (m->life != v->life || m->hard.term != v->hard.term || m->run_count != v->run_count ||
-        m->base != v->base)
-        return true;
-    return v->run_count > 0 && (m->newest.first != v->runs[v->run_count - 1].first ||
-                                m->newest.term != v->runs[v->run_count - 1].term);
+    const struct raft_run *newest = v->run_count > 0 ? &v->runs[v->run_count - 1] : NULL;
+
+    return c->seen.life != v->life || c->seen.hard.term != v->hard.term ||
+           c->seen.run_count != v->run_count || c->seen.base != v->base ||
+           (newest != NULL && (c->newest.first != newest->first || c->newest.term != newest->term));
 }
 
 static enum status
-match_log(struct witness *w, const struct member_seen *m, const struct witness_view *v,
-          struct err *err)
+match_log(struct witness *w, const struct conduct *c, const struct witness_view *v, struct err *err)
 {
     enum status st = ST_OK;
 
-    if (!has_other_runs(m, v))
+    if (!has_other_runs(c, v))
         return ST_OK;
     for (uint32_t i = 0; i < v->run_count && st == ST_OK; i++) {
         st = make_room_for_term(w, v->runs[i].term);
@@ -402,7 +249,7 @@ check_later_leaders(const struct witness *w, raft_term since, raft_index index, 
 }
 
 static enum status
-see_commit(struct witness *w, const struct member_seen *m, const struct witness_view *v,
+see_commit(struct witness *w, const struct conduct *c, const struct witness_view *v,
            struct err *err)
 {
     raft_index both = v->commit < w->committed ? v->commit : w->committed;
@@ -411,7 +258,7 @@ see_commit(struct witness *w, const struct member_seen *m, const struct witness_
     struct term_seen *term = &w->terms[v->hard.term];
     enum status st;
 
-    if (m->life == v->life && m->commit == v->commit)
+    if (c->seen.life == v->life && c->seen.commit == v->commit)
         return ST_OK;
     if (here != 0 && there != 0 && here != there) {
         return err_raise(err, ST_CORRUPT,
@@ -476,30 +323,6 @@ is_possible(const struct witness_view *v)
            v->commit <= v->last && after <= v->last && (v->run_count > 0 || v->last == v->base);
 }
 
-static void
-remember(struct member_seen *m, const struct witness_view *v)
-{
-    struct raft_hard kept = v->hard_is_durable ? v->hard : m->kept;
-
-    *m = (struct member_seen){
-        .id = v->member,
-        .life = v->life,
-        .hard = v->hard,
-        .role = v->role,
-        .commit = v->commit,
-        .base = v->base,
-        .last = v->last,
-        .run_count = v->run_count,
-        .installing = v->installing,
-        .disk_failed = v->disk_failed,
-        .config_index = v->config_index,
-        .confirmed = v->confirmed,
-        .kept = kept,
-    };
-    if (v->run_count > 0)
-        m->newest = v->runs[v->run_count - 1];
-}
-
 enum status
 witness_see(struct witness *w, const struct witness_view *view, struct err *err)
 {
@@ -510,21 +333,15 @@ witness_see(struct witness *w, const struct witness_view *view, struct err *err)
         return err_raise(err, ST_INVALID, "member %" PRIu64 " cannot look like that", view->member);
     }
     if (st == ST_OK)
-        st = check_alone(m, view, err);
+        st = conduct_check(&m->conduct, view, err);
     if (st == ST_OK)
-        st = check_memory(m, view, err);
-    if (st == ST_OK)
-        st = check_bystander(m, view, err);
-    if (st == ST_OK)
-        st = check_leader(m, view, err);
-    if (st == ST_OK)
-        st = match_log(w, m, view, err);
+        st = match_log(w, &m->conduct, view, err);
     if (st == ST_OK)
         st = see_leader(w, view, err);
     if (st == ST_OK)
-        st = see_commit(w, m, view, err);
+        st = see_commit(w, &m->conduct, view, err);
     if (st == ST_OK)
-        remember(m, view);
+        conduct_remember(&m->conduct, view);
     return st == ST_NO_MEMORY ? err_raise(err, st, "out of memory for what was seen of a group")
                               : st;
 }

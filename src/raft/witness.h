@@ -5,13 +5,7 @@
  *      log matching           entries of a term begin at one index, after one entry, in every log
  *      leader completeness    what was committed is in the log of every leader of a later term
  *      state machine safety   what is committed at an index is the same entry everywhere
- *      a member alone         its term and commit index never go back in one life; a leader's log only
- *                             grows; in one term one vote, and that in later lives, too, once it is durable
- *      a leader               commits only by entries of its term, and these as soon as a majority of
- *                             committed members has them; changes the members, and confirms reads,
- *                             only after such a one is committed; has one change under way at a time
- *      who installs           a snapshot follows, and its log stays as it is
- *      whose log has failed   follows, and neither votes nor enters a term
+ *      a member alone         keeps its word, of which conduct.c has the rules
  *
  * (Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm", 2014, figure 3.)  A log
  * is seen as its stretches of one term, which is enough: an entry is an index and a term.
@@ -38,11 +32,15 @@ struct witness_view {
     const struct raft_run *runs; /* ascending, contiguous from base + 1 to `last`; borrowed */
     uint32_t run_count;
     bool hard_is_durable;
-    bool installing;
     bool disk_failed;
-    raft_index config_index; /* of the membership in force */
-    raft_index quorum;       /* a leader knows that a majority has so much; 0: not looked at */
-    uint64_t confirmed;      /* the last round that was */
+    raft_index config;     /* the entry of the membership in force */
+    raft_index installing; /* the snapshot that is, at this index; 0: none is */
+
+    /* of a leader */
+    raft_index quorum;   /* a majority is known to have so much on its disks */
+    uint64_t confirmed;  /* the last round that was */
+    uint64_t checked_ns; /* when it last made sure that a majority is heard, or was elected */
+    uint64_t heard_ns;   /* a majority was heard then or later; who was not yet counts, too */
 };
 
 struct witness_view raft_view(const struct raft *r, uint64_t life);

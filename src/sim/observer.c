@@ -8,27 +8,12 @@
 #include "raft/witness.h"
 #include "tablet/tablet.h"
 
-enum {
-    NS_PER_MS = 1000000,
-    UNHEARD_MS_MAX = 2000, /* a leader gives up after two election timeouts, by whatever clock */
-    GAP_MS_MAX = 200,      /* who was not looked at for so long may have stood still */
-};
-
-/* How long a node has led without being heard, as somebody who looks has seen it. */
-struct silence {
-    uint32_t life;
-    raft_term term;
-    uint64_t since_ns;
-    uint64_t looked_ns;
-};
-
 struct observer {
     struct sim *world;
     struct node *nodes;
     uint32_t count;
     struct witness *witness;
-    struct witness_view seen[NODE_CLUSTER_MAX]; /* without its runs */
-    struct silence silences[NODE_CLUSTER_MAX];
+    struct witness_view seen[NODE_CLUSTER_MAX]; /* without their runs */
     bool *stirred;
     enum status verdict;
     struct err err;
@@ -47,50 +32,28 @@ member_of(const struct node *n)
     return t == NULL ? NULL : tablet_raft(t);
 }
 
+/* What has to change before a member is worth a closer look. */
 static bool
 same(const struct witness_view *a, const struct witness_view *b)
 {
-    return a->last == b->last && a->commit == b->commit && a->hard.term == b->hard.term &&
-           a->hard.vote == b->hard.vote && a->role == b->role && a->base == b->base &&
-           a->life == b->life && a->hard_is_durable == b->hard_is_durable &&
-           a->installing == b->installing && a->disk_failed == b->disk_failed &&
-           a->config_index == b->config_index && a->quorum == b->quorum &&
-           a->confirmed == b->confirmed && a->run_count == b->run_count;
+    return a->last == b->last && a->commit == b->commit && a->quorum == b->quorum &&
+           a->hard.term == b->hard.term && a->hard.vote == b->hard.vote && a->role == b->role &&
+           a->base == b->base && a->life == b->life && a->hard_is_durable == b->hard_is_durable &&
+           a->disk_failed == b->disk_failed && a->config == b->config &&
+           a->installing == b->installing && a->confirmed == b->confirmed &&
+           a->checked_ns == b->checked_ns;
 }
 
+/* The core only knows what it was told. */
 static enum status
-check_is_heard(struct observer *o, const struct node *n, const struct raft *r)
+check_word(const struct node *n, const struct raft *r, struct err *err)
 {
-    struct silence *s = &o->silences[n->id - 1];
-    uint64_t now_ns = sim_now_ns(o->world);
-    raft_term term = raft_hard(r).term;
-
-    if (raft_role(r) != RAFT_LEADER || raft_is_quiesced(r) || s->life != n->life ||
-        s->term != term || now_ns - s->looked_ns > GAP_MS_MAX * (uint64_t)NS_PER_MS ||
-        raft_is_heard(r))
-        s->since_ns = now_ns;
-    s->life = n->life;
-    s->term = term;
-    s->looked_ns = now_ns;
-    if (now_ns - s->since_ns <= UNHEARD_MS_MAX * (uint64_t)NS_PER_MS)
+    if (tablet_keeps_its_word(kv_tablet(n->kv, 0)))
         return ST_OK;
-    return err_raise(&o->err, ST_CORRUPT,
-                     "node %" PRIu32 " leads in term %" PRIu64
-                     ", and has not heard a majority for %d ms",
-                     n->id, term, UNHEARD_MS_MAX);
-}
-
-static enum status
-check_log(struct observer *o, const struct node *n)
-{
-    const struct tablet *t = kv_tablet(n->kv, 0);
-
-    if (tablet_keeps_its_word(t))
-        return ST_OK;
-    return err_raise(&o->err, ST_CORRUPT,
+    return err_raise(err, ST_CORRUPT,
                      "node %" PRIu32 " counts entry %" PRIu64
                      " as durable, and its log has not yet synced it",
-                     n->id, raft_persisted(tablet_raft(t)));
+                     n->id, raft_persisted(r));
 }
 
 static void
@@ -104,14 +67,12 @@ look(void *ctx, uint32_t id)
 
     if (r == NULL || o->verdict != ST_OK)
         return;
-    o->verdict = check_is_heard(o, n, r);
-    if (o->verdict == ST_OK)
-        o->verdict = check_log(o, n);
+    o->verdict = check_word(n, r, &o->err);
     now = raft_view(r, n->life);
     if (o->verdict != ST_OK || same(&now, seen))
         return;
     if (o->stirred != NULL && ((now.role == RAFT_LEADER && seen->role != RAFT_LEADER) ||
-                               (now.installing && !seen->installing)))
+                               (now.installing != 0 && seen->installing == 0)))
         *o->stirred = true;
     o->verdict = witness_see(o->witness, &now, &o->err);
     *seen = now;
@@ -203,7 +164,7 @@ uint32_t
 observer_installs(const struct observer *o)
 {
     for (uint32_t i = 0; i < o->count; i++) {
-        if (o->seen[i].installing && o->nodes[i].life == o->seen[i].life &&
+        if (o->seen[i].installing != 0 && o->nodes[i].life == o->seen[i].life &&
             member_of(&o->nodes[i]) != NULL)
             return i + 1;
     }

@@ -414,12 +414,19 @@ is_durable(const struct tablet *t, const struct tail_entry *e)
     return e->end <= engine_written(t->engine);
 }
 
+/* Unlike is_durable() it remembers that a group which is not alone any more may have been: what came
+ * before was as durable as had been asked for. */
 bool
 tablet_keeps_its_word(const struct tablet *t)
 {
     const struct tail_entry *e = tail_at(&t->tail, raft_persisted(t->raft));
+    bool weak;
 
-    return e == NULL || (e->index < t->given && is_durable(t, e));
+    if (e == NULL)
+        return true;
+    weak = e->durability != DURABILITY_ALWAYS && (t->alone || e->index < t->config_seen);
+    return e->index < t->given &&
+           e->end <= (weak ? engine_written(t->engine) : engine_durable(t->engine));
 }
 
 static bool

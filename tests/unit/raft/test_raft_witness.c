@@ -7,6 +7,7 @@ struct scene {
     struct witness *w;
     struct raft_run runs[8];
     struct witness_view v;
+    raft_index quorum; /* of whoever leads; 0: what is committed, and no more */
     struct err err;
 };
 
@@ -41,6 +42,7 @@ see(struct scene *s, raft_id member, enum raft_role role, raft_term term, const 
     s->v.role = role;
     s->v.hard.term = term;
     s->v.commit = commit;
+    s->v.quorum = s->quorum != 0 ? s->quorum : commit;
     set_log(s, log);
     return witness_see(s->w, &s->v, &s->err);
 }
@@ -170,7 +172,9 @@ TEST(a_leader_that_cuts_its_log)
 
     setup(&s);
     EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "133", 1));
-    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "13", 1), "cut its log");
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 5, "15", 1)); /* in between somebody else has led */
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 5, "155", 1));
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 5, "15", 1), "cut its log");
 }
 
 TEST(a_member_that_votes_twice)
@@ -194,15 +198,80 @@ TEST(a_member_that_forgets_in_a_later_life)
     EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "13", 1));
     s.v.life = 1;
     s.v.hard.vote = 0;
-    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 2, "1", 1)); /* it had not been durable */
-    s.v.hard.vote = 3;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 2, "1", 1)); /* none of it had been durable */
+    s.v.hard = (struct raft_hard){ .vote = 3 };
     s.v.hard_is_durable = true;
     EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "1", 1));
+    s.v.hard_is_durable = false;
+    s.v.hard.vote = 0;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 4, "1", 1));
     s.v.life = 2;
-    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "1", 0));
+    s.v.hard.vote = 3;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "1", 0)); /* as it was durable last */
     s.v.life = 3;
     s.v.hard.vote = 0;
-    expect_says(&s, see(&s, 1, RAFT_FOLLOWER, 3, "1", 0), "has forgotten term 3");
+    expect_says(&s, see(&s, 1, RAFT_FOLLOWER, 3, "1", 0), "has forgotten term 3 or its vote for 3");
+
+    setup(&s);
+    s.v.hard_is_durable = true;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "1", 1));
+    s.v.life = 1;
+    s.v.hard.vote = 2;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "1", 0)); /* it had no vote yet */
+    s.v.life = 2;
+    expect_says(&s, see(&s, 1, RAFT_FOLLOWER, 2, "1", 0), "has forgotten term 3");
+}
+
+TEST(a_member_that_does_not_wait_for_its_snapshot)
+{
+    struct scene s;
+
+    setup(&s);
+    s.v.installing = 7;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "113", 2));
+    s.v.base = 1;
+    s.v.base_term = 1;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 4, "13", 2)); /* the same log, which begins later */
+    s.v.base = 3;
+    s.v.base_term = 3;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 4, "", 3));
+    expect_says(&s, see(&s, 1, RAFT_FOLLOWER, 4, "3", 3), "changed its log");
+
+    setup(&s);
+    s.v.installing = 7;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 4, "13", 1));
+    expect_says(&s, see(&s, 1, RAFT_FOLLOWER, 4, "14", 1), "changed its log");
+
+    setup(&s);
+    s.v.installing = 7;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 4, "13", 1));
+    s.v.installing = 8;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 4, "134", 1)); /* another one: that one came to nothing */
+    s.v.installing = 0;
+    EXPECT_OK(see(&s, 1, RAFT_PRECANDIDATE, 4, "134", 1));
+    s.v.installing = 9;
+    expect_says(&s, see(&s, 1, RAFT_PRECANDIDATE, 4, "134", 1), "installs a snapshot");
+}
+
+TEST(a_member_that_takes_part_without_a_log)
+{
+    struct scene s;
+
+    setup(&s);
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "13", 1));
+    s.v.disk_failed = true;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 4, "13", 1)); /* it failed in the new term */
+    s.v.hard.vote = 2;
+    expect_says(&s, see(&s, 1, RAFT_FOLLOWER, 4, "13", 1), "with a log that has failed");
+
+    setup(&s);
+    s.v.disk_failed = true;
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "13", 1));
+    expect_says(&s, see(&s, 1, RAFT_FOLLOWER, 4, "13", 1), "with a log that has failed");
+
+    setup(&s);
+    s.v.disk_failed = true;
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "13", 1), "has a log that has failed");
 }
 
 TEST(a_leader_that_commits_by_an_earlier_term)
@@ -210,10 +279,38 @@ TEST(a_leader_that_commits_by_an_earlier_term)
     struct scene s;
 
     setup(&s);
-    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "1123", 1));
-    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "1123", 4));
-    EXPECT_OK(see(&s, 2, RAFT_LEADER, 4, "11234", 1));
-    expect_says(&s, see(&s, 2, RAFT_LEADER, 4, "11234", 2), "by an entry of an earlier term");
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "112", 1));
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "112", 2)); /* as its leader says */
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 4, "1124", 2));
+    s.quorum = 3;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 4, "1124", 2)); /* known, and no reason to commit */
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 4, "1124", 3), "of an earlier term");
+
+    setup(&s);
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 4, "1124", 2));
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 4, "1124", 4)); /* with one of its own, all before */
+    s.v.base = 4;
+    s.v.base_term = 4;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 4, "4", 5));
+    witness_destroy(s.w);
+}
+
+TEST(a_leader_that_commits_what_no_majority_has)
+{
+    struct scene s;
+
+    setup(&s);
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "133", 1));
+    s.quorum = 2;
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "133", 3), "no majority is known to have");
+
+    setup(&s);
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "133", 2));
+    s.quorum = 2;
+    s.v.config = 4;
+    EXPECT_OK(
+        see(&s, 1, RAFT_LEADER, 3, "1333", 3)); /* by the members before, of whom more had it */
+    witness_destroy(s.w);
 }
 
 TEST(a_leader_that_does_not_commit_what_a_majority_has)
@@ -221,13 +318,15 @@ TEST(a_leader_that_does_not_commit_what_a_majority_has)
     struct scene s;
 
     setup(&s);
-    s.v.quorum = 2;
-    s.v.config_index = 2;
-    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "113", 1)); /* of an earlier term */
-    s.v.quorum = 3;
-    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "113", 1)); /* by members that are not committed */
-    s.v.config_index = 1;
-    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "113", 1), "what a majority has");
+    s.quorum = 3;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "1113", 2)); /* of an earlier term */
+    s.quorum = 4;
+    EXPECT_OK(see(&s, 2, RAFT_FOLLOWER, 3, "1113", 2)); /* who does not lead */
+    s.v.config = 3;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "1113", 2)); /* of members who are not committed */
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "11133", 4));
+    s.quorum = 5;
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "11133", 4), "what a majority has");
 }
 
 TEST(a_leader_that_changes_the_members_too_early)
@@ -235,16 +334,20 @@ TEST(a_leader_that_changes_the_members_too_early)
     struct scene s;
 
     setup(&s);
-    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "13", 1));
-    s.v.config_index = 3;
-    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "133", 1), "before it has committed an entry");
+    s.v.config = 1;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "13", 0)); /* it has found that change in its log */
+    s.v.config = 3;
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "133", 1), "before an entry of its term");
 
     setup(&s);
     EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "13", 2));
-    s.v.config_index = 3;
+    s.v.config = 3;
     EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "133", 2));
-    s.v.config_index = 4;
-    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "1333", 2), "another change is under way");
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "1333", 3));
+    s.v.config = 5;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "13333", 4));
+    s.v.config = 6;
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "133333", 4), "while another change");
 }
 
 TEST(a_leader_that_confirms_reads_too_early)
@@ -253,40 +356,34 @@ TEST(a_leader_that_confirms_reads_too_early)
 
     setup(&s);
     s.v.confirmed = 7; /* in an earlier term */
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 2, "1", 1));
     EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "13", 1));
     s.v.confirmed = 8;
-    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "13", 1), "confirms reads");
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "13", 1), "confirmed reads");
+
+    setup(&s);
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "13", 1));
+    s.v.confirmed = 8;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "13", 2));
+    witness_destroy(s.w);
 }
 
-TEST(a_member_that_installs_a_snapshot_and_does_other_things)
+TEST(a_leader_that_nobody_hears)
 {
     struct scene s;
 
     setup(&s);
-    s.v.installing = true;
-    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "13", 1));
-    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 4, "13", 1));
-    s.v.base = s.v.base_term = 1; /* a compaction */
-    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 4, "3", 1));
-    expect_says(&s, see(&s, 1, RAFT_FOLLOWER, 4, "33", 1), "changes its log");
-
-    setup(&s);
-    s.v.installing = true;
-    expect_says(&s, see(&s, 1, RAFT_PRECANDIDATE, 3, "13", 1), "while it installs");
-}
-
-TEST(a_member_whose_log_has_failed_and_that_takes_part)
-{
-    struct scene s;
-
-    setup(&s);
-    s.v.disk_failed = true;
-    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "13", 1));
-    expect_says(&s, see(&s, 1, RAFT_FOLLOWER, 4, "13", 1), "votes or enters a term");
-
-    setup(&s);
-    s.v.disk_failed = true;
-    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "13", 1), "with a log that has failed");
+    s.v.checked_ns = 300;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "13", 1));
+    s.v.heard_ns = 300;
+    s.v.checked_ns = 600;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "13", 1));
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "133", 1)); /* until the next time that it makes sure */
+    EXPECT_OK(see(&s, 1, RAFT_FOLLOWER, 3, "133", 1));
+    s.v.checked_ns = 900;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 4, "1334", 1)); /* elected again */
+    s.v.checked_ns = 1200;
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 4, "1334", 1), "has not heard a majority");
 }
 
 TEST(what_no_member_looks_like)
@@ -328,10 +425,11 @@ TEST_MAIN(RUN(a_history_that_can_be), RUN(two_leaders_of_one_term),
           RUN(what_is_committed_without_a_later_leader), RUN(a_member_that_commits_another_entry),
           RUN(a_member_that_goes_back), RUN(a_leader_that_cuts_its_log),
           RUN(a_member_that_votes_twice), RUN(a_member_that_forgets_in_a_later_life),
+          RUN(a_member_that_does_not_wait_for_its_snapshot),
+          RUN(a_member_that_takes_part_without_a_log),
           RUN(a_leader_that_commits_by_an_earlier_term),
+          RUN(a_leader_that_commits_what_no_majority_has),
           RUN(a_leader_that_does_not_commit_what_a_majority_has),
           RUN(a_leader_that_changes_the_members_too_early),
-          RUN(a_leader_that_confirms_reads_too_early),
-          RUN(a_member_that_installs_a_snapshot_and_does_other_things),
-          RUN(a_member_whose_log_has_failed_and_that_takes_part), RUN(what_no_member_looks_like),
-          RUN(who_looks_seldom_blames_nobody))
+          RUN(a_leader_that_confirms_reads_too_early), RUN(a_leader_that_nobody_hears),
+          RUN(what_no_member_looks_like), RUN(who_looks_seldom_blames_nobody))
