@@ -176,7 +176,8 @@ raft_message_name(enum raft_message_kind kind)
 
 /* ------------------------------------------------------------------ for a witness */
 
-/* The figures themselves, not what the rules make of them: these are what is doubted. */
+/* The figures themselves, not what the rules make of them, nor the functions that the rules use: these are
+ * what is doubted. */
 static uint64_t
 durable_of(const struct raft *r, const struct raft_progress *p)
 {
@@ -187,6 +188,47 @@ static uint64_t
 heard_of(const struct raft *r, const struct raft_progress *p)
 {
     return p->id == r->options.self || p->heard_ns == 0 ? UINT64_MAX : p->heard_ns;
+}
+
+static uint64_t
+value_of(const struct raft *r, raft_id id, raft__value_fn *value)
+{
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        if (r->members[i].id == id)
+            return value(r, &r->members[i]);
+    }
+    return 0;
+}
+
+/* The most that more than half of them have. */
+static uint64_t
+most_have(const struct raft *r, const raft_id *ids, uint32_t count, raft__value_fn *value)
+{
+    uint64_t values[RAFT_VOTERS_MAX];
+    uint64_t most = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        values[i] = value_of(r, ids[i], value);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t have = 0;
+
+        for (uint32_t k = 0; k < count; k++)
+            have += values[k] >= values[i];
+        if (2 * have > count && values[i] > most)
+            most = values[i];
+    }
+    return most;
+}
+
+static uint64_t
+voters_have(const struct raft *r, raft__value_fn *value)
+{
+    const struct raft_config *c = raft__config(r);
+    uint64_t now = most_have(r, c->voters, c->voter_count, value);
+    uint64_t before =
+        c->outgoing_count == 0 ? now : most_have(r, c->outgoing, c->outgoing_count, value);
+
+    return before < now ? before : now;
 }
 
 struct witness_view
@@ -209,9 +251,9 @@ raft_view(const struct raft *r, uint64_t life)
         .run_count = r->terms.run_count,
         .config = raft__configs_newest(&r->configs)->index,
         .installing = r->installing ? r->install_index : 0,
-        .quorum = leads ? raft__quorum_value(r, durable_of) : 0,
+        .quorum = leads ? voters_have(r, durable_of) : 0,
         .confirmed = r->confirmed,
         .checked_ns = r->checked_ns,
-        .heard_ns = leads ? raft__quorum_value(r, heard_of) : 0,
+        .heard_ns = leads ? voters_have(r, heard_of) : 0,
     };
 }
