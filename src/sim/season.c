@@ -19,7 +19,7 @@ season_turn(struct season *s, uint64_t since_ms)
         return;
     s->phase = since_ms / PHASE_MS;
     drawn = hash_u64(s->setup->seed ^ hash_u64(s->phase));
-    s->sundered = s->setup->nodes > 1 && drawn % 2 != 0 ? s->led : 0;
+    s->sundered = s->setup->sunders && drawn % 2 != 0 ? s->led : 0;
 }
 
 uint32_t

@@ -155,6 +155,7 @@ setup_draw(struct setup *setup, const struct trial_options *options)
     setup->founders = draw_founders(&p, setup->nodes);
     if ((options->faults & 1u << FAULT_MEMBERS) == 0)
         setup->founders = all_nodes(setup->nodes);
+    setup->sunders = setup->nodes > 1 && (options->faults & 1u << FAULT_PARTITION) != 0;
     setup->retries = prng_chance(&p, 1, 2);
     setup->readers = prng_chance(&p, 1, 2) ? 0 : (uint32_t)prng_below(&p, SETUP_CALLERS_MAX / 2);
     if (setup->nodes > 1)

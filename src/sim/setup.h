@@ -46,6 +46,7 @@ struct setup {
     unsigned founders;      /* the group's first voters, a bit (1 << id) each */
     uint32_t
         readers;  /* so many only read: who writes is soon stuck with a leader that is cut off */
+    bool sunders; /* in some phases clients reach a part of the nodes only (sim/season.h) */
     bool retries; /* clients have an identity, and repeat writes whose outcome they do not know */
     const struct workload *workload;
     uint32_t callers;
