@@ -319,7 +319,7 @@ draw_leaving(struct prng *p, const struct plan_options *o, uint64_t at_ms)
     struct action a = { .at_ms = at_ms, .kind = FAULT_PARTITION, .ops = PLAN_FROM };
 
     a.nodes = all_nodes(o->nodes);
-    a.for_ms = between(p, ECHO_STEP_MS, 5 * ECHO_STEP_MS);
+    a.for_ms = between(p, ECHO_STEP_MS, (uint64_t)5 * ECHO_STEP_MS);
     if (prng_chance(p, 1, 3)) {
         a.kind = FAULT_TRANSFER;
         a.node = (uint32_t)between(p, 1, o->nodes);
