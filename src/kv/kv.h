@@ -56,7 +56,8 @@ struct kv_options {
 MUST_USE enum status kv_open(struct kv **out, struct engine *engine,
                              const struct kv_options *options, struct err *err);
 
-/* Refuse new requests (ST_CLOSED), finish those under way, give up what is being sent to other members or
+/* Refuse new requests (ST_CLOSED), finish those under way (a read that has to change reactors may be refused,
+ * too), give up what is being sent to other members or
  * received from them, then call `drained` on loop 0.  On loop 0. */
 void kv_drain(struct kv *kv, void (*drained)(void *ctx), void *ctx);
 

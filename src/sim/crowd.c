@@ -21,7 +21,6 @@
 #include <inttypes.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
 #include "base/mark.h"
 #include "base/mem.h"
 #include "base/prng.h"
