@@ -23,13 +23,20 @@ hello__put(uint8_t out[HELLO_BYTES], const struct hello *h)
     put_u64le(out + 64, hash64(slice_of(out, HELLO_BYTES - CHECKSUM_BYTES)));
 }
 
+bool
+hello__is_none(struct slice begin)
+{
+    size_t known = begin.size < SIZE_AT ? begin.size : SIZE_AT;
+
+    return known > 0 && memcmp(begin.data, magic, known) != 0;
+}
+
 enum status
 hello__size(struct slice begin, size_t *size, struct err *err)
 {
-    size_t known = begin.size < SIZE_AT ? begin.size : SIZE_AT;
     size_t told;
 
-    if (known > 0 && memcmp(begin.data, magic, known) != 0)
+    if (hello__is_none(begin))
         return err_raise(err, ST_CORRUPT, "it does not speak our protocol");
     *size = 0;
     if (begin.size < KNOWN_FROM)

@@ -171,6 +171,21 @@ receive(struct incoming *in, struct err *err)
     return st;
 }
 
+/* What they say is somebody else's matter. */
+static void
+hand_over(struct incoming *in)
+{
+    struct peer *p = in->peer;
+    struct stream *stream = in->line.stream;
+    uint8_t begin[HELLO_BYTES_MAX];
+    size_t size = in->line.theirs_got;
+
+    memcpy(begin, in->line.theirs_bytes, size);
+    in->line.stream = NULL;
+    incoming__end(in);
+    p->options.stranger(p->options.ctx, stream, slice_of(begin, size));
+}
+
 static void
 on_event(void *ctx, unsigned events)
 {
@@ -179,6 +194,11 @@ on_event(void *ctx, unsigned events)
     enum status st = in->open ? receive(in, &err) : greet(in, &err);
 
     (void)events;
+    if (st == ST_CORRUPT && !in->open && in->peer->options.stranger != NULL &&
+        link__is_strange(&in->line)) {
+        hand_over(in);
+        return;
+    }
     if (st != ST_OK && st != ST_WOULD_BLOCK)
         end_with(in, &err);
     else

@@ -162,6 +162,12 @@ link__greet(struct link *l, struct err *err)
     return ST_OK;
 }
 
+bool
+link__is_strange(const struct link *l)
+{
+    return hello__is_none(slice_of(l->theirs_bytes, l->theirs_got));
+}
+
 unsigned
 link__wants(const struct link *l)
 {

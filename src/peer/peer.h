@@ -90,6 +90,10 @@ typedef void peer_receive_fn(void *ctx, const struct peer_sender *from, uint8_t 
  * peer_set_address() or peer_destroy().  peer_destroy() may not be called from here. */
 typedef void peer_state_fn(void *ctx, peer_node node, uint64_t incarnation);
 
+/* Somebody called who does not speak our protocol.  The stream is the callee's from now on; `begin`, what was read
+ * of it, is borrowed. */
+typedef void peer_stranger_fn(void *ctx, struct stream *stream, struct slice begin);
+
 /* For tests only, and the simulator: what a network of datagrams would do to messages.  A stream
  * does none of it, and the server never asks for it.  Each is drawn for each message; those that are
  * delayed are overtaken by later ones. */
@@ -111,6 +115,7 @@ struct peer_options {
     uint32_t silence_ms;   /* a connection that acknowledges nothing for this long is given up */
     peer_receive_fn *receive;
     peer_state_fn *state;
+    peer_stranger_fn *stranger; /* NULL: they are refused */
     void *ctx;
     const struct peer_faults *faults; /* borrowed, and may change meanwhile; NULL: none */
 };

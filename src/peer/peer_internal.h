@@ -52,6 +52,9 @@ void hello__put(uint8_t out[HELLO_BYTES], const struct hello *h);
  * ST_CORRUPT: it is none. */
 MUST_USE enum status hello__size(struct slice begin, size_t *size, struct err *err);
 
+/* Can no hello begin with these bytes? */
+bool hello__is_none(struct slice begin);
+
 /* ST_CORRUPT. */
 MUST_USE enum status hello__get(struct slice whole, struct hello *out, struct err *err);
 
@@ -185,6 +188,9 @@ void link__begin(struct link *l, struct peer *p, struct stream *stream, peer_nod
  * ST_CLOSED, ST_CORRUPT, ST_INVALID: it has failed. */
 MUST_USE enum status link__greet(struct link *l, struct err *err);
 unsigned link__wants(const struct link *l);
+
+/* Is it another protocol that is spoken there?  After ST_CORRUPT. */
+bool link__is_strange(const struct link *l);
 
 /* As stream_read() and stream_write(). */
 MUST_USE enum status link__read(struct link *l, void *out, size_t size, size_t *got);

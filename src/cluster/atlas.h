@@ -1,0 +1,60 @@
+/*
+ * cluster/atlas.h — the cluster as one can look into it: nodes, keyspaces, tablets, at one version.
+ *
+ * Immutable, and so readable by all threads; whoever keeps one across rounds of its loop holds a
+ * reference.  Made from a book when that has changed.
+ *
+ * Of the nodes it has all, also those that were removed; of keyspaces and tablets only what lives.
+ */
+#ifndef CLUSTER_ATLAS_H
+#define CLUSTER_ATLAS_H
+
+#include "cluster/book.h"
+
+enum { ATLAS_SLOTS = 16384, ATLAS_META_TABLET = 1 };
+
+/* The keyspace of the metadata itself. */
+#define ATLAS_META_KEYSPACE UINT32_MAX
+
+struct atlas_keyspace {
+    struct keyspace_record record;
+    const struct tablet_record **tablets; /* by `from` */
+    uint32_t tablet_count;
+};
+
+struct atlas {
+    version_t version;
+    struct cluster_record cluster;
+    const struct node_record *nodes; /* by id */
+    uint32_t node_count;
+    const struct atlas_keyspace *keyspaces; /* by id; that of the metadata is the last */
+    uint32_t keyspace_count;
+    const struct tablet_record **tablets; /* by id */
+    uint32_t tablet_count;
+};
+
+/* One reference, the caller's.  NULL when out of memory. */
+struct atlas *atlas_create(const struct book *b);
+
+const struct atlas *atlas_ref(const struct atlas *a);
+void atlas_unref(const struct atlas *a); /* NULL is allowed */
+
+const struct node_record *atlas_node(const struct atlas *a, uint64_t id); /* NULL: there is none */
+const struct node_record *atlas_node_named(const struct atlas *a, struct slice name);
+const struct tablet_record *atlas_tablet(const struct atlas *a, uint64_t id);
+const struct atlas_keyspace *atlas_keyspace(const struct atlas *a, uint32_t id);
+const struct atlas_keyspace *atlas_keyspace_named(const struct atlas *a, struct slice name);
+
+/* Redis Cluster's: CRC16 of the part between the first { and the next }, if there is any, modulo 16384. */
+uint32_t atlas_slot(struct slice key);
+
+/* Which of the keyspace's tablets has the key.  Its first, when its tablets leave a hole. */
+const struct tablet_record *atlas_tablet_of(const struct atlas_keyspace *k, struct slice key);
+
+/* A slot as a bound, two bytes. */
+struct slice atlas_slot_bound(uint32_t slot, uint8_t room[2]);
+
+/* The slots of a tablet of a hash keyspace: [*begin, *limit). */
+void atlas_slots_of(const struct tablet_record *t, uint32_t *begin, uint32_t *limit);
+
+#endif

@@ -1,0 +1,200 @@
+/*
+ * INVARIANTS
+ *
+ *   S1  Who votes by the record has been said, by a leader, to have caught up.
+ *   S2  A swap leaves a majority of the new voters up and caught up, so the group goes on writing.
+ *   S3  A member is forgotten only when a committed, settled membership is without it.
+ */
+#include "cluster/step.h"
+
+#include "base/assert.h"
+
+uint32_t
+step_voters(uint32_t replicas)
+{
+    return replicas - (replicas % 2 == 0);
+}
+
+static bool
+is_wanted(const struct step_options *o, uint64_t node)
+{
+    for (uint32_t i = 0; i < o->wanted_count; i++) {
+        if (o->wanted[i] == node)
+            return true;
+    }
+    return false;
+}
+
+static enum member_role
+wanted_role(const struct step_options *o, uint32_t at)
+{
+    return at < o->voters ? MEMBER_VOTER : MEMBER_LEARNER;
+}
+
+static struct tablet_member *
+member_of(struct tablet_record *t, uint64_t node)
+{
+    return (struct tablet_member *)(uintptr_t)tablet_record_member(t, node);
+}
+
+static void
+leave_out(struct tablet_record *t, uint32_t at)
+{
+    t->member_count--;
+    for (uint32_t i = at; i < t->member_count; i++)
+        t->members[i] = t->members[i + 1];
+}
+
+bool
+step_is_done(const struct tablet_record *t, const struct step_options *o)
+{
+    if (t->member_count != o->wanted_count)
+        return false;
+    for (uint32_t i = 0; i < o->wanted_count; i++) {
+        const struct tablet_member *m = tablet_record_member(t, o->wanted[i]);
+
+        if (m == NULL || m->role != wanted_role(o, i))
+            return false;
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------ forget */
+
+/* S3. */
+static bool
+forget(struct tablet_record *t, const struct tablet_report *r)
+{
+    bool any = false;
+
+    if (r == NULL || !r->settled)
+        return false;
+    for (uint32_t i = t->member_count; i-- > 0;) {
+        if (t->members[i].role == MEMBER_LEAVING && report_member(r, t->members[i].node) == NULL) {
+            leave_out(t, i);
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* ------------------------------------------------------------------ join */
+
+/* Who left lately and is wanted again has perhaps never been gone. */
+static bool
+take_back(struct tablet_record *t, const struct step_options *o)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < t->member_count; i++) {
+        struct tablet_member *m = &t->members[i];
+
+        if (m->role == MEMBER_LEAVING && is_wanted(o, m->node)) {
+            m->role = MEMBER_JOINING;
+            any = true;
+        }
+    }
+    return any;
+}
+
+static bool
+join(struct tablet_record *t, const struct step_options *o)
+{
+    bool any = take_back(t, o);
+
+    for (uint32_t i = 0; i < o->wanted_count && t->member_count < RAFT_MEMBERS_MAX; i++) {
+        if (!o->may_join || tablet_record_member(t, o->wanted[i]) != NULL ||
+            !o->is_up(o->ctx, o->wanted[i]))
+            continue;
+        t->members[t->member_count++] = (struct tablet_member){
+            o->wanted[i], wanted_role(o, i) == MEMBER_VOTER ? MEMBER_JOINING : MEMBER_LEARNER
+        };
+        any = true;
+    }
+    return any;
+}
+
+/* ------------------------------------------------------------------ swap */
+
+static bool
+has_caught_up(const struct tablet_report *r, uint64_t node)
+{
+    const struct report_member *m = report_member(r, node);
+
+    return m != NULL && m->caught_up;
+}
+
+/* May it vote, as far as S1 is concerned? */
+static bool
+is_ready(const struct tablet_record *t, const struct tablet_report *r, uint64_t node)
+{
+    const struct tablet_member *m = tablet_record_member(t, node);
+
+    if (m == NULL || m->role == MEMBER_LEAVING)
+        return false;
+    return m->role == MEMBER_VOTER || has_caught_up(r, node);
+}
+
+/* S2. */
+static bool
+keeps_majority(const struct tablet_report *r, const struct step_options *o)
+{
+    uint32_t good = 0;
+
+    for (uint32_t i = 0; i < o->voters; i++)
+        good += has_caught_up(r, o->wanted[i]) && o->is_up(o->ctx, o->wanted[i]);
+    return good > o->voters / 2;
+}
+
+static bool
+swap(struct tablet_record *t, const struct tablet_report *r, const struct step_options *o)
+{
+    if (r == NULL || !r->settled || !keeps_majority(r, o))
+        return false;
+    for (uint32_t i = 0; i < o->voters; i++) {
+        if (!is_ready(t, r, o->wanted[i]))
+            return false;
+    }
+    for (uint32_t i = 0; i < t->member_count; i++) {
+        if (!is_wanted(o, t->members[i].node))
+            t->members[i].role = MEMBER_LEAVING;
+    }
+    for (uint32_t i = 0; i < o->wanted_count; i++) {
+        struct tablet_member *m = member_of(t, o->wanted[i]);
+
+        if (m != NULL)
+            m->role = wanted_role(o, i);
+    }
+    if (t->leader != 0 && (tablet_record_member(t, t->leader) == NULL ||
+                           tablet_record_member(t, t->leader)->role != MEMBER_VOTER))
+        t->leader = 0;
+    return true;
+}
+
+/* A swap that changes nothing is none. */
+static bool
+has_same_members(const struct tablet_record *a, const struct tablet_record *b)
+{
+    for (uint32_t i = 0; i < a->member_count; i++) {
+        if (a->members[i].node != b->members[i].node || a->members[i].role != b->members[i].role)
+            return false;
+    }
+    return a->member_count == b->member_count;
+}
+
+enum step_kind
+step_next(const struct tablet_record *t, const struct tablet_report *report,
+          const struct step_options *o, struct tablet_record *out)
+{
+    ASSERT(o->wanted_count > 0 && o->wanted_count <= CLUSTER_REPLICAS_MAX);
+    ASSERT(o->voters > 0 && o->voters <= o->wanted_count);
+    *out = *t;
+    if (forget(out, report))
+        return STEP_FORGET;
+    if (step_is_done(t, o))
+        return STEP_NONE;
+    if (swap(out, report, o) && !has_same_members(t, out))
+        return STEP_SWAP;
+    *out = *t;
+    return join(out, o) ? STEP_JOIN : STEP_NONE;
+}
