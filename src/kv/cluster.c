@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
+#include "kv/forward.h"
 #include "kv/kv_internal.h"
 #include "tablet/exchange.h"
 
@@ -76,6 +77,24 @@ ourselves(const struct kv *kv, const struct kv_cluster *cluster)
     return NULL;
 }
 
+static enum status
+begin_to_forward(struct kv *kv, struct err *err)
+{
+    uint32_t neighbours = kv->node.neighbour_count;
+    enum status st = ST_OK;
+
+    kv->fences = mem_new_array(_Atomic uint64_t, neighbours *(size_t)LIMIT_REACTORS);
+    kv->losses = mem_new_array(_Atomic uint32_t, neighbours);
+    if (kv->fences == NULL || kv->losses == NULL)
+        return err_raise(err, ST_NO_MEMORY, "out of memory for requests of other nodes");
+    for (uint32_t i = 0; i < kv->door_count && st == ST_OK; i++) {
+        st = forward_create(&kv->doors[i].forward, &kv->doors[i], err);
+        if (st == ST_OK)
+            kv__forward_from(&kv->doors[i]);
+    }
+    return st;
+}
+
 enum status
 kv__connect(struct kv *kv, const struct kv_cluster *cluster, struct err *err)
 {
@@ -101,6 +120,8 @@ kv__connect(struct kv *kv, const struct kv_cluster *cluster, struct err *err)
                               err);
         kv->peer_of[i] = kv->doors[i].reactor.peer;
     }
+    if (st == ST_OK && cluster->forward)
+        st = begin_to_forward(kv, err);
     if (st == ST_OK)
         st = env_listen(env, ourselves(kv, cluster)->host, ourselves(kv, cluster)->port,
                         peer_accepted, kv->peer_of, &kv->peers, err);

@@ -1,18 +1,11 @@
-/*
- * The node's coordinator: doors, routing, start and end.
- *
- *      session ──> kv_submit ──┬─ pure read ────────────> tablet_read, on this reactor
- *                              ├─ the tablet is ours ───> tablet_submit
- *                              └─ another reactor's ────> a task on its loop ──> tablet_submit
- *
- * The result comes back through request.done on the reactor that asked.
- */
+/* The node's coordinator: its doors, start and end.  Requests are in submit.c. */
 #include <stdio.h>
 
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
 
+#include "kv/forward.h"
 #include "kv/kv_internal.h"
 
 enum { SLEW_EVERY_NS = 1000000000 };
@@ -59,6 +52,8 @@ on_tick(void *ctx)
     if (door->drained)
         return; /* it was due already */
     tablet_reactor_tick(&door->reactor);
+    if (door->forward != NULL)
+        forward_tick(door->forward, loop_now_ns(door->loop));
     if (loop_index(door->loop) == 0)
         slew_if_due(door->kv, env_boot_ns(engine_env(door->kv->engine)));
     check_drained(door);
@@ -292,11 +287,14 @@ destroy(struct kv *kv)
     tablet_node_release(&kv->node);
     mem_free(kv->keyspaces);
     for (uint32_t i = 0; i < kv->door_count; i++) {
+        forward_destroy(kv->doors[i].forward);
         timer_destroy(kv->doors[i].tick);
         tablet_reactor_release(&kv->doors[i].reactor);
     }
     mem_free(kv->doors);
     mem_free(kv->peer_of);
+    mem_free(kv->fences);
+    mem_free(kv->losses);
     lock_release(&kv->lock);
     mem_free(kv);
 }
@@ -365,7 +363,9 @@ call_drained(struct task *task)
 static bool
 is_drained(const struct kv_door *door)
 {
-    return door->under_way == 0 && tablet_reactor_idle(&door->reactor);
+    return door->under_way == 0 && door->way.under_way == 0 &&
+           (door->forward == NULL || forward_idle(door->forward)) &&
+           tablet_reactor_idle(&door->reactor);
 }
 
 static void
@@ -390,6 +390,8 @@ begin_drain(struct task *task)
 
     door->draining = true;
     tablet_reactor_drain(&door->reactor);
+    if (door->forward != NULL)
+        forward_drain(door->forward);
     check_drained(door);
 }
 
@@ -418,89 +420,7 @@ kv_close(struct kv *kv, struct err *err)
     return engine_close(engine, err);
 }
 
-/* ------------------------------------------------------------------ requests */
-
-static enum status
-check_op(const struct op *op, size_t *bytes)
-{
-    if (op->key.size > LIMIT_KEY_BYTES || op->key2.size > LIMIT_KEY_BYTES ||
-        op->value.size > LIMIT_VALUE_BYTES)
-        return ST_TOO_BIG;
-    *bytes += op->key.size + op->key2.size + op->value.size + sizeof(*op);
-    return *bytes > LIMIT_REQUEST_BYTES + (size_t)LIMIT_REQUEST_OPS * sizeof(*op) ? ST_TOO_BIG
-                                                                                  : ST_OK;
-}
-
-static enum status
-check_request(const struct request *r)
-{
-    size_t bytes = 0;
-    enum status st = r->op_count <= LIMIT_REQUEST_OPS ? ST_OK : ST_TOO_BIG;
-
-    for (uint32_t i = 0; i < r->op_count && st == ST_OK; i++)
-        st = check_op(&r->ops[i], &bytes);
-    for (uint32_t i = 0; i < r->precondition_count && st == ST_OK; i++) {
-        if (r->preconditions[i].key.size > LIMIT_KEY_BYTES)
-            st = ST_TOO_BIG;
-    }
-    return st;
-}
-
-/* Only the door's own loop writes its counters. */
-static void
-bump(_Atomic uint64_t *counter, uint64_t by)
-{
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
-                          memory_order_relaxed);
-}
-
-static void
-count_ops(struct kv_door *door, const struct request *r)
-{
-    uint64_t gets = 0;
-    uint64_t deletes = 0;
-
-    for (uint32_t i = 0; i < r->op_count; i++) {
-        gets += !op_writes(r->ops[i].kind);
-        deletes += r->ops[i].kind == OP_DELETE;
-    }
-    bump(&door->counters.gets, gets);
-    bump(&door->counters.deletes, deletes);
-    bump(&door->counters.puts, r->op_count - gets - deletes);
-}
-
-static void
-refuse(struct request *r, enum status st)
-{
-    r->status = st;
-    request_done(r);
-}
-
-void
-kv_submit(struct kv_door *door, struct request *r)
-{
-    struct kv *kv = door->kv;
-    struct keyspace *k = kv__keyspace(kv, r->keyspace);
-    enum status st = k == NULL ? ST_NOT_FOUND : check_request(r);
-
-    r->home = door->loop;
-    r->under_way = &door->under_way;
-    door->under_way++;
-    r->cold = NULL;
-    r->scratch = (struct buf){ 0 };
-    r->err.text[0] = '\0';
-    if (st == ST_OK && atomic_load_explicit(&kv->closing, memory_order_relaxed))
-        st = ST_CLOSED;
-    if (st != ST_OK) {
-        refuse(r, st);
-        return;
-    }
-    count_ops(door, r);
-    if (!r->ordered && r->precondition_count == 0 && !request_writes(r) &&
-        tablet_read(k->tablet, &door->reactor.reader, r))
-        return;
-    tablet_send(k->tablet, r);
-}
+/* ------------------------------------------------------------------ what there is */
 
 enum status
 kv_database(struct kv_door *door, uint64_t number, uint32_t *keyspace)
@@ -524,29 +444,6 @@ kv_tablet(struct kv *kv, uint32_t keyspace)
     struct keyspace *k = kv__keyspace(kv, keyspace);
 
     return k == NULL ? NULL : k->tablet;
-}
-
-/* ------------------------------------------------------------------ snapshots */
-
-enum status
-kv_snapshot_take(struct kv_snapshot *out, const struct request *asked)
-{
-    struct lsm_snapshot *pin;
-
-    ASSERT(asked->status == ST_OK && asked->snapshot == NULL);
-    pin = lsm_snapshot_take(tablet_lsm(asked->tablet));
-    if (pin == NULL)
-        return ST_NO_MEMORY;
-    *out = (struct kv_snapshot){ asked->tablet, pin, lsm_snapshot_version(pin) };
-    return ST_OK;
-}
-
-void
-kv_snapshot_release(struct kv_snapshot *s)
-{
-    if (s->pin != NULL)
-        lsm_snapshot_release(tablet_lsm(s->tablet), s->pin);
-    s->pin = NULL;
 }
 
 /* ------------------------------------------------------------------ figures */

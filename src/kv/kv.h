@@ -2,7 +2,7 @@
  * kv/kv.h — the coordinator: the one interface that every session calls.
  *
  * It knows keyspaces and their tablets, finds the owner of a request, carries
- * it there and brings the result back.  Reads of published state run on the
+ * it there, to another node if need be, and brings the result back.  Reads of published state run on the
  * caller's reactor; everything else on the tablet's.
  *
  * Every reactor has a door of its own; a door is used on its loop only.
@@ -39,7 +39,10 @@ struct kv_cluster {
     uint32_t founder_count;
     /* 1 .. KV_KEYSPACES_MAX, the same on all nodes; the first LIMIT_DATABASES are Redis's databases. */
     uint32_t keyspace_count;
-    uint32_t lease_percent;           /* see raft.h; 0: none */
+    uint32_t lease_percent; /* see raft.h; 0: none */
+    /* Any node answers any request: what it does not lead, it asks the leader's.  Otherwise it refuses,
+     * and says who leads. */
+    bool forward;
     const struct peer_faults *faults; /* for the simulator; borrowed; NULL: none */
 };
 

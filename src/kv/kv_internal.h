@@ -34,7 +34,9 @@ struct kv_door {
     struct loop *loop;
     struct tablet_reactor reactor; /* the tablets of this loop */
     struct timer *tick;
-    uint64_t under_way; /* requests, pieces of scans and administrative jobs, not yet done */
+    struct request_way way;  /* of requests that take no route */
+    struct forward *forward; /* NULL: what this node does not lead is refused */
+    uint64_t under_way;      /* pieces of scans and administrative jobs, not yet done */
     struct kv_counters counters;
     struct task drain_task;
     bool draining;
@@ -50,9 +52,11 @@ struct admin_queue {
 struct kv {
     struct engine *engine;
     struct node_clock clock;
-    struct tablet_node node; /* owns the tablets */
-    struct listener *peers;  /* where other nodes call; NULL: alone */
-    struct peer **peer_of;   /* owned array, by loop; for the listener */
+    struct tablet_node node;  /* owns the tablets */
+    struct listener *peers;   /* where other nodes call; NULL: alone */
+    struct peer **peer_of;    /* owned array, by loop; for the listener */
+    _Atomic uint64_t *fences; /* owned; by neighbour and its door (kv/forward.h) */
+    _Atomic uint32_t *losses; /* owned; by neighbour: how often it said that answers may be lost */
     char node_name[LIMIT_NAME_BYTES + 1];
 
     struct tablet *meta;        /* the node's */
@@ -77,6 +81,13 @@ struct kv {
 };
 
 struct keyspace *kv__keyspace(struct kv *kv, uint32_t id); /* NULL: there is none */
+
+/* submit.c */
+
+/* The limits on keys, values and units: ST_OK, ST_TOO_BIG. */
+MUST_USE enum status kv__check_request(const struct request *r);
+/* The door's requests take routes from now on. */
+void kv__forward_from(struct kv_door *door);
 
 /* keyspace.c */
 MUST_USE enum status kv__load_keyspaces(struct kv *kv, struct err *err);

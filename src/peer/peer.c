@@ -247,11 +247,11 @@ static enum status
 send_copies(struct outgoing *o, const struct peer_message *m, size_t size)
 {
     struct peer *p = o->peer;
-    unsigned copies = faults__copies(p);
+    unsigned copies = m->steady ? 1 : faults__copies(p);
     enum status st = ST_OK;
 
     for (unsigned i = 0; i < copies && st == ST_OK; i++) {
-        uint64_t due_ns = faults__due_ns(p);
+        uint64_t due_ns = m->steady ? 0 : faults__due_ns(p);
 
         st = outbox__add(&o->outbox, m, size, due_ns);
         if (st == ST_OK && due_ns > 0)

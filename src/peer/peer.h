@@ -95,8 +95,8 @@ typedef void peer_state_fn(void *ctx, peer_node node, uint64_t incarnation);
 typedef void peer_stranger_fn(void *ctx, struct stream *stream, struct slice begin);
 
 /* For tests only, and the simulator: what a network of datagrams would do to messages.  A stream
- * does none of it, and the server never asks for it.  Each is drawn for each message; those that are
- * delayed are overtaken by later ones. */
+ * does none of it, and the server never asks for it.  Each is drawn for each message that is not steady;
+ * those that are delayed are overtaken by later ones. */
 struct peer_faults {
     uint64_t seed; /* of the dice; read once */
     uint32_t drop_permille;
@@ -156,6 +156,7 @@ struct peer_message {
     bool urgent;
     const struct slice *parts; /* the payload is all of them, one after the other; copied */
     size_t part_count;
+    bool steady; /* no fault is drawn for it: its sender counts on what a stream promises */
 };
 
 /* Queue a message.  ST_OK; or nothing has changed:

@@ -84,6 +84,8 @@ receive(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, st
         return;
     atomic_store(&n->heard_ns, loop_now_ns(r->loop));
     atomic_store(&n->incarnation, from->incarnation);
+    if (type >= EXCHANGE_FOREIGN && r->guest != NULL)
+        r->guest->receive(r->guest, from, type, id, payload);
     if (type == EXCHANGE_BEAT || type >= EXCHANGE_TYPE_COUNT)
         return; /* that it came says all; or it is of a later version */
     t = tablet_node_find(r->node, id);
@@ -104,6 +106,8 @@ connection_changed(void *ctx, peer_node node, uint64_t incarnation)
     struct raft_event event = { .kind = incarnation == 0 ? RAFT_UNREACHABLE : RAFT_SILENT,
                                 .node = node };
 
+    if (r->guest != NULL && !r->resting)
+        r->guest->state(r->guest, node, incarnation);
     list_each (at, &r->tablets) {
         struct tablet *t = container_of(at, struct tablet, on_reactor);
         bool leads = t->raft != NULL && raft_role(t->raft) == RAFT_LEADER;

@@ -45,6 +45,9 @@ enum exchange_type {
     EXCHANGE_TYPE_COUNT
 };
 
+/* Types from here on are the guest's (tablet/reactor.h). */
+enum { EXCHANGE_FOREIGN = 32 };
+
 /* What RECEIVED says; anything else counts as FAILED. */
 enum exchange_outcome {
     EXCHANGE_FAILED = 0,  /* it cannot be installed here, now */

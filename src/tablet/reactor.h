@@ -78,15 +78,24 @@ struct tablet *tablet_node_find(const struct tablet_node *n, uint64_t tablet); /
 
 /* ------------------------------------------------------------------ a reactor */
 
+/* Who speaks on the same connections, about something else: in messages of types from EXCHANGE_FOREIGN on.  On
+ * the loop; not when it rests. */
+struct exchange_guest {
+    void (*receive)(struct exchange_guest *guest, const struct peer_sender *from, uint8_t type,
+                    uint64_t id, struct slice payload);
+    void (*state)(struct exchange_guest *guest, uint64_t node, uint64_t incarnation);
+};
+
 struct tablet_reactor {
     struct tablet_node *node;
     struct loop *loop;
     struct tablet_reader reader; /* of tablet_read() */
     struct tablet_reader owner;  /* of what its tablets evaluate */
     struct engine_listener listener;
-    struct raft_effects effects; /* of its tablets, one step at a time */
-    struct peer *peer;           /* NULL: alone */
-    struct buf message;          /* that is being encoded */
+    struct raft_effects effects;  /* of its tablets, one step at a time */
+    struct peer *peer;            /* NULL: alone */
+    struct exchange_guest *guest; /* NULL: none */
+    struct buf message;           /* that is being encoded */
     struct list tablets;
     struct list marked;   /* those with something to send or to flush */
     struct list awaiting; /* those with something in the log that is not yet durable */

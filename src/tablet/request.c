@@ -18,8 +18,10 @@ request_done(struct request *r)
 
     r->scratch = (struct buf){ 0 };
     r->cold = NULL;
-    (*r->under_way)--;
-    r->done(r);
+    if (r->status == ST_OK || r->way->back == NULL || !r->way->back(r)) {
+        r->way->under_way--;
+        r->done(r);
+    }
     buf_release(&scratch);
     cold_destroy(cold);
 }

@@ -17,11 +17,15 @@
 #ifndef TABLET_REQUEST_H
 #define TABLET_REQUEST_H
 
+#include <stdatomic.h>
+
 #include "base/entry.h"
 #include "base/list.h"
 #include "base/status.h"
 
 #include "env/env.h"
+
+struct request_way;
 
 /* The first byte of every stored key; values are for ever. */
 enum key_kind {
@@ -150,10 +154,19 @@ struct request {
      * What is said of a retry is said of this attempt: another may have been applied, unless the
      * status is ST_OK, ST_CONFLICT or ST_EXISTS. */
     enum status status;
-    uint64_t leader; /* ST_NOT_LEADER: the node that is to be asked; 0: nobody knows */
-    struct err err;  /* when status is not ST_OK, and more is known */
+    uint64_t leader;      /* ST_NOT_LEADER: the node that is to be asked; 0: nobody knows */
+    uint64_t leader_term; /* in which it leads */
+    bool elsewhere;       /* another node has answered: no snapshot of it can be taken here */
+    struct err err;       /* when status is not ST_OK, and more is known */
 
     /* private to kv and tablet */
+
+    /* Only who leads in this term evaluates it, or 0: in any.  Whoever refuses it for this refuses it, and
+     * whatever is to be evaluated in the same term, for ever. */
+    uint64_t term;
+    const _Atomic uint64_t *fence; /* and only while the gate says `pass`; NULL: there is none */
+    uint64_t pass;
+
     struct task task;
     struct loop *home; /* where `done` is called */
     struct tablet *tablet;
@@ -161,7 +174,17 @@ struct request {
     struct list link;
     struct cold_read *cold; /* what a job has read for it, or is reading */
     struct buf scratch;     /* values of the results, when they are not borrowed */
-    uint64_t *under_way;    /* one less when it is done; on `home` */
+    struct request_way *way;
+    uint64_t turn;  /* its place among those of its route (kv/route.h) */
+    bool uncertain; /* an earlier attempt, of the same number, may have been applied */
+};
+
+/* The way on which requests came, and on which they go back; on their `home`. */
+struct request_way {
+    uint64_t under_way; /* that are not done */
+    /* Before `done` says anything but ST_OK.  True: the request is taken back, to be asked again.  NULL:
+     * none is. */
+    bool (*back)(struct request *r);
 };
 
 /* What was committed at one moment, kept readable (kv_snapshot_take). */

@@ -141,8 +141,10 @@ tablet__finish(struct tablet *t, struct request *r, enum status st)
     ASSERT(t->request_count > 0);
     t->request_count--;
     r->status = st;
-    if (st == ST_NOT_LEADER)
+    if (st == ST_NOT_LEADER) {
         r->leader = t->raft == NULL ? 0 : raft_leader(t->raft);
+        r->leader_term = r->leader == 0 ? 0 : raft_hard(t->raft).term;
+    }
     request_done_at_home(r, t->loop);
 }
 
@@ -277,6 +279,14 @@ note_stall(struct tablet *t, enum engine_stall stall)
     }
 }
 
+/* It is meant for a term that is not ours, and never will be again. */
+static bool
+is_for_another_term(const struct tablet *t, const struct request *r)
+{
+    return r->term != 0 && (t->raft == NULL || raft_role(t->raft) != RAFT_LEADER ||
+                            raft_hard(t->raft).term != r->term);
+}
+
 /* Is this the place for it?  ST_BUSY: it may be soon.  Who led alone goes on reading without a log (P4). */
 static enum status
 may_evaluate(const struct tablet *t, bool writes)
@@ -383,8 +393,10 @@ try_to_serve(struct tablet *t, struct request *r)
 {
     struct unit u = { .t = t, .r = r };
     bool writes = request_writes(r);
-    enum status st = writes ? may_write(t, r) : ST_OK;
+    enum status st = is_for_another_term(t, r) ? ST_NOT_LEADER : ST_OK;
 
+    if (st == ST_OK && writes)
+        st = may_write(t, r);
     if (st == ST_OK)
         st = may_evaluate(t, writes);
     if (st == ST_BUSY)
@@ -418,6 +430,13 @@ serve(struct tablet *t, struct request *r)
     return served;
 }
 
+/* What its sender said later has come earlier, on another connection. */
+static bool
+has_been_overtaken(const struct request *r)
+{
+    return r->fence != NULL && atomic_load(r->fence) != r->pass;
+}
+
 void
 tablet_submit(struct tablet *t, struct request *r)
 {
@@ -427,7 +446,10 @@ tablet_submit(struct tablet *t, struct request *r)
     t->serves = true;
     t->sleeps = false;
     t->request_count++;
-    admit(t, r);
+    if (is_for_another_term(t, r) || has_been_overtaken(r))
+        tablet__finish(t, r, ST_NOT_LEADER);
+    else
+        admit(t, r);
 }
 
 /* P4: what is in the log beyond its last durable position may or may not be there after a restart.

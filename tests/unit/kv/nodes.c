@@ -48,6 +48,7 @@ boot_body(void *ctx)
         .founder_count = n->count < NODES_FOUNDERS ? n->count : NODES_FOUNDERS,
         .keyspace_count = n->keyspace_count,
         .lease_percent = n->lease_percent,
+        .forward = n->forward,
     };
     struct engine_options engine_options;
     struct loop *loops[LOOPS];
@@ -110,6 +111,12 @@ void
 nodes_create_with_keyspaces(struct nodes *n, uint64_t seed, uint32_t count, uint32_t keyspaces)
 {
     create(n, seed, &(struct nodes){ .count = count, .keyspace_count = keyspaces });
+}
+
+void
+nodes_create_forwarding(struct nodes *n, uint64_t seed, uint32_t count)
+{
+    create(n, seed, &(struct nodes){ .count = count, .forward = true });
 }
 
 void
@@ -396,12 +403,24 @@ nodes_check_many(struct nodes *n, uint32_t node, uint32_t count, char letter)
     }
 }
 
+/* Where any node answers, an answer does not say who leads. */
+static bool
+leads(struct nodes *n, uint32_t node)
+{
+    const struct raft *r;
+
+    if (!n->forward)
+        return nodes_try_get(n, node, "any") == ST_OK;
+    r = tablet_raft(kv_tablet(n->kv[node], n->keyspace));
+    return raft_role(r) == RAFT_LEADER && raft_commit(r) >= raft_term_first(r);
+}
+
 uint32_t
 nodes_leader_but(struct nodes *n, uint32_t not_this)
 {
     for (uint32_t passed_ms = 0; passed_ms < PATIENCE_MS; passed_ms += 100) {
         for (uint32_t i = 1; i <= n->count; i++) {
-            if (i != not_this && sim_running(n->w, i) && nodes_try_get(n, i, "any") == ST_OK)
+            if (i != not_this && sim_running(n->w, i) && leads(n, i))
                 return i;
         }
         sim_run_ms(n->w, 100);
@@ -555,11 +574,17 @@ nodes_change_to(struct nodes *n, const struct raft_config *config)
 }
 
 bool
-nodes_transfer(struct nodes *n, uint32_t to)
+nodes_begin_transfer(struct nodes *n, uint32_t to)
 {
     struct order o = { .to = to };
 
-    if (give_order(n, nodes_leader(n), &o, transfer_body) != ST_OK)
+    return give_order(n, nodes_leader(n), &o, transfer_body) == ST_OK;
+}
+
+bool
+nodes_transfer(struct nodes *n, uint32_t to)
+{
+    if (!nodes_begin_transfer(n, to))
         return false;
     sim_run_ms(n->w, 1000);
     return nodes_leader(n) == to;

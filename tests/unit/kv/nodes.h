@@ -16,6 +16,7 @@ struct nodes {
     struct sim *w;
     uint32_t count;
     uint32_t lease_percent;
+    bool forward;
     uint32_t keyspace_count;
     uint32_t keyspace;   /* that requests and orders are about */
     size_t budget_bytes; /* so small that the leader keeps few entries for its followers */
@@ -29,6 +30,9 @@ struct nodes {
     uint64_t hint;         /* who leads, as the last refusal said */
     char value[NODES_VALUE_MAX];
 };
+
+/* As nodes_create(), and any of them answers any request. */
+void nodes_create_forwarding(struct nodes *n, uint64_t seed, uint32_t count);
 
 /* As nodes_create(), with leases. */
 void nodes_create_with_leases(struct nodes *n, uint64_t seed, uint32_t count);
@@ -75,6 +79,7 @@ void nodes_change_to(struct nodes *n, const struct raft_config *config); /* like
 
 /* The node that leads hands over; true: to `to`, within a second. */
 bool nodes_transfer(struct nodes *n, uint32_t to);
+bool nodes_begin_transfer(struct nodes *n, uint32_t to); /* true: it is asked to */
 
 /* Crashes whoever leads until that one does. */
 void nodes_make_lead(struct nodes *n, uint32_t node);

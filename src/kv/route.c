@@ -1,0 +1,450 @@
+/*
+ *               submit
+ *                 │            ┌──────── refused (its turn is kept) ◄───────┐
+ *                 v            v                                            │
+ *      SEEKING  waiting ────────────> HERE: tablet_send   ─────────────> answered
+ *         ^                    └────> THERE: forward_send ─────────────> answered
+ *         │                                  │ refused, lost, silent
+ *         └── all has come back ── BLOCKED <─┘
+ *
+ * WHY THE ORDER HOLDS.  There is one leader in a term, and who has ceased to lead in one never leads in it
+ * again.  So of the requests that went to (node, term), in order, those that are refused are the last ones: none
+ * is evaluated there after an earlier one was refused.  All of them are back before the first is sent
+ * to a leader of a higher term, and they go there by turn.  What a connection had under way when it was lost
+ * is not evaluated after anything that is sent later: kv/forward.h, fences.
+ *
+ * INVARIANTS
+ *
+ *   R1  Requests are sent by turn: a request that was never sent is behind all that were.
+ *   R2  The terms in which requests of a route are sent never go down, and never to one that is spent.
+ *   R3  Every request of a route is in `waiting`, or elsewhere, or in this node's tablet.
+ *   R4  A write is sent again only when nothing of it was applied, or when it has a number of its client
+ *       (tablet/dedup.h).
+ *
+ * A probe is a request without operations for a term in which nobody leads.  So it is refused; and who
+ * refuses says who leads.
+ */
+#include "kv/route.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include "kv/forward.h"
+#include "kv/kv_internal.h"
+#include "tablet/dedup.h"
+
+enum {
+    WAITING_MAX = 1 << 16,
+    PAUSE_MS_MIN = 10,
+    PAUSE_MS_MAX = 100,
+    PROBE_MS_MAX = 300,
+    ADMIN_MS = 60000, /* an administrative request has no deadline, but does not wait for ever */
+    HERE_FIRST = 1,   /* candidates: this node's own replica, then the founders, then every node */
+};
+
+#define TERM_OF_NOBODY UINT64_MAX
+#define NS_PER_MS      UINT64_C(1000000)
+
+static bool take_back(struct request *r);
+static void tend(struct task *task);
+
+struct route *
+route_create(struct forward *f, struct keyspace *k)
+{
+    struct route *route = mem_new(struct route);
+
+    if (route == NULL)
+        return NULL;
+    route->way.back = take_back;
+    route->forward = f;
+    route->keyspace = k;
+    route->state = ROUTE_SEEKING;
+    route->pause_ms = PAUSE_MS_MIN;
+    route->task.run = tend;
+    list_init(&route->on_busy);
+    list_init(&route->waiting);
+    return route;
+}
+
+void
+route_destroy(struct route *route)
+{
+    ASSERT(route == NULL || route->way.under_way == 0);
+    mem_free(route);
+}
+
+static struct loop *
+loop_of(const struct route *route)
+{
+    return route->forward->door->loop;
+}
+
+static uint64_t
+now_ns(const struct route *route)
+{
+    return loop_now_ns(loop_of(route));
+}
+
+void
+route_stir(struct route *route)
+{
+    if (route->posted)
+        return;
+    route->posted = true;
+    loop_post(loop_of(route), &route->task);
+}
+
+static void
+mark_busy(struct route *route)
+{
+    if (list_empty(&route->on_busy))
+        list_push_back(&route->forward->busy, &route->on_busy);
+}
+
+/* ------------------------------------------------------------------ waiting */
+
+static size_t
+cost_of(const struct request *r)
+{
+    size_t bytes = sizeof(*r);
+
+    for (uint32_t i = 0; i < r->op_count; i++) {
+        const struct op *op = &r->ops[i];
+
+        bytes += sizeof(*op) + op->key.size + op->key2.size + op->value.size;
+    }
+    return bytes;
+}
+
+/* By turn: mostly it is the last. */
+static void
+wait(struct route *route, struct request *r)
+{
+    struct list *at = route->waiting.prev;
+
+    while (at != &route->waiting && container_of(at, struct request, link)->turn > r->turn)
+        at = at->prev;
+    list_push_front(at, &r->link);
+    route->waiting_count++;
+    route->waiting_bytes += cost_of(r);
+    mark_busy(route);
+}
+
+static void
+leave(struct route *route, struct request *r)
+{
+    list_remove(&r->link);
+    route->waiting_count--;
+    route->waiting_bytes -= cost_of(r);
+}
+
+static void
+finish(struct request *r, enum status st)
+{
+    r->status = st;
+    request_done(r);
+}
+
+static bool
+is_late(const struct request *r, uint64_t now)
+{
+    return now >= r->deadline_ns;
+}
+
+/* ------------------------------------------------------------------ coming back */
+
+static void
+hear(struct route *route, const struct request *r)
+{
+    if (r->status == ST_NOT_LEADER && r->leader != 0 && r->leader_term > route->heard.term)
+        route->heard = (struct leadership){ r->leader, r->leader_term };
+}
+
+static bool
+may_ask_again(const struct route *route, const struct request *r)
+{
+    if (route->forward->door->draining || is_late(r, now_ns(route)))
+        return false;
+    return r->status == ST_NOT_LEADER ||
+           (r->status == ST_UNKNOWN && (!request_writes(r) || dedup_concerns(r))); /* R4 */
+}
+
+/* What is to be said of a request that will not be asked again. */
+static enum status
+last_word(const struct route *route, const struct request *r)
+{
+    enum status st = r->status;
+
+    if (r->uncertain && st != ST_CONFLICT && st != ST_EXISTS)
+        return ST_UNKNOWN;
+    if (st == ST_UNKNOWN && !request_writes(r))
+        return ST_TIMEOUT; /* its last answer was lost */
+    if (st == ST_NOT_LEADER)
+        return route->forward->door->draining ? ST_CLOSED : ST_TIMEOUT;
+    return st;
+}
+
+void
+route_block(struct route *route)
+{
+    if (route->state == ROUTE_HERE || route->state == ROUTE_THERE)
+        route->state = ROUTE_BLOCKED;
+    mark_busy(route);
+    route_stir(route);
+}
+
+static bool
+take_back(struct request *r)
+{
+    struct route *route = container_of(r->way, struct route, way);
+    bool refused = r->status == ST_NOT_LEADER;
+
+    hear(route, r);
+    if (refused && r->term > route->spent_term)
+        route->spent_term = r->term;
+    if (refused && r->term == route->to.term)
+        route_block(route);
+    if (!may_ask_again(route, r)) {
+        r->status = last_word(route, r);
+        if (route->state == ROUTE_BLOCKED)
+            route_stir(route);
+        return false;
+    }
+    r->uncertain |= !refused && request_writes(r);
+    wait(route, r);
+    route_stir(route);
+    return true;
+}
+
+/* ------------------------------------------------------------------ going on */
+
+static void
+send_here(struct route *route, struct request *r)
+{
+    r->term = route->to.term;
+    r->elsewhere = false;
+    tablet_send(route->keyspace->tablet, r);
+}
+
+/* False: there is no room for it now, or no way. */
+static bool
+send_there(struct route *route, struct request *r)
+{
+    enum status st;
+
+    r->term = route->to.term;
+    st = forward_send(route->forward, route, r, route->to.node);
+    if (st == ST_BUSY)
+        return false;
+    if (st == ST_CLOSED) {
+        route_block(route);
+        return false;
+    }
+    leave(route, r);
+    if (st != ST_OK)
+        finish(r, st);
+    return true;
+}
+
+static void
+pump(struct route *route)
+{
+    bool went = true;
+
+    while (went && !list_empty(&route->waiting)) {
+        struct request *r = container_of(route->waiting.next, struct request, link);
+
+        if (route->state == ROUTE_HERE) {
+            leave(route, r);
+            send_here(route, r);
+        } else {
+            went = route->state == ROUTE_THERE && send_there(route, r);
+        }
+    }
+}
+
+void
+route_submit(struct route *route, struct request *r)
+{
+    r->way = &route->way;
+    r->way->under_way++;
+    r->turn = ++route->turns;
+    r->term = 0;
+    r->uncertain = false;
+    if (r->admin)
+        r->deadline_ns = now_ns(route) + ADMIN_MS * NS_PER_MS;
+    if (route->state == ROUTE_HERE && list_empty(&route->waiting)) {
+        send_here(route, r);
+        return;
+    }
+    if (route->waiting_count >= WAITING_MAX ||
+        (route->waiting_count > 0 &&
+         route->waiting_bytes + cost_of(r) > route->forward->waiting_bytes_max)) {
+        finish(r, ST_BUSY);
+        return;
+    }
+    wait(route, r);
+    if (route->state == ROUTE_THERE)
+        pump(route);
+    else
+        route_stir(route);
+}
+
+/* ------------------------------------------------------------------ seeking */
+
+static void
+probed(struct request *r)
+{
+    struct route *route = container_of(r, struct route, probe);
+
+    route->probing = false;
+    hear(route, r);
+    route_stir(route);
+}
+
+static bool
+ask(struct route *route, uint64_t node)
+{
+    struct forward *f = route->forward;
+    struct request *r = &route->probe;
+
+    *r = (struct request){ .keyspace = route->keyspace->id,
+                           .term = TERM_OF_NOBODY,
+                           .deadline_ns = now_ns(route) + PROBE_MS_MAX * NS_PER_MS,
+                           .home = loop_of(route),
+                           .way = &f->probes,
+                           .done = probed };
+    route->probing = true;
+    f->probes.under_way++;
+    if (node == forward_self(f)) {
+        tablet_send(route->keyspace->tablet, r);
+        return true;
+    }
+    if (forward_can_reach(f, node) && forward_send(f, route, r, node) == ST_OK)
+        return true;
+    f->probes.under_way--;
+    route->probing = false;
+    return false;
+}
+
+/* 0: there are no more. */
+static uint64_t
+candidate(const struct route *route, uint32_t at)
+{
+    const struct raft_config *founders = &route->forward->door->kv->founders;
+
+    if (at < HERE_FIRST)
+        return forward_self(route->forward);
+    at -= HERE_FIRST;
+    if (at < founders->voter_count)
+        return founders->voters[at];
+    return forward_neighbour(route->forward, at - founders->voter_count);
+}
+
+static void
+ask_next(struct route *route)
+{
+    uint64_t node;
+
+    while ((node = candidate(route, route->candidate)) != 0) {
+        bool again = route->candidate >= HERE_FIRST && node == forward_self(route->forward);
+
+        route->candidate++;
+        if (!again && ask(route, node))
+            return;
+    }
+    route->candidate = 0;
+    route->due_ns = now_ns(route) + route->pause_ms * NS_PER_MS;
+    forward_wake_in(route->forward, route->pause_ms);
+    route->pause_ms = route->pause_ms * 2 < PAUSE_MS_MAX ? route->pause_ms * 2 : PAUSE_MS_MAX;
+}
+
+/* R2. */
+static bool
+follow_what_was_heard(struct route *route)
+{
+    uint64_t self = forward_self(route->forward);
+
+    if (route->heard.node == 0 || route->heard.term <= route->spent_term ||
+        !forward_can_reach(route->forward, route->heard.node))
+        return false;
+    ASSERT(route->heard.term >= route->to.term);
+    route->to = route->heard;
+    route->state = route->to.node == self ? ROUTE_HERE : ROUTE_THERE;
+    route->candidate = 0;
+    route->pause_ms = PAUSE_MS_MIN;
+    route->due_ns = 0;
+    return true;
+}
+
+static bool
+has_all_back(const struct route *route)
+{
+    ASSERT(route->way.under_way >= route->waiting_count); /* R3 */
+    return route->way.under_way == route->waiting_count;
+}
+
+static void
+tend(struct task *task)
+{
+    struct route *route = container_of(task, struct route, task);
+
+    route->posted = false;
+    if (route->state == ROUTE_THERE && route->heard.term > route->to.term)
+        forward_lose_route(route->forward, route);
+    if (route->state == ROUTE_BLOCKED && has_all_back(route))
+        route->state = ROUTE_SEEKING;
+    if (route->state == ROUTE_SEEKING && !follow_what_was_heard(route) && !route->probing &&
+        route->waiting_count > 0 && now_ns(route) >= route->due_ns)
+        ask_next(route);
+    pump(route);
+}
+
+/* ------------------------------------------------------------------ time */
+
+/* Those that are not asked any more, in their order: what they say may bring new ones. */
+static void
+end_waiting(struct route *route, uint64_t now, bool all)
+{
+    struct list *at = route->waiting.next;
+    struct list ended;
+
+    list_init(&ended);
+    while (at != &route->waiting) {
+        struct request *r = container_of(at, struct request, link);
+
+        at = at->next;
+        if (!all && !is_late(r, now))
+            continue;
+        leave(route, r);
+        list_push_back(&ended, &r->link);
+    }
+    while ((at = list_pop_front(&ended)) != NULL)
+        finish(container_of(at, struct request, link), all ? ST_CLOSED : ST_TIMEOUT);
+}
+
+bool
+route_tick(struct route *route, uint64_t now)
+{
+    end_waiting(route, now, false);
+    if (route->waiting_count > 0 || route->state == ROUTE_BLOCKED)
+        route_stir(route);
+    return route->way.under_way > 0 || route->state == ROUTE_BLOCKED;
+}
+
+void
+route_doubt(struct route *route)
+{
+    uint64_t now = now_ns(route);
+
+    if (route->state != ROUTE_THERE || route->probing || now < route->due_ns)
+        return;
+    route->due_ns = now + PAUSE_MS_MAX * NS_PER_MS;
+    (void)ask(route, forward_self(route->forward));
+}
+
+void
+route_drain(struct route *route)
+{
+    end_waiting(route, now_ns(route), true);
+}

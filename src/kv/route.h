@@ -1,0 +1,81 @@
+/*
+ * kv/route.h — where the requests of one door to one tablet go, and in which order.
+ *
+ * A route names a node that leads the tablet, and the term in which it does: this node, or another.  Who is
+ * asked evaluates a request only in that term (request.term).  When it refuses, the route is blocked until
+ * all that is under way on it has come back; then a leader of a higher term is sought, and what was
+ * refused goes there, in its old order, before all that came later.
+ *
+ * The argument is at the head of route.c.  Everything here is called on the door's loop.
+ */
+#ifndef KV_ROUTE_H
+#define KV_ROUTE_H
+
+#include "base/list.h"
+
+#include "tablet/request.h"
+
+struct forward;
+struct keyspace;
+
+enum route_state {
+    ROUTE_BLOCKED, /* it was refused, or lost: nothing is sent until all has come back */
+    ROUTE_SEEKING, /* nothing is under way: who leads? */
+    ROUTE_HERE,
+    ROUTE_THERE,
+};
+
+struct leadership {
+    uint64_t node; /* 0: nobody is known */
+    uint64_t term;
+};
+
+struct route {
+    struct request_way way; /* of all its requests: here, there, and waiting */
+    struct forward *forward;
+    struct keyspace *keyspace;
+    struct list on_busy; /* while anything waits, or is elsewhere */
+
+    enum route_state state;
+    struct leadership to;    /* of HERE and THERE */
+    struct leadership heard; /* the latest that anybody told of */
+    uint64_t spent_term;     /* who led in it has refused */
+
+    struct list waiting; /* struct request, by turn */
+    uint32_t waiting_count;
+    size_t waiting_bytes;
+    uint64_t turns;
+
+    struct request probe; /* that asks who leads */
+    bool probing;
+    uint32_t candidate; /* whom it asks next */
+    uint32_t pause_ms;  /* after the last of them */
+    uint64_t due_ns;
+
+    struct task task;
+    bool posted;
+};
+
+/* NULL: out of memory. */
+struct route *route_create(struct forward *f, struct keyspace *k);
+void route_destroy(struct route *route); /* nothing is under way; NULL is allowed */
+
+/* Takes the request until `done`; its `way` is set here. */
+void route_submit(struct route *route, struct request *r);
+
+/* Go on, soon: something has come back, or somebody leads. */
+void route_stir(struct route *route);
+
+/* The node that it leads to cannot be reached, or does not answer. */
+void route_block(struct route *route);
+
+/* What was sent there is not answered for long: has the replica here heard of another leader? */
+void route_doubt(struct route *route);
+
+/* Deadlines of what waits, and pauses that are over.  False: it is idle. */
+bool route_tick(struct route *route, uint64_t now_ns);
+
+/* The node drains: what waits is refused. */
+void route_drain(struct route *route);
+
+#endif

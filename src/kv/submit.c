@@ -1,0 +1,169 @@
+/*
+ * From a session to whoever evaluates its request.
+ *
+ *      session ──> kv_submit ──┬─ pure read ──────────> tablet_read, on this reactor
+ *                              ├─ alone ──────────────> tablet_send: the tablet's reactor
+ *                              └─ one of several ─────> its route (route.h): here, or another node
+ *
+ * The result comes back through request.done on the reactor that asked.
+ */
+#include "base/assert.h"
+
+#include "kv/forward.h"
+#include "kv/kv_internal.h"
+#include "kv/route.h"
+
+/* ------------------------------------------------------------------ what may be asked */
+
+static enum status
+check_op(const struct op *op, size_t *bytes)
+{
+    if (op->key.size > LIMIT_KEY_BYTES || op->key2.size > LIMIT_KEY_BYTES ||
+        op->value.size > LIMIT_VALUE_BYTES)
+        return ST_TOO_BIG;
+    *bytes += op->key.size + op->key2.size + op->value.size + sizeof(*op);
+    return *bytes > LIMIT_REQUEST_BYTES + (size_t)LIMIT_REQUEST_OPS * sizeof(*op) ? ST_TOO_BIG
+                                                                                  : ST_OK;
+}
+
+enum status
+kv__check_request(const struct request *r)
+{
+    size_t bytes = 0;
+    enum status st = r->op_count <= LIMIT_REQUEST_OPS ? ST_OK : ST_TOO_BIG;
+
+    for (uint32_t i = 0; i < r->op_count && st == ST_OK; i++)
+        st = check_op(&r->ops[i], &bytes);
+    for (uint32_t i = 0; i < r->precondition_count && st == ST_OK; i++) {
+        if (r->preconditions[i].key.size > LIMIT_KEY_BYTES)
+            st = ST_TOO_BIG;
+    }
+    return st;
+}
+
+/* Only the door's own loop writes its counters. */
+static void
+bump(_Atomic uint64_t *counter, uint64_t by)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
+                          memory_order_relaxed);
+}
+
+static void
+count_ops(struct kv_door *door, const struct request *r)
+{
+    uint64_t gets = 0;
+    uint64_t deletes = 0;
+
+    for (uint32_t i = 0; i < r->op_count; i++) {
+        gets += !op_writes(r->ops[i].kind);
+        deletes += r->ops[i].kind == OP_DELETE;
+    }
+    bump(&door->counters.gets, gets);
+    bump(&door->counters.deletes, deletes);
+    bump(&door->counters.puts, r->op_count - gets - deletes);
+}
+
+static void
+refuse(struct request *r, enum status st)
+{
+    r->status = st;
+    request_done(r);
+}
+
+/* ------------------------------------------------------------------ asking */
+
+static void
+enter(struct kv_door *door, struct request *r)
+{
+    r->home = door->loop;
+    r->way = &door->way;
+    r->way->under_way++;
+    r->cold = NULL;
+    r->scratch = (struct buf){ 0 };
+    r->err.text[0] = '\0';
+    r->term = 0;
+    r->fence = NULL;
+    r->elsewhere = false;
+}
+
+/* From the door's own way onto that of its route. */
+static void
+take_route(struct kv_door *door, struct keyspace *k, struct request *r)
+{
+    struct route *route = forward_route(door->forward, k);
+
+    if (route == NULL) {
+        refuse(r, ST_NO_MEMORY);
+        return;
+    }
+    r->way->under_way--;
+    route_submit(route, r);
+}
+
+/* A read that went past the routes has come back from an owner that does not lead. */
+static bool
+read_comes_back(struct request *r)
+{
+    struct kv_door *door = container_of(r->way, struct kv_door, way);
+
+    if (r->status != ST_NOT_LEADER || door->draining || r->snapshot != NULL)
+        return false;
+    take_route(door, kv__keyspace(door->kv, r->keyspace), r);
+    return true;
+}
+
+void
+kv__forward_from(struct kv_door *door)
+{
+    door->way.back = read_comes_back;
+}
+
+void
+kv_submit(struct kv_door *door, struct request *r)
+{
+    struct kv *kv = door->kv;
+    struct keyspace *k = kv__keyspace(kv, r->keyspace);
+    enum status st = k == NULL ? ST_NOT_FOUND : kv__check_request(r);
+
+    enter(door, r);
+    if (st == ST_OK && atomic_load_explicit(&kv->closing, memory_order_relaxed))
+        st = ST_CLOSED;
+    if (st != ST_OK) {
+        refuse(r, st);
+        return;
+    }
+    count_ops(door, r);
+    if (!r->ordered && r->precondition_count == 0 && !request_writes(r) &&
+        tablet_read(k->tablet, &door->reactor.reader, r))
+        return;
+    if (door->forward == NULL || r->snapshot != NULL)
+        tablet_send(k->tablet, r);
+    else
+        take_route(door, k, r);
+}
+
+/* ------------------------------------------------------------------ snapshots */
+
+enum status
+kv_snapshot_take(struct kv_snapshot *out, const struct request *asked)
+{
+    struct lsm_snapshot *pin;
+
+    ASSERT(asked->status == ST_OK && asked->snapshot == NULL);
+    if (asked->elsewhere)
+        return ST_NOT_LEADER;
+    pin = lsm_snapshot_take(tablet_lsm(asked->tablet));
+    if (pin == NULL)
+        return ST_NO_MEMORY;
+    *out = (struct kv_snapshot){ asked->tablet, pin, lsm_snapshot_version(pin) };
+    return ST_OK;
+}
+
+void
+kv_snapshot_release(struct kv_snapshot *s)
+{
+    if (s->pin != NULL)
+        lsm_snapshot_release(tablet_lsm(s->tablet), s->pin);
+    s->pin = NULL;
+}
