@@ -100,7 +100,6 @@ kv__connect(struct kv *kv, const struct kv_cluster *cluster, struct err *err)
 {
     struct env *env = engine_env(kv->engine);
     struct exchange_address addresses[TABLET_NODES_MAX];
-    uint64_t incarnation = 0;
     enum status st = ST_OK;
 
     if (cluster == NULL)
@@ -110,14 +109,14 @@ kv__connect(struct kv *kv, const struct kv_cluster *cluster, struct err *err)
                                                   .host = cluster->nodes[i].host,
                                                   .port = cluster->nodes[i].port };
     }
-    while (incarnation == 0)
-        env_random(env, &incarnation, sizeof(incarnation));
+    while (kv->incarnation == 0)
+        env_random(env, &kv->incarnation, sizeof(kv->incarnation));
     kv->peer_of = mem_new_array(struct peer *, kv->door_count);
     if (kv->peer_of == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory for the connections between nodes");
     for (uint32_t i = 0; i < kv->door_count && st == ST_OK; i++) {
-        st = exchange_connect(&kv->doors[i].reactor, incarnation, addresses, cluster->node_count,
-                              err);
+        st = exchange_connect(&kv->doors[i].reactor, kv->incarnation, addresses,
+                              cluster->node_count, err);
         kv->peer_of[i] = kv->doors[i].reactor.peer;
     }
     if (st == ST_OK && cluster->forward)

@@ -4,7 +4,7 @@
  *      id      door:8  generation:40  place:16
  *
  *   F1  A request that is away has one place, which its id names; an answer for a place that was used
- *       again, or from another node, is nobody's.
+ *       again, or for an earlier process of this node, or from another node, is nobody's.
  *   F2  The places of a link stand in the order in which their requests were sent.
  *   F3  Nothing of a stream is away any more when the next begins.
  */
@@ -330,15 +330,17 @@ detach(struct forward *f, struct away *a)
 static void
 answered(struct forward *f, const struct peer_sender *from, uint64_t id, struct slice payload)
 {
+    struct reader in = reader_of(payload);
+    bool ours = read_u64(&in) == f->door->kv->incarnation;
     struct away *a = find_away(f, from->node, id);
     struct route *route;
     struct request *r;
 
-    if (a == NULL)
+    if (a == NULL || !ours)
         return;
     route = a->route;
     r = detach(f, a);
-    if (answer_decode(payload, r) != ST_OK) {
+    if (answer_decode(read_bytes(&in, reader_left(&in)), r) != ST_OK) {
         log_event(LOG_ERROR, "forward.answer_not_understood", log_u64("node", from->node));
         r->status = request_writes(r) ? ST_UNKNOWN : ST_CORRUPT;
     }

@@ -10,7 +10,7 @@
  *
  *      type     id            payload
  *      REQUEST  the sender's  stream:varint, then a request (docs/formats/request.md)
- *      REPLY    the same      an answer
+ *      REPLY    the same      u64, the incarnation of whom it is for, then an answer
  *      LOST     0             empty: a connection on which we answered you was lost
  *
  * FENCES.  When the connection to a node is lost, or the node is silent, all that is under way there is
@@ -115,6 +115,8 @@ enum forward_type {
     FORWARD_REPLY = 33,
     FORWARD_LOST = 34,
 };
+
+enum { FORWARD_REPLY_HEAD_BYTES = 8 };
 
 /* A request has come from another node; on the door's loop. */
 void serve_request(struct forward *f, const struct peer_sender *from, uint64_t id,

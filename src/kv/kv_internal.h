@@ -54,6 +54,7 @@ struct kv {
     struct node_clock clock;
     struct tablet_node node;  /* owns the tablets */
     struct listener *peers;   /* where other nodes call; NULL: alone */
+    uint64_t incarnation;     /* of this process, as other nodes know it */
     struct peer **peer_of;    /* owned array, by loop; for the listener */
     _Atomic uint64_t *fences; /* owned; by neighbour and its door (kv/forward.h) */
     _Atomic uint32_t *losses; /* owned; by neighbour: how often it said that answers may be lost */

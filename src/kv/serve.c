@@ -21,55 +21,59 @@ enum { NS_PER_US = 1000, STREAM_BITS = 32 };
 struct served {
     struct request request;
     struct forward *forward;
-    uint64_t node;
+    struct peer_sender from;
     uint64_t id;
     size_t bytes;
 };
 
 /* ------------------------------------------------------------------ answering */
 
+/* The process that asked may be gone, and the next one of its node use the same ids. */
 static enum status
-post_answer(struct forward *f, uint64_t node, uint64_t id, const struct request *r, bool urgent)
+post_answer(struct forward *f, const struct peer_sender *to, uint64_t id, const struct request *r,
+            bool urgent)
 {
     size_t size = answer_encode(NULL, r);
     uint8_t *room = forward_room(f, size);
-    struct slice part = slice_of(room, size);
+    uint8_t head[FORWARD_REPLY_HEAD_BYTES];
+    const struct slice parts[] = { slice_of(head, sizeof(head)), slice_of(room, size) };
     struct peer_message message = { .type = FORWARD_REPLY,
                                     .id = id,
                                     .urgent = urgent,
-                                    .parts = &part,
-                                    .part_count = 1,
+                                    .parts = parts,
+                                    .part_count = 2,
                                     .steady = true };
 
     if (room == NULL)
         return ST_NO_MEMORY;
+    put_u64le(head, to->incarnation);
     (void)answer_encode(room, r);
-    return forward_post(f, node, &message);
+    return forward_post(f, to->node, &message);
 }
 
 /* When it finds no room, what became of it is said in short. */
 static void
-answer(struct forward *f, uint64_t node, uint64_t id, struct request *r)
+answer(struct forward *f, const struct peer_sender *to, uint64_t id, struct request *r)
 {
-    enum status st = post_answer(f, node, id, r, false);
+    enum status st = post_answer(f, to, id, r, false);
 
-    forward_note_answer(f, node);
+    forward_note_answer(f, to->node);
     if (st == ST_OK)
         return;
     if (r->status == ST_OK)
         r->status = request_writes(r) ? ST_UNKNOWN : ST_BUSY;
     r->err.text[0] = '\0';
-    st = post_answer(f, node, id, r, true);
+    st = post_answer(f, to, id, r, true);
     if (st != ST_OK) /* without a connection nobody waits for it any more: it is lost with that */
-        log_event(LOG_DEBUG, "forward.answer_lost", log_u64("node", node));
+        log_event(LOG_DEBUG, "forward.answer_lost", log_u64("node", to->node));
 }
 
 static void
-refuse(struct forward *f, uint64_t node, uint64_t id, enum status st)
+refuse(struct forward *f, const struct peer_sender *to, uint64_t id, enum status st)
 {
     struct request nothing = { .status = st };
 
-    answer(f, node, id, &nothing);
+    answer(f, to, id, &nothing);
 }
 
 static void
@@ -87,7 +91,7 @@ served_done(struct request *r)
 {
     struct served *s = container_of(r, struct served, request);
 
-    answer(s->forward, s->node, s->id, r);
+    answer(s->forward, &s->from, s->id, r);
     served_free(s);
 }
 
@@ -149,7 +153,8 @@ prepare(struct served *s, const struct request_envelope *e)
 
     r->admin = false;
     r->deadline_ns = loop_now_ns(f->door->loop) + e->left_us * NS_PER_US;
-    r->origin = hash_u64(r->origin ^ hash_u64(s->node)); /* another one than ours of that number */
+    r->origin =
+        hash_u64(r->origin ^ hash_u64(s->from.node)); /* another one than ours of that number */
     r->home = f->door->loop;
     r->way = &f->served;
     r->way->under_way++;
@@ -173,16 +178,16 @@ may_serve(const struct forward *f, const struct request *r, const struct request
 
 /* The fence of the sender's door says the latest stream that was heard of it.  False: this is an earlier one. */
 static bool
-pass_fence(struct forward *f, const struct peer_sender *from, uint32_t door, uint32_t stream,
-           struct request *r)
+pass_fence(struct forward *f, const struct served *s, uint32_t stream, struct request *r)
 {
     struct kv *kv = f->door->kv;
-    uint64_t word = from->incarnation << STREAM_BITS | stream;
+    uint32_t door = forward_door_of(s->id);
+    uint64_t word = s->from.incarnation << STREAM_BITS | stream;
     _Atomic uint64_t *fence;
     uint64_t now;
     uint32_t at;
 
-    if (door >= LIMIT_REACTORS || !forward_find(f, from->node, &at))
+    if (door >= LIMIT_REACTORS || !forward_find(f, s->from.node, &at))
         return false;
     fence = &kv->fences[at * (size_t)LIMIT_REACTORS + door];
     now = atomic_load(fence);
@@ -200,18 +205,16 @@ pass_fence(struct forward *f, const struct peer_sender *from, uint32_t door, uin
 /* ------------------------------------------------------------------ arriving */
 
 static void
-serve(struct served *s, const struct peer_sender *from, uint64_t stream,
-      const struct request_envelope *e)
+serve(struct served *s, uint64_t stream, const struct request_envelope *e)
 {
     struct forward *f = s->forward;
     struct request *r = &s->request;
     enum status st = may_serve(f, r, e);
 
-    if (st == ST_OK &&
-        (stream > UINT32_MAX || !pass_fence(f, from, forward_door_of(s->id), (uint32_t)stream, r)))
+    if (st == ST_OK && (stream > UINT32_MAX || !pass_fence(f, s, (uint32_t)stream, r)))
         st = ST_NOT_LEADER;
     if (st != ST_OK) {
-        refuse(f, s->node, s->id, st);
+        refuse(f, &s->from, s->id, st);
         served_free(s);
         return;
     }
@@ -232,22 +235,22 @@ serve_request(struct forward *f, const struct peer_sender *from, uint64_t id, st
 
     if (st != ST_OK) {
         log_event(LOG_ERROR, "forward.request_not_understood", log_u64("node", from->node));
-        refuse(f, from->node, id, st);
+        refuse(f, from, id, st);
         return;
     }
     s = served_alloc(f, bytes_of(&sizes, bytes.size));
     if (s == NULL) {
-        refuse(f, from->node, id, ST_BUSY);
+        refuse(f, from, id, ST_BUSY);
         return;
     }
-    s->node = from->node;
+    s->from = *from;
     s->id = id;
     st = served_decode(s, &sizes, bytes, &e);
     if (st == ST_OK) {
-        serve(s, from, stream, &e);
+        serve(s, stream, &e);
         return;
     }
     log_event(LOG_ERROR, "forward.request_not_understood", log_u64("node", from->node));
-    refuse(f, from->node, id, st);
+    refuse(f, from, id, st);
     served_free(s);
 }

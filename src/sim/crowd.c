@@ -313,6 +313,17 @@ conclude(struct crowd *c, struct caller *caller, struct err *err)
     return st == ST_OK ? write_down(c, &op, caller->want.life_ms != 0, err) : st;
 }
 
+/* May damage be met on the way of the call?  Who is asked may have asked any other. */
+static bool
+may_meet_rot(const struct crowd *c, const struct errand *call)
+{
+    bool rot = call->node->rotten;
+
+    for (uint32_t i = 0; i < c->options.setup->nodes && c->options.setup->forwards; i++)
+        rot |= c->options.nodes[i].rotten;
+    return rot;
+}
+
 static enum status
 sweep_calls(struct crowd *c, struct err *err)
 {
@@ -327,7 +338,7 @@ sweep_calls(struct crowd *c, struct err *err)
         if (call->answered && !call->abandoned)
             st = conclude(c, caller, err);
         if (st == ST_OK)
-            st = errand_check(call, now_ns(c), err);
+            st = errand_check(call, now_ns(c), may_meet_rot(c, call), err);
         if (call->answered && call->abandoned) {
             list_remove(&call->link);
             errand_free(call);

@@ -182,11 +182,11 @@ errand_mark(const struct errand *c, enum history_result result)
 }
 
 enum status
-errand_check(const struct errand *c, uint64_t now_ns, struct err *err)
+errand_check(const struct errand *c, uint64_t now_ns, bool rot, struct err *err)
 {
     uint64_t since = c->sent_ns > c->node->alive_since_ns ? c->sent_ns : c->node->alive_since_ns;
 
-    if (c->answered && c->status == ST_CORRUPT && !c->node->rotten) {
+    if (c->answered && c->status == ST_CORRUPT && !rot) {
         return err_raise(err, ST_CORRUPT,
                          "node %u answers that \"%s\" is damaged, and no bit of it is", c->node->id,
                          c->key);

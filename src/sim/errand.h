@@ -63,9 +63,10 @@ void errand_send(struct errand *c, uint64_t deadline_ms);
 void errand_mark(const struct errand *c, enum history_result result);
 
 /* A node answers within its deadline (P8), with room for a clock that runs at half the speed, and counted from
- * the last time at which the node could not run; and says that a table is damaged only where one is.
+ * the last time at which the node could not run; and says that a table is damaged only where one is: `rot`.
  * ST_TIMEOUT, ST_CORRUPT: it does not. */
-MUST_USE enum status errand_check(const struct errand *c, uint64_t now_ns, struct err *err);
+MUST_USE enum status errand_check(const struct errand *c, uint64_t now_ns, bool rot,
+                                  struct err *err);
 
 /* What is certain of it now, as an operation of a history; borrows from the call.  `now`: the
  * moment at which its client gives it up, if it is not answered. */

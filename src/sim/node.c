@@ -53,6 +53,7 @@ list_members(const struct node *n, struct membership *out)
         .founder_count = founders,
         .keyspace_count = 1,
         .lease_percent = n->setup->lease_percent,
+        .forward = n->setup->forwards,
         .faults = &n->messages,
     };
 }

@@ -158,6 +158,7 @@ setup_draw(struct setup *setup, const struct trial_options *options)
     setup->sunders = setup->nodes > 1 && (options->faults & 1u << FAULT_PARTITION) != 0;
     setup->retries = prng_chance(&p, 1, 2);
     setup->readers = prng_chance(&p, 1, 2) ? 0 : (uint32_t)prng_below(&p, SETUP_CALLERS_MAX / 2);
+    setup->forwards = prng_chance(&p, 1, 2);
     if (setup->nodes > 1)
         setup->durability = DURABILITY_ALWAYS; /* the others may lose what a leader alone has */
     setup->rate = options->rate;

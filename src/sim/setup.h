@@ -43,6 +43,7 @@ struct setup {
     uint64_t seed;
     uint32_t nodes;
     uint32_t lease_percent; /* of several nodes; 0: reads ask the others */
+    bool forwards;          /* nodes answer what they do not lead, too; else clients follow hints */
     unsigned founders;      /* the group's first voters, a bit (1 << id) each */
     uint32_t
         readers;  /* so many only read: who writes is soon stuck with a leader that is cut off */
