@@ -86,14 +86,38 @@ struct epoch *engine_epoch(struct engine *e);
 /* One tree and its place in the engine's care. */
 struct engine_tree;
 
-/* In order of id.  NULL: there is none.  Start-up and job code; any thread for find. */
+/* NULL: there is none.  Any thread; whoever has the tree sees to it that it is not dropped. */
 struct engine_tree *engine_find_tree(struct engine *e, uint64_t id);
+
+/* In order of id; each stays while `fn` runs.  Any thread. */
 typedef void engine_tree_fn(void *ctx, struct engine_tree *tree);
 void engine_each_tree(struct engine *e, engine_tree_fn *fn, void *ctx);
 
-/* Durable when it returns.  ST_EXISTS.  Job code. */
+/* Empty, and durable when it returns.  ST_EXISTS; ST_CLOSED: the engine closes; ST_TOO_BIG, ST_NO_SPACE,
+ * ST_IO, ST_NO_MEMORY.  Job code, also beside loops and other jobs. */
 MUST_USE enum status engine_create_tree(struct engine *e, uint64_t id, struct engine_tree **out,
                                         struct err *err);
+
+/* What a tablet has promised to others; term 0: nothing.  It outlives the tree: who comes back to a tablet
+ * that it had left must not vote twice in a term. */
+struct engine_oath {
+    uint64_t term;
+    uint64_t vote;
+};
+
+/* Away with the tree: whatever it has in files and in the log counts no more, durably, when it returns.
+ * The tablet's promises are kept for the next tree of this id.  Nobody but the engine's own jobs uses the
+ * tree.  ST_NO_SPACE, ST_IO, ST_NO_MEMORY, ST_TOO_BIG: it is there as before, and may be dropped again; it is
+ * not to be used in between, for a start may find it gone.  ST_NOT_FOUND.  Job code. */
+MUST_USE enum status engine_drop_tree(struct engine *e, uint64_t id, const struct engine_oath *oath,
+                                      struct err *err);
+
+/* What the tablet had promised before the tree was made, when an earlier one of this id was dropped. */
+struct engine_oath engine_tree_oath(const struct engine_tree *tree);
+
+/* Of a tablet that is nowhere any more, and will not be again.  ST_EXISTS: there is a tree of this id;
+ * otherwise as engine_drop_tree().  Job code. */
+MUST_USE enum status engine_forget_oath(struct engine *e, uint64_t id, struct err *err);
 
 struct lsm *engine_tree_lsm(const struct engine_tree *tree);
 uint64_t engine_tree_id(const struct engine_tree *tree);
@@ -155,7 +179,7 @@ MUST_USE enum status engine_tree_compact_all(struct engine_tree *tree,
 
 /* Called for every record that the trees may lack, oldest first, by engine_recover(): ENTRY
  * records above the tree's mark, and all HEAD records.  `tree` is NULL for a tablet that the
- * catalogue does not name.  The owner applies and calls engine_tree_applied(); a full memtable is flushed by the
+ * catalogue does not name; records of trees that were dropped are passed over in silence.  The owner applies and calls engine_tree_applied(); a full memtable is flushed by the
  * engine between two calls. */
 typedef enum status engine_replay_fn(void *ctx, struct engine_tree *tree,
                                      const struct wal_record *record, wal_position at,

@@ -65,9 +65,9 @@ struct tablet {
     uint64_t id;
     struct list on_reactor;
     bool sleeps; /* no tick has anything to do here; the reactor's, until something happens */
+    bool serves; /* the loops run: the time of their rounds will do */
     struct list on_marked;
     struct list on_awaiting;
-    bool serves; /* the loops run: the time of their rounds will do */
 
     /* consensus (drive.c) */
     struct raft *raft; /* NULL: not started */
@@ -87,10 +87,10 @@ struct tablet {
     struct head head;            /* membership and ceiling: what is applied; hard state: raft's */
     bool log_failed;             /* raft knows */
     bool head_owed;              /* it has changed, and is to go into the log */
-    uint64_t head_ticket;        /* raft's, for the hard state in it; 0: none */
-    wal_position head_end;       /* of its record */
-    bool gathered;      /* records were appended, and the log's thread was not told of them */
-    bool sync_gathered; /* and one of them is to be fsynced */
+    bool gathered;         /* records were appended, and the log's thread was not told of them */
+    bool sync_gathered;    /* and one of them is to be fsynced */
+    uint64_t head_ticket;  /* raft's, for the hard state in it; 0: none */
+    wal_position head_end; /* of its record */
     raft_index applied;
     raft_term applied_term;
     raft_index
