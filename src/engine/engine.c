@@ -386,6 +386,12 @@ engine_begin_close(struct engine *e)
     engine__notify(e); /* who waits for a flush or a compaction */
 }
 
+bool
+engine_is_closing(const struct engine *e)
+{
+    return atomic_load(&e->ending);
+}
+
 void
 engine_quiesce(struct engine *e)
 {

@@ -298,6 +298,9 @@ enum engine_space engine_space(const struct engine *e);
  * wait; any thread. */
 void engine_begin_close(struct engine *e);
 
+/* Was that said?  Any thread. */
+bool engine_is_closing(const struct engine *e);
+
 /* End the background jobs, and start no more: no listener is posted afterwards.  Job code. */
 void engine_quiesce(struct engine *e);
 

@@ -114,7 +114,7 @@ make_replaying(void *ctx, struct engine_tree *tree)
 {
     struct making *m = ctx;
     struct kv *kv = m->kv;
-    struct kv_door *door = &kv->doors[kv->node.tablet_count % kv->door_count];
+    struct kv_door *door = &kv->doors[kv->doors[0].reactor.roster.count % kv->door_count];
     struct tablet *made;
 
     if (m->status == ST_OK)
@@ -126,7 +126,7 @@ replay(void *ctx, struct engine_tree *tree, const struct wal_record *record, wal
        struct err *err)
 {
     struct kv *kv = ctx;
-    struct tablet *t = tablet_node_find(&kv->node, record->tablet);
+    struct tablet *t = tablet_reactor_find(&kv->doors[0].reactor, record->tablet);
 
     if (tree == NULL || t == NULL) {
         return err_raise(err, ST_CORRUPT,
@@ -141,7 +141,7 @@ static void
 passed(void *ctx, const struct wal_record *record, wal_position at)
 {
     struct kv *kv = ctx;
-    struct tablet *t = tablet_node_find(&kv->node, record->tablet);
+    struct tablet *t = tablet_reactor_find(&kv->doors[0].reactor, record->tablet);
 
     if (t != NULL)
         tablet_passed(t, record, at);
@@ -169,7 +169,7 @@ claim_tablet(struct kv *kv, uint64_t id, struct kv_door *door, struct tablet **o
     struct engine_tree *tree;
     enum status st = ST_OK;
 
-    *out = tablet_node_find(&kv->node, id);
+    *out = tablet_reactor_find(&kv->doors[0].reactor, id);
     if (*out != NULL)
         return ST_OK;
     tree = engine_find_tree(kv->engine, id);
@@ -182,11 +182,12 @@ claim_tablet(struct kv *kv, uint64_t id, struct kv_door *door, struct tablet **o
 static void
 begin_clock(struct kv *kv)
 {
+    const struct tablet_roster *all = &kv->doors[0].reactor.roster;
     struct env *env = engine_env(kv->engine);
     uint64_t floor_ms = 0;
 
-    for (uint32_t i = 0; i < kv->node.tablet_count; i++) {
-        uint64_t ceiling_ms = tablet_ceiling_ms(kv->node.tablets[i]);
+    for (uint32_t i = 0; i < all->count; i++) {
+        uint64_t ceiling_ms = tablet_ceiling_ms(all->at[i]);
 
         if (ceiling_ms > floor_ms)
             floor_ms = ceiling_ms;
@@ -287,14 +288,14 @@ static void
 destroy(struct kv *kv)
 {
     listener_close(kv->peers);
-    while (kv->node.tablet_count > 0)
-        tablet_destroy(kv->node.tablets[0]);
-    tablet_node_release(&kv->node);
+    while (kv->door_count > 0 && kv->doors[0].reactor.roster.count > 0)
+        tablet_destroy(kv->doors[0].reactor.roster.at[0]);
     mem_free(kv->keyspaces);
     for (uint32_t i = 0; i < kv->door_count; i++) {
         timer_destroy(kv->doors[i].tick);
         tablet_reactor_release(&kv->doors[i].reactor);
     }
+    tablet_node_release(&kv->node);
     mem_free(kv->doors);
     mem_free(kv->peer_of);
     lock_release(&kv->lock);
@@ -318,6 +319,7 @@ kv_open(struct kv **out, struct engine *engine, const struct kv_options *options
     list_init(&kv->heavy.waiting);
     list_init(&kv->light.waiting);
     snprintf(kv->node_name, sizeof(kv->node_name), "%s", options->node_name);
+    tablet_node_init(&kv->node);
     kv->node.engine = engine;
     kv->node.clock = &kv->clock;
     kv->node.id = engine_identity(engine)->node;
@@ -537,15 +539,17 @@ kv_snapshot_take(struct kv_snapshot *out, const struct request *asked)
     pin = lsm_snapshot_take(tablet_lsm(asked->tablet));
     if (pin == NULL)
         return ST_NO_MEMORY;
-    *out = (struct kv_snapshot){ asked->tablet, pin, lsm_snapshot_version(pin) };
+    *out = (struct kv_snapshot){ tablet_hold(asked->tablet), pin, lsm_snapshot_version(pin) };
     return ST_OK;
 }
 
 void
 kv_snapshot_release(struct kv_snapshot *s)
 {
-    if (s->pin != NULL)
-        lsm_snapshot_release(tablet_lsm(s->tablet), s->pin);
+    if (s->pin == NULL)
+        return;
+    lsm_snapshot_release(tablet_lsm(s->tablet), s->pin);
+    tablet_let_go(s->tablet);
     s->pin = NULL;
 }
 

@@ -81,6 +81,7 @@ static void
 scan_free(struct kv_scan *s)
 {
     kv_snapshot_release(&s->snapshot);
+    tablet_let_go(s->tablet);
     arena_release(&s->arena);
     buf_release(&s->bounds);
     buf_release(&s->resume);
@@ -105,7 +106,7 @@ kv_scan_open(struct kv_door *door, const struct kv_scan_options *options, struct
     if (s == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory for a scan");
     s->door = door;
-    s->tablet = k->tablet;
+    s->tablet = tablet_hold(k->tablet);
     s->options = *options;
     arena_init(&s->arena, SCAN_ARENA_BYTES);
     if (copy_bounds(s) != ST_OK) {

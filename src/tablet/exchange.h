@@ -9,6 +9,7 @@
  *      WANT      tablet  shipment:u64  table  offset  size, varints                        yes
  *      PIECE     tablet  shipment:u64  table  offset, varints  bytes                       no
  *      RECEIVED  tablet  shipment:u64  outcome:u8  table:varint (when it is DAMAGED)       yes
+ *      32 ..             for those above (struct tablet_reactor)
  *
  * Everything here is called on the reactor's loop.  What arrives on another loop than the tablet's is
  * carried there as a copy; without memory for that it is lost, as messages may be.
@@ -18,7 +19,7 @@
 
 #include "tablet/reactor.h"
 
-/* Call the other nodes; before the loops run.  ST_INVALID: an address; ST_NO_MEMORY. */
+/* Call the other nodes; before the loops run.  As exchange_set_neighbour(). */
 struct exchange_address {
     uint64_t node;
     const char *host; /* numeric */
@@ -28,7 +29,18 @@ MUST_USE enum status exchange_connect(struct tablet_reactor *r, uint64_t incarna
                                       const struct exchange_address *addresses, uint32_t count,
                                       struct err *err);
 
-/* To every other node: we live. */
+/* The other nodes come and go while the loops run: to be called on each loop, for its own connections; again with
+ * another address.  ST_INVALID: an address, or the node is ourselves; ST_TOO_BIG: TABLET_NODES_MAX are there;
+ * ST_NO_MEMORY. */
+MUST_USE enum status exchange_set_neighbour(struct tablet_reactor *r, uint64_t node,
+                                            const char *host, uint16_t port, struct err *err);
+void exchange_forget_neighbour(struct tablet_reactor *r, uint64_t node); /* it may be unknown */
+
+/* Do we share a group with the node?  Then, and at first in any case, we send it heartbeats, and its silence
+ * means something; for all loops.  On loop 0; it may be unknown. */
+void exchange_expect_beats(struct tablet_reactor *r, uint64_t node, bool expected);
+
+/* To every other node that expects it: we live. */
 void exchange_beat(struct tablet_reactor *r);
 
 /* Queue a message about the tablet; it goes out with the end of the round.  ST_OK; ST_CLOSED,
@@ -44,6 +56,8 @@ enum exchange_type {
     EXCHANGE_RECEIVED = 6, /* what has become of it */
     EXCHANGE_TYPE_COUNT
 };
+
+enum { EXCHANGE_FOREIGN = 32 /* types from here on are not ours: tablet_reactor.foreign */ };
 
 /* What RECEIVED says; anything else counts as FAILED. */
 enum exchange_outcome {

@@ -178,7 +178,7 @@ bool request_writes(const struct request *r);
  * kv and tablet. */
 void request_done(struct request *r);
 
-/* As request_done(), on r->home; called on the loop `here` (NULL: none). */
+/* As request_done(), on r->home; called on the loop `here`, to which tablet_send() has carried it if that is another. */
 void request_done_at_home(struct request *r, struct loop *here);
 
 static inline bool
