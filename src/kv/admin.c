@@ -10,9 +10,14 @@
  */
 #include "base/coding.h"
 
+#include "kv/forward.h"
 #include "kv/kv_internal.h"
 
-enum { COUNT_PAUSE_EVERY = 1 << 15, NS_PER_SECOND = 1000000000 };
+enum {
+    COUNT_PAUSE_EVERY = 1 << 15,
+    NS_PER_SECOND = 1000000000,
+    FAR_SECONDS_MAX = 60, /* so long another node may take */
+};
 
 static struct admin_queue *
 queue_of(struct kv *kv, enum kv_admin_kind kind)
@@ -286,15 +291,69 @@ begin(struct kv_admin *a)
 }
 
 static void
-refuse_task(struct task *task)
+finish_task(struct task *task)
 {
     finish(container_of(task, struct kv_admin, task));
+}
+
+/* ------------------------------------------------------------------ another node's */
+
+static enum status
+take_answer(struct kv_admin *a, const struct request *r)
+{
+    const struct op_result *result = &a->far_result;
+
+    if (r->status == ST_UNKNOWN || r->status == ST_NOT_LEADER)
+        return ST_BUSY; /* it is gone, or about to be */
+    if (r->status != ST_OK)
+        return r->status;
+    if (a->kind == KV_COUNT) {
+        a->count = (uint64_t)result->integer;
+        return ST_OK;
+    }
+    return result->code == OP_NIL ? ST_NOT_FOUND : buf_append(&a->key, result->value);
+}
+
+static void
+far_done(struct request *r)
+{
+    struct kv_admin *a = container_of(r, struct kv_admin, far);
+
+    a->status = take_answer(a, r);
+    a->err = r->err;
+    a->task.run = finish_task; /* never before kv_admin_submit() returns */
+    loop_post(a->door->loop, &a->task);
+}
+
+static void
+ask_node(struct kv_admin *a, struct keyspace *k)
+{
+    a->far_op = (struct op){ .kind = OP_GET };
+    a->far = (struct request){
+        .kind = a->kind == KV_COUNT ? REQUEST_COUNT : REQUEST_RANDOM,
+        .ops = &a->far_op,
+        .op_count = 1,
+        .results = &a->far_result,
+        .deadline_ns = loop_now_ns(a->door->loop) + FAR_SECONDS_MAX * (uint64_t)NS_PER_SECOND,
+        .done = far_done,
+    };
+    forward_ask(a->door->forward, k, &a->far, a->node);
+}
+
+/* ------------------------------------------------------------------ asking */
+
+static bool
+is_far(const struct kv_admin *a)
+{
+    return (a->kind == KV_COUNT || a->kind == KV_RANDOM) && a->node != 0 &&
+           a->node != a->door->kv->node.id && a->door->forward != NULL;
 }
 
 void
 kv_admin_submit(struct kv_door *door, struct kv_admin *a)
 {
     struct kv *kv = door->kv;
+    struct keyspace *k = kv__keyspace(kv, a->keyspace);
     struct admin_queue *q = queue_of(kv, a->kind);
     bool start;
 
@@ -303,10 +362,14 @@ kv_admin_submit(struct kv_door *door, struct kv_admin *a)
     a->status = ST_OK;
     a->count = 0;
     a->key = buf_empty(LIMIT_KEY_BYTES);
-    if (atomic_load(&kv->closing) || kv__keyspace(kv, a->keyspace) == NULL) {
+    if (atomic_load(&kv->closing) || k == NULL) {
         a->status = atomic_load(&kv->closing) ? ST_CLOSED : ST_NOT_FOUND;
-        a->task.run = refuse_task;
+        a->task.run = finish_task;
         loop_post(door->loop, &a->task);
+        return;
+    }
+    if (is_far(a)) {
+        ask_node(a, k);
         return;
     }
     lock_take(&kv->lock);

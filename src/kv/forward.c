@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include "kv/host.h"
 #include "kv/kv_internal.h"
 #include "kv/route.h"
 #include "tablet/exchange.h"
@@ -103,6 +104,7 @@ forward_create(struct forward **out, struct kv_door *door, struct err *err)
     f->link_count = kv->node.neighbour_count;
     list_init(&f->busy);
     list_init(&f->free);
+    list_init(&f->scans);
     budget_charge(engine_budget(kv->engine), own_bytes(f));
     f->routes = mem_new_array(struct route *, f->route_count);
     f->places = mem_new_array(struct away, FORWARD_AWAY_MAX);
@@ -123,6 +125,7 @@ forward_destroy(struct forward *f)
 {
     if (f == NULL)
         return;
+    host_close_idle(f);
     for (uint32_t i = 0; f->routes != NULL && i < f->route_count; i++)
         route_destroy(f->routes[i]);
     budget_return(budget_of(f), own_bytes(f));
@@ -309,6 +312,26 @@ forward_send(struct forward *f, struct route *route, struct request *r, uint64_t
     return ST_OK;
 }
 
+void
+forward_ask(struct forward *f, struct keyspace *k, struct request *r, uint64_t node)
+{
+    struct route *route = forward_route(f, k);
+    enum status st = ST_NO_MEMORY;
+
+    r->keyspace = k->id;
+    r->home = f->door->loop;
+    r->way = &f->direct;
+    r->way->under_way++;
+    r->cold = NULL;
+    r->scratch = (struct buf){ 0 };
+    if (route != NULL)
+        st = forward_send(f, route, r, node);
+    if (st == ST_OK)
+        return;
+    r->status = st;
+    request_done(r);
+}
+
 /* ------------------------------------------------------------------ coming back */
 
 /* Its place is free; the request is the caller's. */
@@ -346,7 +369,7 @@ answered(struct forward *f, const struct peer_sender *from, uint64_t id, struct 
     }
     if (r->status == ST_CLOSED)
         r->status = ST_NOT_LEADER;
-    r->elsewhere = true;
+    r->elsewhere = from->node;
     request_done(r);
     if (route->waiting_count > 0)
         route_stir(route);
@@ -367,7 +390,7 @@ lose(struct forward *f, struct forward_link *l, struct route *only)
         at = at->next;
         if (only != NULL && a->route != only)
             continue;
-        if (a->request != &a->route->probe)
+        if (a->request->way == &a->route->way)
             route_block(a->route);
         list_push_back(&lost, &detach(f, a)->link);
     }
@@ -532,6 +555,7 @@ forward_tick(struct forward *f, uint64_t now_ns)
 
     for (uint32_t i = 0; i < f->link_count; i++)
         tend_link(f, i, now_ns);
+    host_tick(f, now_ns);
     while (at != &f->busy) {
         struct route *route = container_of(at, struct route, on_busy);
 
@@ -544,6 +568,7 @@ forward_tick(struct forward *f, uint64_t now_ns)
 void
 forward_drain(struct forward *f)
 {
+    host_close_idle(f);
     for (uint32_t i = 0; i < f->route_count; i++) {
         if (f->routes[i] != NULL)
             route_drain(f->routes[i]);
@@ -553,7 +578,8 @@ forward_drain(struct forward *f)
 bool
 forward_idle(const struct forward *f)
 {
-    if (f->probes.under_way > 0 || f->served.under_way > 0 || f->flush_posted)
+    if (f->probes.under_way > 0 || f->direct.under_way > 0 || host_is_busy(f) ||
+        f->served.under_way > 0 || f->flush_posted)
         return false;
     for (uint32_t i = 0; i < f->route_count; i++) {
         const struct route *route = f->routes[i];

@@ -69,7 +69,11 @@ struct forward {
     uint32_t link_count;
     struct buf message; /* that is being encoded */
     struct request_way probes;
+    struct request_way direct; /* requests that take no route: forward_ask() */
     struct request_way served; /* requests of other nodes */
+    struct list scans;         /* that they read here (host.h) */
+    uint32_t scan_count;
+    uint64_t scan_number; /* of the last that we began elsewhere */
     size_t served_bytes;
     size_t away_bytes_max;
     size_t waiting_bytes_max;
@@ -95,6 +99,10 @@ bool forward_idle(const struct forward *f);
  * ST_CLOSED (no connection), ST_TOO_BIG, ST_NO_MEMORY. */
 MUST_USE enum status forward_send(struct forward *f, struct route *route, struct request *r,
                                   uint64_t node);
+
+/* Send the request to the node, in no order and only once; `done` may be called at once.  What is lost on the
+ * way is ST_UNKNOWN; a node that drains, or has another placement, ST_NOT_LEADER. */
+void forward_ask(struct forward *f, struct keyspace *k, struct request *r, uint64_t node);
 
 /* All that is away on the route counts as lost. */
 void forward_lose_route(struct forward *f, struct route *route);

@@ -83,9 +83,9 @@ MUST_USE enum status kv_database(struct kv_door *door, uint64_t number, uint32_t
 uint64_t kv_now_ms(struct kv_door *door, uint32_t keyspace);
 
 /* Keep what is committed in a keyspace readable through request.snapshot, until released; for what is
- * read piece by piece.  `asked` is a request to the keyspace, perhaps without operations, that is
+ * read piece by piece on this node.  `asked` is a request to the keyspace, perhaps without operations, that is
  * answered with ST_OK just now: in its `done`.  So whatever was committed when it came is in the
- * snapshot.  ST_NO_MEMORY. */
+ * snapshot.  ST_NO_MEMORY; ST_NOT_LEADER: another node has answered (request.elsewhere). */
 MUST_USE enum status kv_snapshot_take(struct kv_snapshot *out, const struct request *asked);
 void kv_snapshot_release(struct kv_snapshot *s); /* no request uses it; zeroed: none was taken */
 
@@ -94,8 +94,8 @@ void kv_snapshot_release(struct kv_snapshot *s); /* no request uses it; zeroed: 
 /* Reads the keys of a keyspace in order, from one snapshot, in pieces: each kv_scan_next() is one job.
  * One at a time per scan.
  *
- * The first piece asks as every read does: whatever was committed before is in the snapshot, and who
- * does not lead refuses. */
+ * The first piece asks as every read does: whatever was committed before is in the snapshot, which is taken where
+ * that was answered, here or at another node. */
 struct kv_scan;
 
 struct kv_scan_options {
@@ -112,7 +112,7 @@ struct kv_scan_options {
 
 struct kv_scan_piece {
     /* ST_OK, ST_CORRUPT, ST_IO, ST_BUSY, ST_CLOSED, ST_NO_MEMORY; of the first: ST_NOT_LEADER,
-     * ST_TIMEOUT */
+     * ST_TIMEOUT.  ST_BUSY, too: it was read at another node, which is gone; a new scan may succeed. */
     enum status status;
     uint64_t leader;       /* as request.leader */
     const struct err *err; /* when it is not ST_OK, and more is known; borrowed as `entries` */
@@ -146,13 +146,13 @@ bool kv_glob(struct slice pattern, struct slice text);
 
 /* ------------------------------------------------------------------ administration */
 
-/* KV_COUNT and KV_RANDOM ask nobody.  Who wants all that is committed submits a request without
- * operations first. */
+/* KV_COUNT and KV_RANDOM do not ask who leads.  Who wants all that is committed submits a request without
+ * operations first, and has the node do it that answered. */
 enum kv_admin_kind {
-    KV_COUNT,   /* unexpired keys of what is committed here; a paced job */
+    KV_COUNT,   /* unexpired keys of what is committed there; a paced job */
     KV_COMPACT, /* lsm_compact_all on every tablet of the keyspace */
     KV_SAVE,    /* flush every memtable, sync the log */
-    KV_RANDOM,  /* a random key of what is committed here */
+    KV_RANDOM,  /* a random key of what is committed there */
     KV_HASH,    /* what this member has applied, as one number, leader or not; a paced job */
 };
 
@@ -166,6 +166,7 @@ struct kv_state {
 struct kv_admin {
     enum kv_admin_kind kind;
     uint32_t keyspace;
+    uint64_t node; /* KV_COUNT, KV_RANDOM: which node does it (request.elsewhere); 0: this one */
     void (*done)(
         struct kv_admin *self); /* on the door's loop; never before kv_admin_submit returns */
 
@@ -186,6 +187,9 @@ struct kv_admin {
     uint32_t step;
     struct lsm_snapshot *snapshot; /* KV_HASH, from its moment to the end of the job */
     uint64_t begun_ns;
+    struct request far; /* to the node, when that is another one */
+    struct op far_op;
+    struct op_result far_result;
 };
 
 /* The memory belongs to kv until `done`. */

@@ -222,7 +222,7 @@ static void
 send_here(struct route *route, struct request *r)
 {
     r->term = route->to.term;
-    r->elsewhere = false;
+    r->elsewhere = 0;
     tablet_send(route->keyspace->tablet, r);
 }
 

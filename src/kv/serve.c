@@ -12,6 +12,7 @@
 #include "base/mem.h"
 
 #include "kv/forward.h"
+#include "kv/host.h"
 #include "kv/kv_internal.h"
 #include "tablet/request_codec.h"
 
@@ -169,8 +170,10 @@ may_serve(const struct forward *f, const struct request *r, const struct request
 
     if (atomic_load(&kv->closing))
         return ST_CLOSED;
-    if (k == NULL || k->tablet_id != e->tablet || r->term == 0)
+    if (k == NULL || k->tablet_id != e->tablet)
         return ST_NOT_LEADER; /* the sender's view of the placement is another one */
+    if (r->kind == REQUEST_OPERATIONS ? r->term == 0 : r->op_count != 1)
+        return ST_INVALID;
     return kv__check_request(r);
 }
 
@@ -219,7 +222,10 @@ serve(struct served *s, uint64_t stream, const struct request_envelope *e)
         return;
     }
     prepare(s, e);
-    tablet_send(kv__keyspace(f->door->kv, r->keyspace)->tablet, r);
+    if (r->kind != REQUEST_OPERATIONS)
+        host_take(f, r, &(struct host_guest){ s->from, forward_door_of(s->id) });
+    else
+        tablet_send(kv__keyspace(f->door->kv, r->keyspace)->tablet, r);
 }
 
 void

@@ -84,7 +84,8 @@ enter(struct kv_door *door, struct request *r)
     r->err.text[0] = '\0';
     r->term = 0;
     r->fence = NULL;
-    r->elsewhere = false;
+    r->elsewhere = 0;
+    r->kind = REQUEST_OPERATIONS;
 }
 
 /* From the door's own way onto that of its route. */
@@ -151,7 +152,7 @@ kv_snapshot_take(struct kv_snapshot *out, const struct request *asked)
     struct lsm_snapshot *pin;
 
     ASSERT(asked->status == ST_OK && asked->snapshot == NULL);
-    if (asked->elsewhere)
+    if (asked->elsewhere != 0)
         return ST_NOT_LEADER;
     pin = lsm_snapshot_take(tablet_lsm(asked->tablet));
     if (pin == NULL)

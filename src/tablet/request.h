@@ -109,6 +109,15 @@ struct op_result {
     uint64_t expiry_ms; /* of the value read, or after the write */
 };
 
+/* A tablet sees operations only.  The others are kv's own, between two nodes (kv/host.h). */
+enum request_kind {
+    REQUEST_OPERATIONS,
+    REQUEST_SCAN,
+    REQUEST_COUNT,
+    REQUEST_RANDOM,
+    REQUEST_KINDS
+};
+
 /* The unit is carried out only if the key has this version now; 0: is absent. */
 struct precondition {
     struct slice key;
@@ -156,10 +165,12 @@ struct request {
     enum status status;
     uint64_t leader;      /* ST_NOT_LEADER: the node that is to be asked; 0: nobody knows */
     uint64_t leader_term; /* in which it leads */
-    bool elsewhere;       /* another node has answered: no snapshot of it can be taken here */
+    uint64_t elsewhere;   /* the node that has answered, when it is not this one */
     struct err err;       /* when status is not ST_OK, and more is known */
 
     /* private to kv and tablet */
+
+    enum request_kind kind;
 
     /* Only who leads in this term evaluates it, or 0: in any.  Whoever refuses it for this refuses it, and
      * whatever is to be evaluated in the same term, for ever. */
