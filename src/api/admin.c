@@ -138,8 +138,11 @@ admin_begin(struct call *c, enum kv_admin_kind kind, void (*done)(struct admin *
 static void
 asked(struct call *c)
 {
+    struct admin *a = c->task;
+
+    a->admin.node = c->request.elsewhere;
     if (c->request.status == ST_OK)
-        submit(c->task);
+        submit(a);
     else
         call_reply_status(c, c->request.status, &c->request.err);
 }

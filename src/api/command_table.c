@@ -57,6 +57,7 @@ static const struct command config_commands[] = {
 };
 
 static const struct command distkv_commands[] = {
+    { "distkv|cluster", -3, SUB_ADMIN, CATEGORY_SERVER, 0, 0, 0, "7.0.0", "What there is in the cluster, and orders to it, as JSON", TASK(task_distkv_cluster) },
     { "distkv|compaction", 2, SUB_QUIET, CATEGORY_SERVER, 0, 0, 0, "7.0.0", "How far a COMPACT is", LOCAL(local_distkv_compaction) },
     { "distkv|durability", -2, SUB_QUIET, CATEGORY_SERVER, 0, 0, 0, "7.0.0", "When a write of this connection is answered", LOCAL(local_distkv_durability) },
     { "distkv|help", 2, SUB, CATEGORY_SERVER, 0, 0, 0, "7.0.0", "What DISTKV understands", LOCAL(local_distkv_help) },

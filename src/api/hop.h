@@ -16,4 +16,8 @@ struct hop {
 /* The memory belongs to the hop until `back`; the call's `release` frees it. */
 void hop_go(struct hop *h, struct loop *loop);
 
+/* The same, but that it comes back only when hop_back() is said, on any loop, once. */
+void hop_send(struct hop *h, struct loop *loop);
+void hop_back(struct hop *h);
+
 #endif

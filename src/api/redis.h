@@ -88,7 +88,8 @@ local_fn local_time, local_lastsave, local_info;
 local_fn local_command, local_command_count, local_command_info, local_command_docs;
 local_fn local_command_list, local_command_getkeys, local_command_help;
 local_fn local_config_help;
-task_fn task_config_get, task_config_set, task_shutdown, task_save, task_bgsave, task_compact;
+task_fn task_config_get, task_config_set, task_shutdown, task_save, task_bgsave, task_compact,
+    task_distkv_cluster;
 
 local_fn local_distkv_compaction, local_distkv_durability, local_distkv_stats, local_distkv_help;
 prepare_fn prepare_distkv_version;

@@ -241,6 +241,8 @@ local_distkv_help(struct session *s, const struct slice *args, uint32_t count,
                   struct resp_writer *w)
 {
     static const char *const lines[] = {
+        "CLUSTER <word> [<word> ...]",
+        "    What there is in the cluster, and orders to it; see distkv cluster --help.",
         "COMPACTION",
         "    Whether a COMPACT is under way, and how far, in 0..1000.",
         "DURABILITY [always|interval|never]",

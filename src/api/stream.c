@@ -337,6 +337,8 @@ asked(struct call *c)
     struct unit_stream *st = c->task;
     enum status status = c->request.status;
 
+    if (status == ST_OK && c->request.elsewhere != 0)
+        status = ST_TOO_BIG; /* only the node that leads can read it in pieces */
     if (status == ST_OK)
         status = kv_snapshot_take(&st->snapshot, &c->request);
     if (status != ST_OK) {

@@ -215,6 +215,10 @@ status_text(enum status st, const struct err *err, bool writes, char out[STATUS_
         code = "UNKNOWN ";
         text = "the outcome is unknown: it may or may not have been carried out";
         break;
+    case ST_SCATTERED:
+        code = "CROSSSLOT ";
+        text = "Keys in request don't hash to the same slot";
+        break;
     case ST_NO_MEMORY:
         code = "OOM ";
         text = "out of memory; nothing was carried out";

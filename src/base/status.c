@@ -22,6 +22,7 @@ static const char *const names[ST_STATUS_COUNT] = {
     [ST_TIMEOUT] = "timeout",
     [ST_UNKNOWN] = "unknown",
     [ST_NOT_LEADER] = "not-leader",
+    [ST_SCATTERED] = "scattered",
     [ST_CLOSED] = "closed",
 };
 

@@ -360,17 +360,15 @@ atlas_slots_of(const struct tablet_record *t, uint32_t *begin, uint32_t *limit)
     *limit = slot_of_bound(t->limit, ATLAS_SLOTS);
 }
 
-const struct tablet_record *
-atlas_tablet_of(const struct atlas_keyspace *k, struct slice key)
+uint32_t
+atlas_tablet_number(const struct atlas_keyspace *k, struct slice key)
 {
     uint8_t room[2];
     struct slice partition = key;
     uint32_t low = 0;
     uint32_t high = k->tablet_count;
 
-    if (k->tablet_count <= 1)
-        return k->tablet_count == 0 ? NULL : k->tablets[0];
-    if (k->record.partition == PARTITION_HASH)
+    if (high > 1 && k->record.partition == PARTITION_HASH)
         partition = atlas_slot_bound(atlas_slot(key), room);
     while (high - low > 1) { /* tablets[low].from <= partition < tablets[high].from */
         uint32_t middle = low + (high - low) / 2;
@@ -380,5 +378,11 @@ atlas_tablet_of(const struct atlas_keyspace *k, struct slice key)
         else
             high = middle;
     }
-    return k->tablets[low];
+    return low;
+}
+
+const struct tablet_record *
+atlas_tablet_of(const struct atlas_keyspace *k, struct slice key)
+{
+    return k->tablet_count == 0 ? NULL : k->tablets[atlas_tablet_number(k, key)];
 }

@@ -48,7 +48,9 @@ const struct atlas_keyspace *atlas_keyspace_named(const struct atlas *a, struct 
 /* Redis Cluster's: CRC16 of the part between the first { and the next }, if there is any, modulo 16384. */
 uint32_t atlas_slot(struct slice key);
 
-/* Which of the keyspace's tablets has the key.  Its first, when its tablets leave a hole. */
+/* Which of the keyspace's tablets has the key, by its number or as its record; the keyspace has one at
+ * least.  Tablets leave no hole between them. */
+uint32_t atlas_tablet_number(const struct atlas_keyspace *k, struct slice key);
 const struct tablet_record *atlas_tablet_of(const struct atlas_keyspace *k, struct slice key);
 
 /* A slot as a bound, two bytes. */

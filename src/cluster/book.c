@@ -102,6 +102,7 @@ place(struct book *b, const struct page *page)
     }
     if (page->version > b->version)
         b->version = page->version;
+    b->edits++;
 }
 
 static bool

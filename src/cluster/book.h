@@ -28,6 +28,7 @@ struct book {
     uint32_t count;
     uint32_t capacity;
     version_t version; /* the newest of the records' */
+    uint64_t edits;    /* grows whenever a record is taken */
 };
 
 void book_release(struct book *b); /* zeroed is allowed, and is an empty one */

@@ -298,8 +298,8 @@ tablet_record_member(const struct tablet_record *t, uint64_t node)
     return NULL;
 }
 
-static int
-compare_ids(const void *a, const void *b)
+int
+record_compare_ids(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a;
     uint64_t y = *(const uint64_t *)b;
@@ -319,8 +319,8 @@ tablet_record_config(const struct tablet_record *t, struct raft_config *out)
         else if (m->role == MEMBER_LEARNER || m->role == MEMBER_JOINING)
             out->learners[out->learner_count++] = m->node;
     }
-    qsort(out->voters, out->voter_count, sizeof(out->voters[0]), compare_ids);
-    qsort(out->learners, out->learner_count, sizeof(out->learners[0]), compare_ids);
+    qsort(out->voters, out->voter_count, sizeof(out->voters[0]), record_compare_ids);
+    qsort(out->learners, out->learner_count, sizeof(out->learners[0]), record_compare_ids);
 }
 
 const char *

@@ -157,6 +157,9 @@ const struct tablet_member *tablet_record_member(const struct tablet_record *t, 
 /* The membership that the record asks for: joining ones learn, leaving ones are out. */
 void tablet_record_config(const struct tablet_record *t, struct raft_config *out);
 
+/* For qsort(): ids in ascending order. */
+int record_compare_ids(const void *a, const void *b);
+
 const char *node_state_name(enum node_state state);
 const char *member_role_name(enum member_role role);
 

@@ -7,6 +7,8 @@
  */
 #include "cluster/report.h"
 
+#include "base/hash.h"
+
 enum { FLAG_VOTES = 1, FLAG_CAUGHT_UP = 2 };
 
 const struct report_member *
@@ -23,6 +25,20 @@ bool
 report_is_newer(const struct tablet_report *a, const struct tablet_report *b)
 {
     return a->term > b->term || (a->term == b->term && a->commit >= b->commit);
+}
+
+/* Sizes count by their order of magnitude. */
+uint64_t
+report_essence(const struct tablet_report *r)
+{
+    uint64_t hash = hash_u64(r->leader ^ hash_u64(r->term ^ (uint64_t)r->settled << 63));
+
+    hash = hash_u64(hash ^ (uint64_t)(63 - __builtin_clzll(r->bytes | 1)));
+    for (uint32_t i = 0; i < r->member_count; i++)
+        hash = hash_u64(
+            hash ^ r->members[i].node ^
+            ((uint64_t)r->members[i].votes << 62 | (uint64_t)r->members[i].caught_up << 63));
+    return hash;
 }
 
 enum status

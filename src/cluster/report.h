@@ -32,6 +32,9 @@ const struct report_member *report_member(const struct tablet_report *r, uint64_
 /* Is `a` of a later term than `b`, or of the same and further? */
 bool report_is_newer(const struct tablet_report *a, const struct tablet_report *b);
 
+/* A number that is another one when the report says something that somebody acts on: not what merely grows. */
+uint64_t report_essence(const struct tablet_report *r);
+
 enum { REPORT_BYTES_MAX = 512 };
 
 /* ST_NO_MEMORY, ST_TOO_BIG. */

@@ -14,7 +14,8 @@
 enum { TEXT_MAX = 1024, KEY_TEXT_MAX = 128, TREE_TEXT_MAX = 192, NAMES_CACHE_BYTES = 1 << 20 };
 
 struct checking {
-    struct engine e; /* only what identity and catalogue need */
+    struct engine e; /* only what the identity needs */
+    struct catalogue catalogue;
     check_fn *fn;
     void *ctx;
     enum status worst;
@@ -208,32 +209,33 @@ check_tree(struct checking *c, uint64_t id)
     return mark.index;
 }
 
+/* Returns how much the catalogue says. */
 static uint32_t
 check_trees(struct checking *c)
 {
+    const struct catalogue *all = &c->catalogue;
     struct loss_flushed *flushed;
-    uint64_t *ids = NULL;
     uint32_t count = 0;
     struct err err = { 0 };
 
-    if (engine__load_catalogue(&c->e, &ids, &count, &err) != ST_OK) {
+    if (catalogue_load(&c->catalogue, c->e.env, c->e.dir, c->e.identity.store, &err) != ST_OK) {
         tell(c, CHECK_DAMAGE, "%s", err.text);
         return 0;
     }
-    flushed = mem_new_array(struct loss_flushed, count + (size_t)1);
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t index = check_tree(c, ids[i]);
+    flushed = mem_new_array(struct loss_flushed, all->count + (size_t)1);
+    for (; count < all->count && all->lines[count].kind == CATALOGUE_TREE; count++) {
+        uint64_t id = all->lines[count].id;
+        uint64_t index = check_tree(c, id);
 
         if (flushed != NULL)
-            flushed[i] = (struct loss_flushed){ ids[i], index };
+            flushed[count] = (struct loss_flushed){ id, index };
     }
     tell(c, CHECK_NOTE, "%u trees, %llu tables", count, (unsigned long long)c->table_count);
     if (flushed != NULL)
         loss_take_flushed(&c->loss, flushed, count);
     else
         tell(c, CHECK_NOTE, "out of memory: what tables have may be told to be lost, too");
-    mem_free(ids);
-    return count;
+    return all->count;
 }
 
 /* ------------------------------------------------------------------ log */
@@ -247,16 +249,33 @@ note_intact(void *ctx, const struct wal_record *record, wal_position at, struct 
     return ST_OK;
 }
 
-/* A record after the damage that can still be read. */
+/* The tree whose name in the log this is; without one the name itself. */
+static uint64_t
+tree_of_name(const struct checking *c, uint64_t log)
+{
+    for (uint32_t i = 0; i < c->catalogue.count; i++) {
+        const struct catalogue_line *line = &c->catalogue.lines[i];
+
+        if (line->kind == CATALOGUE_TREE && line->log == log)
+            return line->id;
+    }
+    return log;
+}
+
+/* A record after the damage that can still be read.  Of a tree that was dropped nothing can be lost. */
 static enum status
 note_lost(void *ctx, const struct wal_record *record, wal_position at, struct err *err)
 {
     struct checking *c = ctx;
+    struct wal_record renamed = *record;
 
     (void)at;
     (void)err;
+    if (catalogue_find(&c->catalogue, CATALOGUE_GONE, record->tablet) != NULL)
+        return ST_OK;
+    renamed.tablet = tree_of_name(c, record->tablet);
     note_names_in_log(c, record);
-    loss_note(&c->loss, record);
+    loss_note(&c->loss, &renamed);
     return ST_OK;
 }
 
@@ -310,7 +329,7 @@ log_options(struct checking *c, char *dir, struct wal_options *options)
 }
 
 static void
-check_log(struct checking *c, uint32_t tree_count, bool truncate)
+check_log(struct checking *c, uint32_t line_count, bool truncate)
 {
     char dir[LIMIT_PATH_BYTES];
     struct wal_options options;
@@ -321,7 +340,7 @@ check_log(struct checking *c, uint32_t tree_count, bool truncate)
 
     log_options(c, dir, &options);
     st = wal_verify(c->e.env, &options, note_lost, &report, &damage, &err);
-    if (st == ST_NOT_FOUND && tree_count == 0)
+    if (st == ST_NOT_FOUND && line_count == 0)
         return; /* the creation of the store was cut short: there is nothing yet */
     if (st == ST_OK) {
         tell(c, CHECK_NOTE, "log: %llu records in %llu segments, %s",
@@ -356,7 +375,7 @@ check_all(struct checking *c, bool truncate, struct err *err)
 {
     bool exists = false;
     enum status st = engine__load_identity(&c->e, &exists, err);
-    uint32_t trees;
+    uint32_t lines;
 
     if (st == ST_INVALID) { /* the other kind of store is checked just the same */
         c->e.options.kind = ENGINE_EMBEDDED;
@@ -372,8 +391,8 @@ check_all(struct checking *c, bool truncate, struct err *err)
          c->e.identity.kind == ENGINE_SERVER ? "a server's data directory" : "an embedded store");
     loss_init(&c->loss, c->e.identity.kind);
     note_own_trees(c);
-    trees = check_trees(c);
-    check_log(c, trees, truncate);
+    lines = check_trees(c);
+    check_log(c, lines, truncate);
     return c->worst;
 }
 
@@ -430,6 +449,7 @@ engine_check(struct env *env, const char *dir, bool truncate, check_fn *fn, void
         st = check_all(c, truncate, err);
     file_close(lock);
     loss_release(&c->loss);
+    catalogue_release(&c->catalogue);
     mem_free(c->e.dir);
     mem_free(c);
     return st;

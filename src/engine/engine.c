@@ -16,6 +16,11 @@
  *       earlier one, or the other half of the same record, of another.
  *   N7  Jobs are counted from before their submission to their last statement, and nothing is
  *       released before the count is 0.
+ *   N8  Each tree has a name of its own in the log, which no other has while any segment may have
+ *       records under it: so what the log has of a tree that was dropped is not taken for a later one's
+ *       of the same id.
+ *   N9  Whoever walks the trees holds the one that it looks at; a tree that was dropped is found by
+ *       nobody, and released when nobody holds it.
  *
  * Not here, on purpose: what log records mean (tablet/), threads (env).
  */
@@ -32,14 +37,9 @@ enum {
     SEGMENT_BYTES_MIN = 64 << 10,
     SEGMENT_BYTES_MAX = 1 << 30,
     MEMTABLE_BYTES_MIN = 64 << 10,
-    GATHER_BYTES_MAX = 8 << 20,
-    GATHER_SHARE = 32, /* and at most this part of the budget */
     JOBS_BYTES_MAX = 96 << 20,
     JOBS_SHARE = 6, /* and at most this part of the budget */
     SYNC_INTERVAL_MIN_MS = 10,
-    KEPT_SEGMENTS = 2, /* one to go on in, one for the start's own records if that is full */
-    SPARE_SEGMENTS = 1 + KEPT_SEGMENTS,
-    REPLAY_SEALED_MAX = 8, /* of one tree; far below what it can hold */
     MANIFESTS_OPEN_MAX = 64,
     TABLES_PER_MANIFEST = 8,
 };
@@ -187,10 +187,10 @@ finish_creation(struct engine *e, struct err *err)
 
     if (st == ST_OK && there)
         st = engine__open_trees(e, err);
-    if (st != ST_OK || e->tree_count > 0)
+    if (st != ST_OK || e->catalogue.count > 0)
         return st; /* a log that is missing is found to be so by engine_recover() */
     st = engine__store_identity(e, err);
-    return st == ST_OK ? engine__store_catalogue(e, 0, err) : st;
+    return st == ST_OK ? engine__settle_catalogue(e, err) : st;
 }
 
 /* The last process may have ended because a sync of the folder failed: then the catalogue that is
@@ -203,7 +203,9 @@ open_trees(struct engine *e, struct err *err)
 
     if (st != ST_OK)
         return st;
-    st = engine__store_catalogue(e, 0, err);
+    st = engine__settle_catalogue(e, err);
+    if (st == ST_OK)
+        engine__remove_leftovers(e);
     return st == ST_NO_SPACE ? ST_OK : st;
 }
 
@@ -297,6 +299,7 @@ destroy(struct engine *e)
     file_close(e->reserve);
     file_close(e->lock_file);
     gate_destroy(e->idle);
+    gate_destroy(e->catalogue_gate);
     lock_release(&e->lock);
     mem_free(e->dir);
     mem_free(e);
@@ -323,7 +326,8 @@ engine_open(struct engine **out, struct env *env, const struct engine_options *o
     e->recovering = true;
     st = make_shared(e, err);
     e->dir = mem_strdup(options->dir);
-    if (st == ST_OK && (e->dir == NULL || gate_create(env, &e->idle) != ST_OK))
+    if (st == ST_OK && (e->dir == NULL || gate_create(env, &e->idle) != ST_OK ||
+                        gate_create(env, &e->catalogue_gate) != ST_OK))
         st = err_raise(err, ST_NO_MEMORY, "%s: out of memory", options->dir);
     if (st == ST_OK && options->create)
         st = make_folder(e, err);
@@ -339,6 +343,12 @@ engine_open(struct engine **out, struct env *env, const struct engine_options *o
     }
     *out = e;
     return ST_OK;
+}
+
+const char *
+engine_dir(const struct engine *e)
+{
+    return e->dir;
 }
 
 const struct engine_identity *
@@ -365,125 +375,6 @@ engine_epoch(struct engine *e)
     return &e->epoch;
 }
 
-/* ------------------------------------------------------------------ recovery */
-
-struct replaying {
-    struct engine *e;
-    const struct engine_replay *to;
-};
-
-/* As long as there is room for them, sealed memtables wait for the jobs that come after the replay:
- * clients wait for its end. */
-static bool
-must_flush(const struct engine_tree *tree)
-{
-    const struct engine *e = tree->engine;
-
-    return lsm_flush_due(tree->lsm) && (lsm_sealed_count(tree->lsm) >= REPLAY_SEALED_MAX ||
-                                        budget_used(&e->budget) > engine__memtable_share(e));
-}
-
-/* What no watermark proves is made durable only after the replay, and its records all come with the
- * same position: a memtable that ends in them has to wait (N6).  A record with a higher position
- * says that all before it are proven. */
-enum status
-engine__flush_replayed(struct engine_tree *tree, wal_position at, struct err *err)
-{
-    struct engine *e = tree->engine;
-
-    while (must_flush(tree) && atomic_load(&tree->applied) < at && engine__may_flush_in_replay(e)) {
-        enum status st = lsm_flush(tree->lsm, err);
-
-        if (st == ST_NO_SPACE && engine__spend_reserve(e))
-            st = lsm_flush(tree->lsm, err);
-        if (st == ST_NO_SPACE) {
-            e->replay_full = true;
-            return ST_OK;
-        }
-        if (st != ST_OK)
-            return st;
-        engine__drop_floors(tree);
-    }
-    return ST_OK;
-}
-
-static enum status
-replay_record(void *ctx, const struct wal_record *record, wal_position at, struct err *err)
-{
-    struct replaying *r = ctx;
-    struct engine_tree *tree = engine_find_tree(r->e, record->tablet);
-    enum status st;
-
-    if (tree != NULL && record->type == WAL_ENTRY &&
-        record->index <= lsm_flushed(tree->lsm).index) {
-        if (r->to->passed != NULL)
-            r->to->passed(r->to->ctx, record, at);
-        return ST_OK;
-    }
-    if (tree != NULL) {
-        st = engine__flush_replayed(tree, at, err);
-        if (st != ST_OK)
-            return st;
-    }
-    return r->to->replay(r->to->ctx, tree, record, at, err);
-}
-
-static void
-before_writing(void *ctx)
-{
-    engine__spend_start(((struct replaying *)ctx)->e);
-}
-
-static void
-drop_floors(void *ctx, struct engine_tree *tree)
-{
-    (void)ctx;
-    engine__drop_floors(tree);
-}
-
-enum status
-engine_recover(struct engine *e, const struct engine_replay *replay, struct wal_recovery *report,
-               struct err *err)
-{
-    struct replaying replaying = { e, replay };
-    char dir[LIMIT_PATH_BYTES];
-    struct wal_options options = {
-        .dir = dir,
-        .store_id = e->identity.store,
-        .segment_bytes = e->options.segment_bytes,
-        .gather_bytes_max = /* not charged to the budget; so it is little where that is small */
-        budget_part(e->options.budget_bytes, GATHER_SHARE, GATHER_BYTES_MAX),
-        .spare_count = SPARE_SEGMENTS,
-        .kept_count = KEPT_SEGMENTS,
-        .create = e->tree_count == 0,
-        .replay = replay_record,
-        .before_writing = before_writing,
-        .replay_ctx = &replaying,
-    };
-    enum status st;
-
-    snprintf(dir, sizeof(dir), "%s/log-0", e->dir);
-    st = wal_open(&e->log, e->env, &options, &e->recovery, err);
-    if (st == ST_NOT_FOUND)
-        st = err_raise(err, ST_CORRUPT, "%s: missing, though the catalogue names trees", dir);
-    if (st != ST_OK)
-        return st;
-    engine_each_tree(e, drop_floors, NULL);
-    *report = e->recovery;
-    e->recovering = false;
-    e->last_end = wal_end(e->log);
-    engine__refill_start(e);
-    st = engine__start_ticking(e, err);
-    engine__schedule(e);
-    return st;
-}
-
-void
-engine_serve(struct engine *e)
-{
-    wal_serve(e->log);
-}
-
 /* ------------------------------------------------------------------ closing */
 
 static void
@@ -499,6 +390,12 @@ engine_begin_close(struct engine *e)
     atomic_store(&e->ending, true);
     engine_each_tree(e, stop_jobs, NULL);
     engine__notify(e); /* who waits for a flush or a compaction */
+}
+
+bool
+engine_is_closing(const struct engine *e)
+{
+    return atomic_load(&e->ending);
 }
 
 void

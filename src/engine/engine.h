@@ -3,7 +3,7 @@
  * and what they share: caches, budget, background jobs, disk space.
  *
  *      <dir>/LOCK        held while a process uses the directory
- *      <dir>/IDENTITY    who this store is; written once
+ *      <dir>/IDENTITY    who this store is; written once, and once more by who joins a cluster
  *      <dir>/CATALOGUE   which trees there are; replaced atomically
  *      <dir>/log-0/      a log stream (wal/)
  *      <dir>/tree-<id>/  a tree (lsm/)
@@ -44,6 +44,7 @@ struct engine_options {
     bool create;               /* make a new store when the folder is missing or empty */
     bool must_be_new;          /* ST_EXISTS when there is a store */
     uint8_t cluster[16];       /* of a new store; zeros: random */
+    bool of_no_cluster;        /* a new store is to join one: its cluster is zeros (engine_adopt()) */
     uint64_t node;             /* of a new store; 0: random */
     size_t budget_bytes;       /* 512 MB */
     size_t record_cache_bytes; /* of the budget; 0 = one quarter */
@@ -64,7 +65,7 @@ struct engine_options {
 void engine_options_default(struct engine_options *options);
 
 struct engine_identity {
-    uint8_t cluster[16]; /* random */
+    uint8_t cluster[16]; /* random; zeros: of none yet */
     uint64_t node;       /* random, never 0 */
     uint64_t store;      /* random; seeds checksums */
     uint64_t created_ms; /* Unix */
@@ -77,6 +78,12 @@ MUST_USE enum status engine_open(struct engine **out, struct env *env,
                                  const struct engine_options *options, struct err *err);
 
 const struct engine_identity *engine_identity(const struct engine *e);
+const char *engine_dir(const struct engine *e);
+
+/* A store of no cluster becomes one of this; durable when it returns.  Nobody looks at its cluster meanwhile.
+ * ST_EXISTS: it is of one already.  Job code. */
+MUST_USE enum status engine_adopt(struct engine *e, const uint8_t cluster[16], struct err *err);
+
 struct env *engine_env(const struct engine *e);
 struct budget *engine_budget(struct engine *e);
 struct epoch *engine_epoch(struct engine *e);
@@ -86,14 +93,38 @@ struct epoch *engine_epoch(struct engine *e);
 /* One tree and its place in the engine's care. */
 struct engine_tree;
 
-/* In order of id.  NULL: there is none.  Start-up and job code; any thread for find. */
+/* NULL: there is none.  Any thread; whoever has the tree sees to it that it is not dropped. */
 struct engine_tree *engine_find_tree(struct engine *e, uint64_t id);
+
+/* In order of id; each stays while `fn` runs.  Any thread. */
 typedef void engine_tree_fn(void *ctx, struct engine_tree *tree);
 void engine_each_tree(struct engine *e, engine_tree_fn *fn, void *ctx);
 
-/* Durable when it returns.  ST_EXISTS.  Job code. */
+/* Empty, and durable when it returns.  ST_EXISTS; ST_CLOSED: the engine closes; ST_TOO_BIG, ST_NO_SPACE,
+ * ST_IO, ST_NO_MEMORY.  Job code, also beside loops and other jobs. */
 MUST_USE enum status engine_create_tree(struct engine *e, uint64_t id, struct engine_tree **out,
                                         struct err *err);
+
+/* What a tablet has promised to others; term 0: nothing.  It outlives the tree: who comes back to a tablet
+ * that it had left must not vote twice in a term. */
+struct engine_oath {
+    uint64_t term;
+    uint64_t vote;
+};
+
+/* Away with the tree: whatever it has in files and in the log counts no more, durably, when it returns.
+ * The tablet's promises are kept for the next tree of this id.  Nobody but the engine's own jobs uses the
+ * tree.  ST_NO_SPACE, ST_IO, ST_NO_MEMORY, ST_TOO_BIG: it is there as before, and may be dropped again; it is
+ * not to be used in between, for a start may find it gone.  ST_NOT_FOUND.  Job code. */
+MUST_USE enum status engine_drop_tree(struct engine *e, uint64_t id, const struct engine_oath *oath,
+                                      struct err *err);
+
+/* What the tablet had promised before the tree was made, when an earlier one of this id was dropped. */
+struct engine_oath engine_tree_oath(const struct engine_tree *tree);
+
+/* Of a tablet that is nowhere any more, and will not be again.  ST_EXISTS: there is a tree of this id;
+ * otherwise as engine_drop_tree().  Job code. */
+MUST_USE enum status engine_forget_oath(struct engine *e, uint64_t id, struct err *err);
 
 struct lsm *engine_tree_lsm(const struct engine_tree *tree);
 uint64_t engine_tree_id(const struct engine_tree *tree);
@@ -155,7 +186,7 @@ MUST_USE enum status engine_tree_compact_all(struct engine_tree *tree,
 
 /* Called for every record that the trees may lack, oldest first, by engine_recover(): ENTRY
  * records above the tree's mark, and all HEAD records.  `tree` is NULL for a tablet that the
- * catalogue does not name.  The owner applies and calls engine_tree_applied(); a full memtable is flushed by the
+ * catalogue does not name; records of trees that were dropped are passed over in silence.  The owner applies and calls engine_tree_applied(); a full memtable is flushed by the
  * engine between two calls. */
 typedef enum status engine_replay_fn(void *ctx, struct engine_tree *tree,
                                      const struct wal_record *record, wal_position at,
@@ -273,6 +304,9 @@ enum engine_space engine_space(const struct engine *e);
  * return ST_CLOSED, no more are begun, and no write waits for them.  The log goes on.  Does not
  * wait; any thread. */
 void engine_begin_close(struct engine *e);
+
+/* Was that said?  Any thread. */
+bool engine_is_closing(const struct engine *e);
 
 /* End the background jobs, and start no more: no listener is posted afterwards.  Job code. */
 void engine_quiesce(struct engine *e);

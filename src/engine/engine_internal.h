@@ -2,9 +2,10 @@
 #ifndef ENGINE_INTERNAL_H
 #define ENGINE_INTERNAL_H
 
+#include "base/limits.h"
 #include "base/lock.h"
 
-#include "engine/engine.h"
+#include "engine/catalogue.h"
 #include "lsm/readers.h"
 #include "lsm/record_cache.h"
 
@@ -19,6 +20,10 @@ struct engine_tree {
     struct engine *engine;
     struct lsm *lsm;
     uint64_t id;
+    uint64_t log; /* under which the log has its records: N8 */
+    struct engine_oath oath;
+    uint32_t users;       /* N9; under the lock */
+    _Atomic bool dropped; /* it is found no more; those who use it are to end */
 
     /* Log positions (N1).  `applied` and `active_floor` are written by the owner only. */
     _Atomic uint64_t in_flight;   /* entries appended and not applied */
@@ -61,9 +66,8 @@ struct engine {
     struct lsm_shared shared;
 
     struct lock lock;           /* guards what follows, up to the blank line */
-    struct engine_tree **trees; /* sorted by id; owned */
+    struct engine_tree **trees; /* sorted by id; owned; written inside the catalogue's gate */
     uint32_t tree_count;
-    uint64_t catalogue_sequence;
     bool log_running;
     bool sync_wanted;
     bool flush_running;
@@ -74,11 +78,16 @@ struct engine {
     bool reserve_spent;       /* and not made again */
     bool reserve_busy;        /* being spent */
 
+    struct gate *catalogue_gate; /* across a change of the catalogue; guards the next two */
+    struct catalogue catalogue;
+    bool catalogue_unsure; /* the disk may have another one: the last change of it has failed */
+
     _Atomic(struct engine_listener *) listeners; /* the newest first; all go at the end */
     _Atomic uint32_t jobs;                       /* N7 */
     _Atomic bool ending;                         /* engine_begin_close() */
 
     struct wal *log;
+    _Atomic wal_position log_gone_before; /* durably: no start finds what is before it */
     struct wal_recovery recovery;
     _Atomic bool interval_dirty; /* something waits for the interval's fsync */
     struct job log_job;
@@ -117,7 +126,7 @@ struct engine {
 
 #define NO_FLOOR UINT64_MAX
 
-/* engine.c: in a replay no job runs, so a memtable that has filled is flushed by whoever is about
+/* recover.c: in a replay no job runs, so a memtable that has filled is flushed by whoever is about
  * to apply the record at `at` to its tree. */
 MUST_USE enum status engine__flush_replayed(struct engine_tree *tree, wal_position at,
                                             struct err *err);
@@ -127,19 +136,33 @@ MUST_USE enum status engine__load_identity(struct engine *e, bool *exists, struc
 MUST_USE enum status engine__create_identity(struct engine *e, struct err *err);
 MUST_USE enum status engine__store_identity(struct engine *e, struct err *err);
 
-/* catalogue.c */
-enum { CATALOGUE_TREES_MAX = 1 << 20 };
-MUST_USE enum status engine__load_catalogue(struct engine *e, uint64_t **ids, uint32_t *count,
-                                            struct err *err);
-MUST_USE enum status engine__store_catalogue(struct engine *e, uint64_t extra_id, struct err *err);
-
 /* trees.c */
+/* The one after `before` in order of id, NULL: the first; NULL: there is none.  It stays until it is let
+ * go, which happens to `before` here (N9).  Trees that come meanwhile may be missed, and no others. */
+struct engine_tree *engine__tree_after(struct engine *e, struct engine_tree *before);
+struct engine_tree *engine__hold_tree(struct engine_tree *tree); /* once more, by whoever has it */
+void engine__let_go(struct engine_tree *tree);                   /* NULL is allowed */
+
+/* lifetime.c */
 MUST_USE enum status engine__open_trees(struct engine *e, struct err *err);
 void engine__close_trees(struct engine *e);
+/* Have the disk say what we know, whatever became of the last change. */
+MUST_USE enum status engine__settle_catalogue(struct engine *e, struct err *err);
+/* After a replay: names in the log that were met in it are still there, and others are gone. */
+void engine__note_gone(struct engine *e, const bool *met);
 void engine__rest_trees(struct engine *e); /* now and then: the idle ones close their files */
 void engine__ask_for_seal(struct engine_tree *tree);
 /* engine_tree_applied(), but for the count of entries in flight. */
 void engine__tree_moved(struct engine_tree *tree, uint64_t index, wal_position position);
+
+/* folders.c */
+void engine__tree_path(const struct engine *e, uint64_t id, char path[LIMIT_PATH_BYTES]);
+/* With all that is in it; ST_OK also when there is none. */
+MUST_USE enum status engine__remove_folder(struct engine *e, uint64_t id, struct err *err);
+/* The same for one without a name in the catalogue: a failure is told, and the next start tries again. */
+void engine__remove_nameless(struct engine *e, uint64_t id);
+/* All that the catalogue, which is settled, does not name. */
+void engine__remove_leftovers(struct engine *e);
 
 /* log.c: the log's own thread */
 void engine__notify(struct engine *e);

@@ -1,5 +1,5 @@
 /*
- * IDENTITY, 80 bytes, written once:
+ * IDENTITY, 80 bytes, written once, and once more by a store that joins a cluster:
  *
  *      magic "DKVIDENT" | format:u32 = 1 | kind:u32 | cluster:16 | node:u64 | store:u64 |
  *      created_ms:u64 | reserved:16 | XXH3 of all before:u64
@@ -115,11 +115,26 @@ engine__create_identity(struct engine *e, struct err *err)
     struct engine_identity *id = &e->identity;
 
     memcpy(id->cluster, e->options.cluster, sizeof(id->cluster));
-    if (memcmp(id->cluster, none, sizeof(none)) == 0)
+    if (memcmp(id->cluster, none, sizeof(none)) == 0 && !e->options.of_no_cluster)
         env_random(e->env, id->cluster, sizeof(id->cluster));
     id->node = e->options.node != 0 ? e->options.node : random_id(e);
     id->store = random_id(e);
     id->created_ms = env_wall_ms(e->env);
     id->kind = e->options.kind;
     return engine__store_identity(e, err);
+}
+
+enum status
+engine_adopt(struct engine *e, const uint8_t cluster[16], struct err *err)
+{
+    static const uint8_t none[sizeof(e->identity.cluster)];
+    enum status st;
+
+    if (memcmp(e->identity.cluster, none, sizeof(none)) != 0)
+        return err_raise(err, ST_EXISTS, "%s belongs to a cluster already", e->dir);
+    memcpy(e->identity.cluster, cluster, sizeof(e->identity.cluster));
+    st = engine__store_identity(e, err);
+    if (st != ST_OK)
+        memset(e->identity.cluster, 0, sizeof(e->identity.cluster));
+    return st;
 }

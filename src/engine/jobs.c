@@ -15,24 +15,15 @@
 
 enum { RETRY_NS = 1000000000 };
 
-static struct engine_tree *
-tree_at(struct engine *e, uint32_t index)
-{
-    struct engine_tree *tree = NULL;
-
-    lock_take(&e->lock);
-    if (index < e->tree_count)
-        tree = e->trees[index];
-    lock_drop(&e->lock);
-    return tree;
-}
-
-/* As tree_at(), for those who look for work: there is none when the engine closes.  (Whoever
+/* As engine__tree_after(), for those who look for work: there is none when the engine closes.  (Whoever
  * releases the log must see every tree to the very end: N1.) */
 static struct engine_tree *
-work_at(struct engine *e, uint32_t index)
+work_after(struct engine *e, struct engine_tree *before)
 {
-    return atomic_load(&e->ending) ? NULL : tree_at(e, index);
+    if (!atomic_load(&e->ending))
+        return engine__tree_after(e, before);
+    engine__let_go(before);
+    return NULL;
 }
 
 /* ------------------------------------------------------------------ the log's release (N1) */
@@ -82,19 +73,20 @@ kept_from(const struct engine *e, bool followed, wal_position end)
     return end > bytes ? end - bytes : 0;
 }
 
-/* Entries that are in flight were counted before they were appended; so what is not counted now
- * lies beyond `end`, which was read first. */
+/* Entries that are in flight were counted before they were appended; so what is not counted now, or is
+ * of a tree that is just made, lies beyond `end`, which was read first. */
 void
 engine__release_log(struct engine *e)
 {
     wal_position end = wal_end(e->log);
-    wal_position release = wal_durable(e->log); /* hard state in later segments is durable */
+    wal_position durable = wal_durable(e->log); /* hard state in later segments is durable */
+    wal_position release = durable < end ? durable : end;
     struct engine_tree *oldest = NULL;
-    struct engine_tree *tree;
+    struct engine_tree *tree = NULL;
     bool followed = false;
     wal_position kept;
 
-    for (uint32_t i = 0; (tree = tree_at(e, i)) != NULL; i++) {
+    while ((tree = engine__tree_after(e, tree)) != NULL) {
         wal_position need;
 
         followed |= atomic_load_explicit(&tree->followed, memory_order_relaxed);
@@ -102,7 +94,8 @@ engine__release_log(struct engine *e)
         need = BROKEN(RELEASE_UNFLUSHED) ? end : needed_from(e, tree, end);
         if (need < release || (need == release && oldest == NULL)) {
             release = need;
-            oldest = tree;
+            engine__let_go(oldest);
+            oldest = engine__hold_tree(tree);
         }
     }
     kept = kept_from(e, followed, end);
@@ -110,6 +103,7 @@ engine__release_log(struct engine *e)
     wal_release(e->log, kept < release ? kept : release);
     if (oldest != NULL && wal_end(e->log) - release > log_cap(e))
         engine__ask_for_seal(oldest);
+    engine__let_go(oldest);
 }
 
 /* ------------------------------------------------------------------ after a failure */
@@ -168,15 +162,15 @@ make_room(struct engine *e, enum status st, const struct err *err)
 static bool
 is_flush_due(struct engine *e)
 {
-    struct engine_tree *tree;
+    struct engine_tree *tree = NULL;
+    bool due = false;
 
     if (wal_health(e->log) != ST_OK)
         return false;
-    for (uint32_t i = 0; (tree = work_at(e, i)) != NULL; i++) {
-        if (lsm_flush_due(tree->lsm))
-            return true;
-    }
-    return false;
+    while (!due && (tree = work_after(e, tree)) != NULL)
+        due = lsm_flush_due(tree->lsm);
+    engine__let_go(tree);
+    return due;
 }
 
 void
@@ -235,15 +229,18 @@ flush_tree(struct engine_tree *tree)
 static enum status
 flush_all_due(struct engine *e)
 {
-    struct engine_tree *tree;
+    struct engine_tree *tree = NULL;
     enum status st = ST_OK;
 
-    for (uint32_t i = 0; st == ST_OK && (tree = work_at(e, i)) != NULL; i++) {
-        while (st == ST_OK && lsm_flush_due(tree->lsm)) {
+    while (st == ST_OK && (tree = work_after(e, tree)) != NULL) {
+        while (st == ST_OK && !atomic_load(&tree->dropped) && lsm_flush_due(tree->lsm)) {
             st = flush_tree(tree);
             engine__notify(e); /* a stall may have ended */
         }
+        if (st == ST_CLOSED && atomic_load(&tree->dropped))
+            st = ST_OK; /* the others are not */
     }
+    engine__let_go(tree);
     return st;
 }
 
@@ -267,6 +264,8 @@ tend_log(struct engine *e)
         log_event(LOG_ERROR, "log.tend_failed", log_str("dir", e->dir), log_err(&err),
                   log_str("effect", "writes wait for a log segment; tried again in a second"));
         put_off(e, &e->flush_retry, st);
+    } else {
+        atomic_store(&e->log_gone_before, wal_begin(e->log));
     }
     engine__notify(e);
     return st;
@@ -302,22 +301,33 @@ flush_run(struct job *job)
 
 /* ------------------------------------------------------------------ compaction */
 
+/* Held; NULL: nothing is due. */
 static struct engine_tree *
 most_urgent(struct engine *e)
 {
     struct engine_tree *best = NULL;
-    struct engine_tree *tree;
+    struct engine_tree *tree = NULL;
     double best_score = 0;
 
-    for (uint32_t i = 0; (tree = work_at(e, i)) != NULL; i++) {
+    while ((tree = work_after(e, tree)) != NULL) {
         double score = atomic_load(&tree->compaction_failed) ? 0 : lsm_compact_score(tree->lsm);
 
         if (score > best_score) {
             best_score = score;
-            best = tree;
+            engine__let_go(best);
+            best = engine__hold_tree(tree);
         }
     }
     return best;
+}
+
+static bool
+is_compaction_due(struct engine *e)
+{
+    struct engine_tree *tree = most_urgent(e);
+
+    engine__let_go(tree);
+    return tree != NULL;
 }
 
 static void
@@ -346,6 +356,8 @@ compact_tree(struct engine_tree *tree)
                   log_str("effect", "its tables are kept as they are, and writes do not wait for "
                                     "fewer of them; run distkv check"));
     } else if (st != ST_OK && st != ST_NOT_FOUND) {
+        if (st == ST_CLOSED && atomic_load(&tree->dropped))
+            return true;
         if (st != ST_CLOSED) {
             log_event(LOG_ERROR, "compaction.failed", log_u64("tree", tree->id), log_err(&err),
                       log_str("effect", "tried again in a second"));
@@ -381,10 +393,11 @@ compact_run(struct job *job)
 {
     struct engine *e = container_of(job, struct engine, compact_job);
     struct engine_tree *tree;
+    bool go_on = true;
 
-    while (!is_turn_wanted(e) && (tree = most_urgent(e)) != NULL) {
-        if (!compact_tree(tree))
-            break;
+    while (go_on && !is_turn_wanted(e) && (tree = most_urgent(e)) != NULL) {
+        go_on = compact_tree(tree);
+        engine__let_go(tree);
     }
     end_compaction_turn(e);
     engine__end_job(e);
@@ -433,7 +446,7 @@ engine__schedule(struct engine *e)
         e->flush_job = (struct job){ .run = flush_run };
         env_submit(e->env, ENV_LANE_FLUSH, &e->flush_job);
     }
-    if (!is_put_off(e, &e->compact_retry) && most_urgent(e) != NULL && claim_compaction(e, false)) {
+    if (!is_put_off(e, &e->compact_retry) && is_compaction_due(e) && claim_compaction(e, false)) {
         e->compact_job = (struct job){ .run = compact_run };
         env_submit(e->env, ENV_LANE_COMPACT, &e->compact_job);
     }

@@ -207,13 +207,15 @@ engine_append(struct engine_tree *tree, const struct wal_record *record,
               enum engine_sync_class sync, wal_position *end, struct err *err)
 {
     struct engine *e = tree->engine;
+    struct wal_record named = *record;
     bool entry = record->type == WAL_ENTRY;
     enum status st;
 
     ASSERT(record->tablet == tree->id);
+    named.tablet = tree->log; /* N8 */
     if (entry)
         atomic_fetch_add(&tree->in_flight, 1); /* before the append: N1 */
-    st = wal_append(e->log, record, end, err);
+    st = wal_append(e->log, &named, end, err);
     if (st != ST_OK) {
         if (entry)
             atomic_fetch_sub(&tree->in_flight, 1);

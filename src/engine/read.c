@@ -68,7 +68,7 @@ read_into(struct engine_tree *tree, const struct engine_span *span, struct engin
 {
     struct wal *log = tree->engine->log;
     uint64_t wanted = span->limit - span->first;
-    struct taking t = { .tablet = tree->id,
+    struct taking t = { .tablet = tree->log,
                         .span = span,
                         .out = out,
                         .count_max = wanted < READ_COUNT_MAX ? (uint32_t)wanted : READ_COUNT_MAX };

@@ -53,6 +53,7 @@ public_status(enum status st)
     case ST_TIMEOUT:
     case ST_UNKNOWN:
     case ST_NOT_LEADER:
+    case ST_SCATTERED:
     case ST_CLOSED:
     case ST_STATUS_COUNT:
         break;

@@ -56,7 +56,7 @@ are_trees_due(struct engine *e, uint64_t now_ns)
 struct sum {
     uint64_t bytes;
     uint64_t largest_bytes;
-    struct engine_tree *largest;
+    struct engine_tree *largest; /* held */
 };
 
 static void
@@ -69,7 +69,8 @@ add_memtables(void *ctx, struct engine_tree *tree)
     sum->bytes += stats.memtable_bytes;
     if (stats.sealed_count == 0 && stats.memtable_bytes > sum->largest_bytes) {
         sum->largest_bytes = stats.memtable_bytes;
-        sum->largest = tree;
+        engine__let_go(sum->largest);
+        sum->largest = engine__hold_tree(tree);
     }
 }
 
@@ -86,6 +87,7 @@ watch_memtables(struct engine *e)
     seal = sum.bytes > share / 5 * 4 && sum.largest != NULL;
     if (seal)
         engine__ask_for_seal(sum.largest);
+    engine__let_go(sum.largest);
     if (seal || (stalled && sum.bytes <= share))
         engine__notify(e); /* the owner may be idle, or wait for the end of the stall */
 }

@@ -9,12 +9,7 @@
  * The floor of a memtable is the position just past the last entry before it:
  * not beyond the start of its own first entry.
  */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "base/assert.h"
-#include "base/limits.h"
-#include "base/log.h"
 #include "base/mem.h"
 
 #include "engine/engine_internal.h"
@@ -33,160 +28,104 @@ engine_tree_id(const struct engine_tree *tree)
     return tree->id;
 }
 
-static int
-compare_trees(const void *a, const void *b)
+struct engine_oath
+engine_tree_oath(const struct engine_tree *tree)
 {
-    uint64_t x = (*(struct engine_tree *const *)a)->id;
-    uint64_t y = (*(struct engine_tree *const *)b)->id;
+    return tree->oath;
+}
 
-    return (x > y) - (x < y);
+/* Where the first tree is whose id is not below; under the lock. */
+static uint32_t
+place_of(const struct engine *e, uint64_t id)
+{
+    uint32_t low = 0;
+    uint32_t high = e->tree_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (e->trees[middle]->id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static struct engine_tree *
+first_above(const struct engine *e, uint64_t id)
+{
+    uint32_t at = id == UINT64_MAX ? e->tree_count : place_of(e, id + 1);
+
+    return at < e->tree_count ? e->trees[at] : NULL;
 }
 
 struct engine_tree *
 engine_find_tree(struct engine *e, uint64_t id)
 {
-    struct engine_tree wanted = { .id = id };
-    struct engine_tree *key = &wanted;
-    struct engine_tree **found;
+    struct engine_tree *found = NULL;
+    uint32_t at;
 
     lock_take(&e->lock);
-    found = e->tree_count == 0 ? NULL
-                               : bsearch(&key, e->trees, e->tree_count,
-                                         sizeof(struct engine_tree *), compare_trees);
-    key = found == NULL ? NULL : *found;
+    at = place_of(e, id);
+    if (at < e->tree_count && e->trees[at]->id == id)
+        found = e->trees[at];
     lock_drop(&e->lock);
-    return key;
+    return found;
+}
+
+/* ------------------------------------------------------------------ walking (N9) */
+
+struct engine_tree *
+engine__hold_tree(struct engine_tree *tree)
+{
+    lock_take(&tree->engine->lock);
+    tree->users++;
+    lock_drop(&tree->engine->lock);
+    return tree;
+}
+
+void
+engine__let_go(struct engine_tree *tree)
+{
+    struct engine *e;
+    bool last;
+
+    if (tree == NULL)
+        return;
+    e = tree->engine;
+    lock_take(&e->lock);
+    ASSERT(tree->users > 0);
+    last = --tree->users == 0 && atomic_load(&tree->dropped);
+    lock_drop(&e->lock);
+    if (last)
+        gate_wake(e->idle); /* the tree may be gone already; the engine is not: N7 */
+}
+
+struct engine_tree *
+engine__tree_after(struct engine *e, struct engine_tree *before)
+{
+    struct engine_tree *next = NULL;
+
+    lock_take(&e->lock);
+    if (before == NULL)
+        next = e->tree_count > 0 ? e->trees[0] : NULL;
+    else
+        next = first_above(e, before->id);
+    if (next != NULL)
+        next->users++;
+    lock_drop(&e->lock);
+    engine__let_go(before);
+    return next;
 }
 
 void
 engine_each_tree(struct engine *e, engine_tree_fn *fn, void *ctx)
 {
-    for (uint32_t i = 0;; i++) {
-        struct engine_tree *tree = NULL;
+    struct engine_tree *tree = NULL;
 
-        lock_take(&e->lock);
-        if (i < e->tree_count)
-            tree = e->trees[i];
-        lock_drop(&e->lock);
-        if (tree == NULL)
-            return;
+    while ((tree = engine__tree_after(e, tree)) != NULL)
         fn(ctx, tree);
-    }
-}
-
-static enum status
-open_tree(struct engine *e, uint64_t id, bool create, struct engine_tree **out, struct err *err)
-{
-    struct engine_tree *tree = mem_new(struct engine_tree);
-    char dir[LIMIT_PATH_BYTES];
-    enum status st;
-
-    if (tree == NULL)
-        return err_raise(err, ST_NO_MEMORY, "%s: out of memory", e->dir);
-    tree->engine = e;
-    tree->id = id;
-    atomic_init(&tree->active_floor, NO_FLOOR);
-    snprintf(dir, sizeof(dir), "%s/tree-%016llx", e->dir, (unsigned long long)id);
-    st = lsm_open(&tree->lsm, &e->shared, id, dir, &e->options.trees, create, err);
-    if (st == ST_NOT_FOUND)
-        st = err_raise(err, ST_CORRUPT, "%s: missing, though the catalogue names it", dir);
-    if (st != ST_OK) {
-        mem_free(tree);
-        return st;
-    }
-    *out = tree;
-    return ST_OK;
-}
-
-/* Room for one more was found before. */
-static void
-insert_tree(struct engine *e, struct engine_tree *tree)
-{
-    e->trees[e->tree_count++] = tree;
-    qsort(e->trees, e->tree_count, sizeof(struct engine_tree *), compare_trees);
-}
-
-static enum status
-grow_trees(struct engine *e, uint32_t count, struct err *err)
-{
-    struct engine_tree **grown;
-
-    if (count > CATALOGUE_TREES_MAX)
-        return err_raise(err, ST_TOO_BIG, "%s: more than %d trees", e->dir, CATALOGUE_TREES_MAX);
-    grown = mem_alloc_array(sizeof(struct engine_tree *), count + (size_t)1);
-    if (grown == NULL)
-        return err_raise(err, ST_NO_MEMORY, "%s: out of memory", e->dir);
-    lock_take(&e->lock);
-    if (e->tree_count > 0)
-        memcpy(grown, e->trees, e->tree_count * sizeof(struct engine_tree *));
-    mem_free(e->trees);
-    e->trees = grown;
-    lock_drop(&e->lock);
-    return ST_OK;
-}
-
-enum status
-engine__open_trees(struct engine *e, struct err *err)
-{
-    struct engine_tree *tree = NULL;
-    uint64_t *ids = NULL;
-    uint32_t count = 0;
-    enum status st = engine__load_catalogue(e, &ids, &count, err);
-
-    if (st == ST_OK)
-        st = grow_trees(e, count, err);
-    for (uint32_t i = 0; i < count && st == ST_OK; i++) {
-        st = open_tree(e, ids[i], false, &tree, err);
-        if (st == ST_OK)
-            insert_tree(e, tree);
-    }
-    mem_free(ids);
-    return st;
-}
-
-/* The folder comes first, the catalogue second: what the catalogue names is there.  A folder that
- * a crash left without its name in the catalogue is opened as it is: it is empty. */
-enum status
-engine_create_tree(struct engine *e, uint64_t id, struct engine_tree **out, struct err *err)
-{
-    struct engine_tree *tree = NULL;
-    enum status st;
-
-    if (id == 0 || engine_find_tree(e, id) != NULL)
-        return err_raise(err, ST_EXISTS, "%s: tree %016llx is there already", e->dir,
-                         (unsigned long long)id);
-    st = grow_trees(e, e->tree_count + 1, err);
-    if (st == ST_OK)
-        st = open_tree(e, id, true, &tree, err);
-    if (st != ST_OK)
-        return st;
-    ASSERT(tree != NULL);
-    st = env_sync_dir(e->env, e->dir, err);
-    if (st == ST_OK)
-        st = engine__store_catalogue(e, id, err);
-    if (st != ST_OK) {
-        lsm_close(tree->lsm);
-        mem_free(tree);
-        return st;
-    }
-    lock_take(&e->lock);
-    insert_tree(e, tree);
-    lock_drop(&e->lock);
-    *out = tree;
-    return ST_OK;
-}
-
-void
-engine__close_trees(struct engine *e)
-{
-    for (uint32_t i = 0; i < e->tree_count; i++) {
-        lsm_close(e->trees[i]->lsm);
-        mem_free(e->trees[i]->floors);
-        mem_free(e->trees[i]);
-    }
-    mem_free(e->trees);
-    e->trees = NULL;
-    e->tree_count = 0;
 }
 
 struct resting {

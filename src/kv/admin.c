@@ -9,21 +9,21 @@
  *                            walks what the snapshot sees
  */
 #include "base/coding.h"
+#include "base/mem.h"
 
+#include "kv/forward.h"
 #include "kv/kv_internal.h"
 
-enum { COUNT_PAUSE_EVERY = 1 << 15, NS_PER_SECOND = 1000000000 };
+enum {
+    COUNT_PAUSE_EVERY = 1 << 15,
+    NS_PER_SECOND = 1000000000,
+    FAR_SECONDS_MAX = 60, /* so long another node may take */
+};
 
 static struct admin_queue *
 queue_of(struct kv *kv, enum kv_admin_kind kind)
 {
     return kind == KV_COMPACT || kind == KV_SAVE ? &kv->heavy : &kv->light;
-}
-
-static bool
-concerns(const struct kv_admin *a, const struct keyspace *k)
-{
-    return a->kind == KV_SAVE || k->id == a->keyspace;
 }
 
 /* ------------------------------------------------------------------ what the jobs do */
@@ -99,8 +99,8 @@ typedef enum status iterate_fn(struct kv_admin *a, struct lsm_iter *it);
 static enum status
 iterate(struct kv_admin *a, iterate_fn *fn)
 {
-    struct keyspace *k = kv__keyspace(a->door->kv, a->keyspace);
-    struct lsm *lsm = tablet_lsm(k->tablet);
+    const struct tablet *t = a->held[0];
+    struct lsm *lsm = tablet_lsm(t);
     struct lsm_snapshot *snapshot = lsm_snapshot_take(lsm);
     struct lsm_iter_options options = { .snapshot = snapshot };
     struct lsm_iter *it = NULL;
@@ -108,7 +108,7 @@ iterate(struct kv_admin *a, iterate_fn *fn)
 
     if (snapshot == NULL)
         return ST_NO_MEMORY;
-    options.now_ms = tablet_now_ms(k->tablet, env_boot_ns(engine_env(a->door->kv->engine)));
+    options.now_ms = tablet_now_ms(t, env_boot_ns(engine_env(a->door->kv->engine)));
     st = lsm_iter_create(lsm, &options, &it, &a->err);
     if (st == ST_OK)
         st = fn(a, it);
@@ -131,7 +131,7 @@ pause_hash(void *ctx)
 static enum status
 hash_state(struct kv_admin *a)
 {
-    struct lsm *lsm = tablet_lsm(kv__keyspace(a->door->kv, a->keyspace)->tablet);
+    struct lsm *lsm = tablet_lsm(a->held[0]);
     enum status st = lsm_state_hash(lsm, a->snapshot, pause_hash, a, &a->state.records, &a->err);
 
     lsm_snapshot_release(lsm, a->snapshot);
@@ -139,26 +139,43 @@ hash_state(struct kv_admin *a)
     return st;
 }
 
+static void
+flush_tree(void *ctx, struct engine_tree *tree)
+{
+    struct kv_admin *a = ctx;
+
+    if (a->status == ST_OK)
+        a->status = engine_tree_flush(tree, &a->err);
+}
+
 static enum status
 save(struct kv_admin *a)
 {
     struct kv *kv = a->door->kv;
-    enum status st = engine_sync(kv->engine, &a->err);
 
-    for (uint32_t i = 0; i < kv->keyspace_count && st == ST_OK; i++)
-        st = engine_tree_flush(engine_find_tree(kv->engine, kv->keyspaces[i].tablet_id), &a->err);
-    return st;
+    a->status = engine_sync(kv->engine, &a->err);
+    engine_each_tree(kv->engine, flush_tree, a);
+    return a->status;
 }
 
 static enum status
 compact(struct kv_admin *a)
 {
-    struct kv *kv = a->door->kv;
-    struct keyspace *k = kv__keyspace(kv, a->keyspace);
-    struct engine_tree *tree = engine_find_tree(kv->engine, k->tablet_id);
-    enum status st = engine_tree_flush(tree, &a->err);
+    enum status st = ST_OK;
 
-    return st == ST_OK ? engine_tree_compact_all(tree, &a->compact, &a->err) : st;
+    for (uint32_t i = 0; i < a->held_count && st == ST_OK; i++) {
+        struct engine_tree *tree = engine_find_tree(a->door->kv->engine, tablet_id(a->held[i]));
+        struct lsm_compact_report one = { 0 };
+
+        st = engine_tree_flush(tree, &a->err);
+        if (st == ST_OK)
+            st = engine_tree_compact_all(tree, &one, &a->err);
+        a->compact.tables_in += one.tables_in;
+        a->compact.tables_out += one.tables_out;
+        a->compact.keys_removed += one.keys_removed;
+        a->compact.bytes_reclaimed += one.bytes_reclaimed;
+    }
+    return st;
 }
 
 static void
@@ -196,6 +213,11 @@ static void begin(struct kv_admin *a);
 static void
 finish(struct kv_admin *a)
 {
+    for (uint32_t i = 0; i < a->held_count; i++)
+        tablet_let_go(a->held[i]);
+    mem_free(a->held);
+    a->held = NULL;
+    a->held_count = 0;
     a->door->under_way--;
     a->done(a);
 }
@@ -226,21 +248,34 @@ submit_job(struct kv_admin *a)
     env_submit(engine_env(a->door->kv->engine), ENV_LANE_READ, &a->job);
 }
 
+static bool
+concerns(const struct kv_admin *a, const struct tablet *t)
+{
+    for (uint32_t i = 0; i < a->held_count; i++) {
+        if (a->held[i] == t)
+            return true;
+    }
+    return a->kind == KV_SAVE;
+}
+
+static void
+seal(void *ctx, struct tablet *t)
+{
+    struct kv_admin *a = ctx;
+
+    if (concerns(a, t) &&
+        engine_tree_seal(engine_find_tree(a->door->kv->engine, tablet_id(t))) != ST_OK)
+        a->status = ST_NO_MEMORY;
+}
+
 /* On each loop in turn: its tablets' memtables are sealed. */
 static void
 seal_task(struct task *task)
 {
     struct kv_admin *a = container_of(task, struct kv_admin, task);
     struct kv *kv = a->door->kv;
-    struct loop *here = kv->doors[a->step].loop;
 
-    for (uint32_t i = 0; i < kv->keyspace_count; i++) {
-        struct keyspace *k = &kv->keyspaces[i];
-
-        if (concerns(a, k) && tablet_loop(k->tablet) == here &&
-            engine_tree_seal(engine_find_tree(kv->engine, k->tablet_id)) != ST_OK)
-            a->status = ST_NO_MEMORY;
-    }
+    tablet_each(&kv->doors[a->step].reactor, seal, a);
     if (++a->step < kv->door_count)
         loop_post(kv->doors[a->step].loop, &a->task);
     else
@@ -252,7 +287,7 @@ static void
 moment_task(struct task *task)
 {
     struct kv_admin *a = container_of(task, struct kv_admin, task);
-    struct tablet *t = kv__keyspace(a->door->kv, a->keyspace)->tablet;
+    const struct tablet *t = a->held[0];
     struct tablet_moment now = { 0 };
 
     a->status = tablet_take_moment(t, &now);
@@ -274,7 +309,7 @@ begin(struct kv_admin *a)
         return;
     case KV_HASH:
         a->task.run = moment_task;
-        loop_post(tablet_loop(kv__keyspace(kv, a->keyspace)->tablet), &a->task);
+        loop_post(tablet_loop(a->held[0]), &a->task);
         return;
     case KV_SAVE:
     case KV_COMPACT:
@@ -286,29 +321,99 @@ begin(struct kv_admin *a)
 }
 
 static void
-refuse_task(struct task *task)
+finish_task(struct task *task)
 {
     finish(container_of(task, struct kv_admin, task));
 }
 
-void
-kv_admin_submit(struct kv_door *door, struct kv_admin *a)
+/* ------------------------------------------------------------------ another node's */
+
+static enum status
+take_answer(struct kv_admin *a, const struct request *r)
 {
-    struct kv *kv = door->kv;
+    const struct op_result *result = &a->far_result;
+
+    if (r->status == ST_UNKNOWN || r->status == ST_NOT_LEADER)
+        return ST_BUSY; /* it is gone, or about to be */
+    if (r->status != ST_OK)
+        return r->status;
+    if (a->kind == KV_COUNT) {
+        a->count = (uint64_t)result->integer;
+        return ST_OK;
+    }
+    return result->code == OP_NIL ? ST_NOT_FOUND : buf_append(&a->key, result->value);
+}
+
+static void
+far_done(struct request *r)
+{
+    struct kv_admin *a = container_of(r, struct kv_admin, far);
+
+    a->status = take_answer(a, r);
+    a->err = r->err;
+    a->task.run = finish_task; /* never before kv_admin_submit() returns */
+    loop_post(a->door->loop, &a->task);
+}
+
+static void
+ask_node(struct kv_admin *a, struct site *site)
+{
+    a->far_op = (struct op){ .kind = OP_GET };
+    a->far = (struct request){
+        .kind = a->kind == KV_COUNT ? REQUEST_COUNT : REQUEST_RANDOM,
+        .ops = &a->far_op,
+        .op_count = 1,
+        .results = &a->far_result,
+        .deadline_ns = loop_now_ns(a->door->loop) + FAR_SECONDS_MAX * (uint64_t)NS_PER_SECOND,
+        .done = far_done,
+    };
+    forward_ask(a->door->forward, site, &a->far, a->node);
+}
+
+/* ------------------------------------------------------------------ asking */
+
+static bool
+is_far(const struct kv_admin *a)
+{
+    return (a->kind == KV_COUNT || a->kind == KV_RANDOM) && a->node != 0 &&
+           a->node != a->door->kv->node.id && a->door->forward != NULL;
+}
+
+static enum status
+hold(struct kv_admin *a, const struct site *site)
+{
+    struct tablet *t = map_tablet(&a->door->map, site);
+
+    if (t != NULL)
+        a->held[a->held_count++] = tablet_hold(t);
+    return t == NULL && a->kind != KV_COMPACT ? ST_NOT_LEADER : ST_OK;
+}
+
+/* The tablets that it is about, so that they stay. */
+static enum status
+hold_tablets(struct kv_admin *a, const struct space *s, const struct site *only)
+{
+    enum status st = ST_OK;
+
+    if (a->kind == KV_SAVE)
+        return ST_OK; /* about all there are */
+    a->held = mem_new_array(struct tablet *, s->keyspace->tablet_count + (size_t)1);
+    if (a->held == NULL)
+        return ST_NO_MEMORY;
+    if (a->kind != KV_COMPACT)
+        return hold(a, only);
+    for (uint32_t i = 0; i < s->keyspace->tablet_count && st == ST_OK; i++)
+        st = hold(a, s->sites[i]);
+    return st;
+}
+
+static void
+enqueue(struct kv_admin *a)
+{
+    struct kv *kv = a->door->kv;
     struct admin_queue *q = queue_of(kv, a->kind);
     bool start;
 
-    a->door = door;
-    door->under_way++;
-    a->status = ST_OK;
-    a->count = 0;
-    a->key = buf_empty(LIMIT_KEY_BYTES);
-    if (atomic_load(&kv->closing) || kv__keyspace(kv, a->keyspace) == NULL) {
-        a->status = atomic_load(&kv->closing) ? ST_CLOSED : ST_NOT_FOUND;
-        a->task.run = refuse_task;
-        loop_post(door->loop, &a->task);
-        return;
-    }
     lock_take(&kv->lock);
     start = !q->running;
     if (start)
@@ -320,10 +425,46 @@ kv_admin_submit(struct kv_door *door, struct kv_admin *a)
         begin(a);
 }
 
+void
+kv_admin_submit(struct kv_door *door, struct kv_admin *a)
+{
+    const struct space *s = map_space(&door->map, a->keyspace);
+    struct site *site = NULL;
+
+    a->door = door;
+    door->under_way++;
+    a->status = ST_OK;
+    a->count = 0;
+    a->compact = (struct lsm_compact_report){ 0 };
+    a->held = NULL;
+    a->held_count = 0;
+    a->key = buf_empty(LIMIT_KEY_BYTES);
+    if (a->tablet != 0)
+        site = map_find(&door->map, a->tablet);
+    else if (s != NULL && s->keyspace->tablet_count > 0)
+        site = s->sites[0];
+    if (s == NULL || site == NULL)
+        a->status = ST_NOT_FOUND;
+    else if (atomic_load(&door->kv->closing))
+        a->status = ST_CLOSED;
+    else if (is_far(a)) {
+        ask_node(a, site);
+        return;
+    } else {
+        a->status = hold_tablets(a, s, site);
+    }
+    if (a->status == ST_OK) {
+        enqueue(a);
+        return;
+    }
+    a->task.run = finish_task;
+    loop_post(door->loop, &a->task);
+}
+
 uint32_t
 kv_compact_permille(struct kv_door *door, uint32_t keyspace)
 {
-    struct keyspace *k = kv__keyspace(door->kv, keyspace);
+    const struct tablet *t = kv__first_tablet(door, keyspace);
 
-    return k == NULL ? 0 : lsm_compact_permille(tablet_lsm(k->tablet));
+    return t == NULL ? 0 : lsm_compact_permille(tablet_lsm(t));
 }

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include "kv/host.h"
 #include "kv/kv_internal.h"
 #include "kv/route.h"
 #include "tablet/exchange.h"
@@ -38,6 +39,8 @@ _Static_assert(LIMIT_REACTORS <= 256, "a door has a byte of the id");
 static void receive(struct exchange_guest *guest, const struct peer_sender *from, uint8_t type,
                     uint64_t id, struct slice payload);
 static void connection_changed(struct exchange_guest *guest, uint64_t node, uint64_t incarnation);
+static void strange(struct exchange_guest *guest, struct stream *stream, struct slice begin);
+static void lose(struct forward *f, struct forward_link *l, struct route *only);
 
 /* ------------------------------------------------------------------ life */
 
@@ -62,8 +65,8 @@ pause_over(void *ctx)
 static size_t
 own_bytes(const struct forward *f)
 {
-    return sizeof(*f) + f->route_count * sizeof(struct route *) +
-           FORWARD_AWAY_MAX * sizeof(struct away) + f->link_count * sizeof(struct forward_link);
+    return sizeof(*f) + FORWARD_AWAY_MAX * sizeof(struct away) +
+           TABLET_NODES_MAX * sizeof(struct forward_link);
 }
 
 static struct budget *
@@ -75,12 +78,12 @@ budget_of(const struct forward *f)
 static void
 begin_lists(struct forward *f)
 {
-    const struct tablet_node *node = &f->door->kv->node;
+    struct neighbours *all = &f->door->kv->node.neighbours;
 
     for (uint32_t i = 0; i < FORWARD_AWAY_MAX; i++)
         list_push_back(&f->free, &f->places[i].link);
-    for (uint32_t i = 0; i < f->link_count; i++) {
-        f->links[i].neighbour = &node->neighbours[i];
+    for (uint32_t i = 0; i < TABLET_NODES_MAX; i++) {
+        f->links[i].neighbour = &all->slots[i];
         list_init(&f->links[i].away);
     }
 }
@@ -95,19 +98,20 @@ forward_create(struct forward **out, struct kv_door *door, struct err *err)
     if (f == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory for requests to other nodes");
     f->door = door;
-    f->guest = (struct exchange_guest){ .receive = receive, .state = connection_changed };
+    f->guest = (struct exchange_guest){ .receive = receive,
+                                        .state = connection_changed,
+                                        .stranger = strange };
     f->flush.run = flush;
     f->message = buf_empty(PEER_MESSAGE_BYTES_MAX);
     f->away_bytes_max = f->waiting_bytes_max = f->served_bytes_max = share;
-    f->route_count = kv->keyspace_count;
-    f->link_count = kv->node.neighbour_count;
+    list_init(&f->routes);
     list_init(&f->busy);
     list_init(&f->free);
+    list_init(&f->scans);
     budget_charge(engine_budget(kv->engine), own_bytes(f));
-    f->routes = mem_new_array(struct route *, f->route_count);
     f->places = mem_new_array(struct away, FORWARD_AWAY_MAX);
-    f->links = mem_new_array(struct forward_link, f->link_count);
-    if (f->routes == NULL || f->places == NULL || f->links == NULL ||
+    f->links = mem_new_array(struct forward_link, TABLET_NODES_MAX);
+    if (f->places == NULL || f->links == NULL ||
         timer_create_on(door->loop, pause_over, f, &f->pause) != ST_OK) {
         forward_destroy(f);
         return err_raise(err, ST_NO_MEMORY, "out of memory for requests to other nodes");
@@ -123,25 +127,22 @@ forward_destroy(struct forward *f)
 {
     if (f == NULL)
         return;
-    for (uint32_t i = 0; f->routes != NULL && i < f->route_count; i++)
-        route_destroy(f->routes[i]);
+    host_close_idle(f);
+    ASSERT(list_empty(&f->routes));
     budget_return(budget_of(f), own_bytes(f));
     timer_destroy(f->pause);
     buf_release(&f->message);
-    mem_free(f->routes);
     mem_free(f->places);
     mem_free(f->links);
     mem_free(f);
 }
 
 struct route *
-forward_route(struct forward *f, struct keyspace *k)
+forward_route(struct forward *f, struct site *site)
 {
-    struct route **route = &f->routes[k - f->door->kv->keyspaces];
-
-    if (*route == NULL)
-        *route = route_create(f, k);
-    return *route;
+    if (site->route == NULL)
+        site->route = route_create(f, site);
+    return site->route;
 }
 
 /* ------------------------------------------------------------------ other nodes */
@@ -149,21 +150,31 @@ forward_route(struct forward *f, struct keyspace *k)
 bool
 forward_find(const struct forward *f, uint64_t node, uint32_t *at)
 {
-    for (uint32_t i = 0; i < f->link_count; i++) {
-        if (f->links[i].neighbour->node == node) {
-            *at = i;
-            return true;
-        }
-    }
-    return false;
+    struct neighbours *all = &f->door->kv->node.neighbours;
+    const struct tablet_neighbour *slot = neighbours_find(all, node);
+
+    if (slot == NULL)
+        return false;
+    *at = (uint32_t)(slot - all->slots);
+    return true;
 }
 
+/* Of a node that is known now.  One whose place was another's loses what that had. */
 static struct forward_link *
 link_of(struct forward *f, uint64_t node)
 {
+    struct forward_link *l;
     uint32_t at;
 
-    return forward_find(f, node, &at) ? &f->links[at] : NULL;
+    if (!forward_find(f, node, &at))
+        return NULL;
+    l = &f->links[at];
+    if (l->node != node) {
+        lose(f, l, NULL);
+        l->node = node;
+        l->has_answered = false;
+    }
+    return l;
 }
 
 static bool
@@ -192,7 +203,13 @@ forward_self(const struct forward *f)
 uint64_t
 forward_neighbour(const struct forward *f, uint32_t at)
 {
-    return at < f->link_count ? f->links[at].neighbour->node : 0;
+    for (uint32_t i = 0; i < TABLET_NODES_MAX; i++) {
+        uint64_t node = atomic_load_explicit(&f->links[i].neighbour->node, memory_order_relaxed);
+
+        if (node != 0 && at-- == 0)
+            return node;
+    }
+    return 0;
 }
 
 void
@@ -245,7 +262,7 @@ find_away(struct forward *f, uint64_t node, uint64_t id)
     uint64_t place = id & ((UINT64_C(1) << PLACE_BITS) - 1);
     struct away *a = &f->places[place < FORWARD_AWAY_MAX ? place : 0];
 
-    return a->request != NULL && id_of(f, a) == id && a->to->neighbour->node == node ? a : NULL;
+    return a->request != NULL && id_of(f, a) == id && a->to->node == node ? a : NULL;
 }
 
 static struct request_envelope
@@ -254,7 +271,7 @@ envelope_of(const struct forward *f, const struct route *route, const struct req
     uint64_t now_ns = loop_now_ns(f->door->loop);
 
     return (struct request_envelope){
-        .tablet = route->keyspace->tablet_id,
+        .tablet = route->site->tablet,
         .left_us = r->deadline_ns > now_ns ? (r->deadline_ns - now_ns) / NS_PER_US : 0,
     };
 }
@@ -277,7 +294,7 @@ post_request(struct forward *f, const struct request *r, const struct request_en
     (void)request_encode(room, r, e);
     parts[0] = slice_of(head, (size_t)(put_varint(head, a->to->stream) - head));
     parts[1] = slice_of(room, size);
-    st = forward_post(f, a->to->neighbour->node, &message);
+    st = forward_post(f, a->to->node, &message);
     return st == ST_NOT_FOUND ? ST_CLOSED : st;
 }
 
@@ -309,6 +326,26 @@ forward_send(struct forward *f, struct route *route, struct request *r, uint64_t
     return ST_OK;
 }
 
+void
+forward_ask(struct forward *f, struct site *site, struct request *r, uint64_t node)
+{
+    struct route *route = site == NULL ? NULL : forward_route(f, site);
+    enum status st = site == NULL ? ST_NOT_FOUND : ST_NO_MEMORY;
+
+    r->keyspace = site == NULL ? 0 : site->keyspace;
+    r->home = f->door->loop;
+    r->way = &f->direct;
+    r->way->under_way++;
+    r->cold = NULL;
+    r->scratch = (struct buf){ 0 };
+    if (route != NULL)
+        st = forward_send(f, route, r, node);
+    if (st == ST_OK)
+        return;
+    r->status = st;
+    request_done(r);
+}
+
 /* ------------------------------------------------------------------ coming back */
 
 /* Its place is free; the request is the caller's. */
@@ -331,7 +368,7 @@ static void
 answered(struct forward *f, const struct peer_sender *from, uint64_t id, struct slice payload)
 {
     struct reader in = reader_of(payload);
-    bool ours = read_u64(&in) == f->door->kv->incarnation;
+    bool ours = read_u64(&in) == cluster_incarnation(f->door->kv->cluster);
     struct away *a = find_away(f, from->node, id);
     struct route *route;
     struct request *r;
@@ -346,7 +383,7 @@ answered(struct forward *f, const struct peer_sender *from, uint64_t id, struct 
     }
     if (r->status == ST_CLOSED)
         r->status = ST_NOT_LEADER;
-    r->elsewhere = true;
+    r->elsewhere = from->node;
     request_done(r);
     if (route->waiting_count > 0)
         route_stir(route);
@@ -367,7 +404,7 @@ lose(struct forward *f, struct forward_link *l, struct route *only)
         at = at->next;
         if (only != NULL && a->route != only)
             continue;
-        if (a->request != &a->route->probe)
+        if (a->request->way == &a->route->way)
             route_block(a->route);
         list_push_back(&lost, &detach(f, a)->link);
     }
@@ -446,6 +483,10 @@ receive(struct exchange_guest *guest, const struct peer_sender *from, uint8_t ty
     struct kv *kv = f->door->kv;
     uint32_t at;
 
+    if (type >= CLUSTER_MESSAGE_MIN) {
+        cluster_receive(kv->cluster, loop_index(f->door->loop), from, type, payload);
+        return;
+    }
     if (type == FORWARD_REQUEST)
         serve_request(f, from, id, payload);
     if (type == FORWARD_LOST && forward_find(f, from->node, &at))
@@ -472,6 +513,14 @@ connection_changed(struct exchange_guest *guest, uint64_t node, uint64_t incarna
         lose(f, l, NULL);
     else if (l->has_answered)
         l->has_answered = forward_post(f, node, &message) != ST_OK;
+}
+
+static void
+strange(struct exchange_guest *guest, struct stream *stream, struct slice begin)
+{
+    const struct kv_door *door = container_of(guest, struct forward, guest)->door;
+
+    cluster_stranger(door->kv->cluster, loop_index(door->loop), stream, begin);
 }
 
 void
@@ -530,8 +579,9 @@ forward_tick(struct forward *f, uint64_t now_ns)
 {
     struct list *at = f->busy.next;
 
-    for (uint32_t i = 0; i < f->link_count; i++)
+    for (uint32_t i = 0; i < atomic_load(&f->door->kv->node.neighbours.limit); i++)
         tend_link(f, i, now_ns);
+    host_tick(f, now_ns);
     while (at != &f->busy) {
         struct route *route = container_of(at, struct route, on_busy);
 
@@ -544,21 +594,21 @@ forward_tick(struct forward *f, uint64_t now_ns)
 void
 forward_drain(struct forward *f)
 {
-    for (uint32_t i = 0; i < f->route_count; i++) {
-        if (f->routes[i] != NULL)
-            route_drain(f->routes[i]);
-    }
+    host_close_idle(f);
+    list_each (at, &f->routes)
+        route_drain(container_of(at, struct route, on_forward));
 }
 
 bool
 forward_idle(const struct forward *f)
 {
-    if (f->probes.under_way > 0 || f->served.under_way > 0 || f->flush_posted)
+    if (f->probes.under_way > 0 || f->direct.under_way > 0 || host_is_busy(f) ||
+        f->served.under_way > 0 || f->flush_posted)
         return false;
-    for (uint32_t i = 0; i < f->route_count; i++) {
-        const struct route *route = f->routes[i];
+    list_each (at, &f->routes) {
+        const struct route *route = container_of(at, struct route, on_forward);
 
-        if (route != NULL && (route->way.under_way > 0 || route->posted))
+        if (route->way.under_way > 0 || route->posted)
             return false;
     }
     return true;

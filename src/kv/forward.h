@@ -30,7 +30,7 @@
 
 struct kv;
 struct kv_door;
-struct keyspace;
+struct site;
 struct route;
 
 enum { FORWARD_AWAY_MAX = 2048 };
@@ -49,6 +49,7 @@ struct away {
 /* What one door has at one other node. */
 struct forward_link {
     const struct tablet_neighbour *neighbour;
+    uint64_t node; /* that it was when it was last used */
     struct list away;
     size_t bytes;
     uint32_t stream;
@@ -59,17 +60,19 @@ struct forward_link {
 struct forward {
     struct kv_door *door;
     struct exchange_guest guest;
-    struct route **routes; /* owned; by keyspace; NULL: it was not needed yet */
-    uint32_t route_count;
-    struct list busy; /* routes on which something waits, or is elsewhere */
+    struct list routes; /* of the door's places */
+    struct list busy;   /* routes on which something waits, or is elsewhere */
     struct timer *pause;
     struct away *places; /* owned; FORWARD_AWAY_MAX */
     struct list free;
-    struct forward_link *links; /* owned; as tablet_node.neighbours */
-    uint32_t link_count;
-    struct buf message; /* that is being encoded */
+    struct forward_link *links; /* owned; TABLET_NODES_MAX, as tablet_node.neighbours */
+    struct buf message;         /* that is being encoded */
     struct request_way probes;
+    struct request_way direct; /* requests that take no route: forward_ask() */
     struct request_way served; /* requests of other nodes */
+    struct list scans;         /* that they read here (host.h) */
+    uint32_t scan_count;
+    uint64_t scan_number; /* of the last that we began elsewhere */
     size_t served_bytes;
     size_t away_bytes_max;
     size_t waiting_bytes_max;
@@ -78,12 +81,12 @@ struct forward {
     bool flush_posted;
 };
 
-/* Before the loops run; the reactor is connected.  ST_NO_MEMORY. */
+/* Before the loops run.  ST_NO_MEMORY. */
 MUST_USE enum status forward_create(struct forward **out, struct kv_door *door, struct err *err);
 void forward_destroy(struct forward *f); /* nothing is under way; NULL is allowed */
 
-/* The route to the keyspace's tablet; NULL: out of memory. */
-struct route *forward_route(struct forward *f, struct keyspace *k);
+/* The route to the site; NULL: out of memory. */
+struct route *forward_route(struct forward *f, struct site *site);
 
 void forward_tick(struct forward *f, uint64_t now_ns);
 void forward_drain(struct forward *f);
@@ -95,6 +98,10 @@ bool forward_idle(const struct forward *f);
  * ST_CLOSED (no connection), ST_TOO_BIG, ST_NO_MEMORY. */
 MUST_USE enum status forward_send(struct forward *f, struct route *route, struct request *r,
                                   uint64_t node);
+
+/* Send the request to the node, in no order and only once; `done` may be called at once.  What is lost on the
+ * way is ST_UNKNOWN; a node that drains, or has another placement, ST_NOT_LEADER. */
+void forward_ask(struct forward *f, struct site *site, struct request *r, uint64_t node);
 
 /* All that is away on the route counts as lost. */
 void forward_lose_route(struct forward *f, struct route *route);

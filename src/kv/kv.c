@@ -1,35 +1,10 @@
-/* The node's coordinator: its doors, start and end.  Requests are in submit.c. */
-#include <stdio.h>
-
+/* The node's coordinator: its heartbeat, and what is to be known of it.  Requests are in submit.c. */
 #include "base/assert.h"
-#include "base/log.h"
-#include "base/mem.h"
 
 #include "kv/forward.h"
 #include "kv/kv_internal.h"
 
 enum { SLEW_EVERY_NS = 1000000000 };
-
-/* In ascending order of id, mostly without a gap: then the first guess is right. */
-struct keyspace *
-kv__keyspace(struct kv *kv, uint32_t id)
-{
-    uint32_t low = 0;
-    uint32_t high = kv->keyspace_count;
-    uint32_t guess = high == 0 ? 0 : id - kv->keyspaces[0].id;
-
-    if (guess < high && kv->keyspaces[guess].id == id)
-        return &kv->keyspaces[guess];
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (kv->keyspaces[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < kv->keyspace_count && kv->keyspaces[low].id == id ? &kv->keyspaces[low] : NULL;
-}
 
 /* ------------------------------------------------------------------ the doors' heartbeats */
 
@@ -42,10 +17,16 @@ slew_if_due(struct kv *kv, uint64_t now_ns)
     node_clock_slew(&kv->clock, env_wall_ms(engine_env(kv->engine)), now_ns);
 }
 
-static void check_drained(struct kv_door *door);
-
 static void
-on_tick(void *ctx)
+tend_places(struct kv_door *door)
+{
+    if (door->map.stale)
+        map_redraw(&door->map, cluster_atlas_of(door->kv->cluster, loop_index(door->loop)));
+    map_tick(&door->map);
+}
+
+void
+kv__on_tick(void *ctx)
 {
     struct kv_door *door = ctx;
 
@@ -54,370 +35,13 @@ on_tick(void *ctx)
     tablet_reactor_tick(&door->reactor);
     if (door->forward != NULL)
         forward_tick(door->forward, loop_now_ns(door->loop));
+    cluster_tick(door->kv->cluster, loop_index(door->loop));
+    tend_places(door);
     if (loop_index(door->loop) == 0)
         slew_if_due(door->kv, env_boot_ns(engine_env(door->kv->engine)));
-    check_drained(door);
+    kv__check_drained(door);
     if (!door->drained)
         timer_start(door->tick, TABLET_TICK_MS);
-}
-
-/* ------------------------------------------------------------------ opening */
-
-static enum status
-open_doors(struct kv *kv, const struct kv_options *options, struct err *err)
-{
-    kv->doors = mem_new_array(struct kv_door, options->loop_count);
-    if (kv->doors == NULL)
-        return err_raise(err, ST_NO_MEMORY, "out of memory for the reactors' doors");
-    for (uint32_t i = 0; i < options->loop_count; i++) {
-        struct kv_door *door = &kv->doors[i];
-
-        door->kv = kv;
-        door->loop = options->loops[i];
-        tablet_reactor_init(&door->reactor, &kv->node, door->loop);
-        kv->door_count++;
-        if (timer_create_on(door->loop, on_tick, door, &door->tick) != ST_OK)
-            return err_raise(err, ST_NO_MEMORY, "out of memory for the reactors' timers");
-    }
-    return ST_OK;
-}
-
-/* The metadata tablet is each node's own. */
-static enum status
-create_tablet(struct kv *kv, struct engine_tree *tree, struct kv_door *door, struct tablet **out,
-              struct err *err)
-{
-    const struct raft_config ourselves = { .voter_count = 1, .voters = { kv->node.id } };
-    uint64_t id = engine_tree_id(tree);
-
-    *out = tablet_create(&door->reactor, tree, id == KV_META_TREE ? &ourselves : &kv->founders);
-    if (*out == NULL)
-        return err_raise(err, ST_NO_MEMORY, "out of memory for tablet %016llx",
-                         (unsigned long long)id);
-    return ST_OK;
-}
-
-/* A tablet for every tree that there is, so that the log finds them. */
-struct making {
-    struct kv *kv;
-    struct err *err;
-    enum status status;
-};
-
-static void
-make_replaying(void *ctx, struct engine_tree *tree)
-{
-    struct making *m = ctx;
-    struct kv *kv = m->kv;
-    struct kv_door *door = &kv->doors[kv->node.tablet_count % kv->door_count];
-    struct tablet *made;
-
-    if (m->status == ST_OK)
-        m->status = create_tablet(kv, tree, door, &made, m->err);
-}
-
-static enum status
-replay(void *ctx, struct engine_tree *tree, const struct wal_record *record, wal_position at,
-       struct err *err)
-{
-    struct kv *kv = ctx;
-    struct tablet *t = tablet_node_find(&kv->node, record->tablet);
-
-    if (tree == NULL || t == NULL) {
-        return err_raise(err, ST_CORRUPT,
-                         "the log holds entry %llu of tablet %016llx, which the "
-                         "catalogue does not name",
-                         (unsigned long long)record->index, (unsigned long long)record->tablet);
-    }
-    return tablet_replay(t, record, at, err);
-}
-
-static void
-passed(void *ctx, const struct wal_record *record, wal_position at)
-{
-    struct kv *kv = ctx;
-    struct tablet *t = tablet_node_find(&kv->node, record->tablet);
-
-    if (t != NULL)
-        tablet_passed(t, record, at);
-}
-
-static void
-log_recovery(const struct kv *kv, const struct wal_recovery *report)
-{
-    log_event(LOG_INFO, "recovery.done", log_u64("records", report->record_count),
-              log_u64("bytes", report->byte_count), log_u64("segments", report->segment_count),
-              log_str("end", report->clean ? "clean" : "crash"),
-              log_u64("rewritten", report->rewritten_count),
-              log_u64("keyspaces", kv->keyspace_count));
-    if (report->torn_bytes > 0) {
-        log_event(LOG_WARN, "recovery.torn_tail", log_str("file", report->torn_file),
-                  log_u64("offset", report->torn_offset), log_u64("bytes_cut", report->torn_bytes),
-                  log_str("meaning", "an unfinished write that nobody was told of"));
-    }
-}
-
-/* Take the tablet that the replay made, or make one now. */
-static enum status
-claim_tablet(struct kv *kv, uint64_t id, struct kv_door *door, struct tablet **out, struct err *err)
-{
-    struct engine_tree *tree;
-    enum status st = ST_OK;
-
-    *out = tablet_node_find(&kv->node, id);
-    if (*out != NULL)
-        return ST_OK;
-    tree = engine_find_tree(kv->engine, id);
-    if (tree == NULL)
-        st = engine_create_tree(kv->engine, id, &tree, err);
-    return st == ST_OK ? create_tablet(kv, tree, door, out, err) : st;
-}
-
-/* The node's time begins no earlier than the highest ceiling of its tablets. */
-static void
-begin_clock(struct kv *kv)
-{
-    struct env *env = engine_env(kv->engine);
-    uint64_t floor_ms = 0;
-
-    for (uint32_t i = 0; i < kv->node.tablet_count; i++) {
-        uint64_t ceiling_ms = tablet_ceiling_ms(kv->node.tablets[i]);
-
-        if (ceiling_ms > floor_ms)
-            floor_ms = ceiling_ms;
-    }
-    node_clock_init(&kv->clock, env_wall_ms(env), floor_ms, env_boot_ns(env));
-    kv->slewed_ns = env_boot_ns(env);
-}
-
-static enum status
-start_one(struct tablet *t, struct engine *engine, struct err *err)
-{
-    enum status st = tablet_stand(t, err);
-
-    if (st == ST_OK)
-        st = engine_sync(engine, err);
-    if (st == ST_OK)
-        st = tablet_lead(t, err);
-    if (st == ST_OK)
-        st = engine_sync(engine, err);
-    return st == ST_OK ? tablet_started(t, err) : st;
-}
-
-/* The keyspaces stand in a table from the first: whoever has to cut the log at its beginning
- * loses what was written, but not the way to the tables. */
-static enum status
-flush_meta(struct kv *kv, struct err *err)
-{
-    struct engine_tree *tree = engine_find_tree(kv->engine, KV_META_TREE);
-
-    if (engine_tree_seal(tree) != ST_OK)
-        return err_raise(err, ST_NO_MEMORY, "out of memory for the metadata tablet");
-    return engine_tree_flush(tree, err);
-}
-
-static enum status
-start_meta(struct kv *kv, struct err *err)
-{
-    enum status st = claim_tablet(kv, KV_META_TREE, &kv->doors[0], &kv->meta, err);
-
-    if (st == ST_OK)
-        st = start_one(kv->meta, kv->engine, err);
-    if (st == ST_OK)
-        st = kv__load_keyspaces(kv, err);
-    if (st == ST_OK && kv->keyspace_count == 0)
-        st = kv__create_databases(kv, err);
-    if (st == ST_OK && lsm_flushed(tablet_lsm(kv->meta)).index == 0)
-        st = flush_meta(kv, err);
-    return st;
-}
-
-static enum status
-start_keyspaces(struct kv *kv, struct err *err)
-{
-    enum status st = ST_OK;
-
-    for (uint32_t i = 0; i < kv->keyspace_count && st == ST_OK; i++) {
-        struct keyspace *k = &kv->keyspaces[i];
-
-        st = claim_tablet(kv, k->tablet_id, &kv->doors[i % kv->door_count], &k->tablet, err);
-        if (st == ST_OK)
-            st = tablet_stand(k->tablet, err);
-    }
-    if (st == ST_OK)
-        st = engine_sync(kv->engine, err); /* one fsync for all their votes */
-    for (uint32_t i = 0; i < kv->keyspace_count && st == ST_OK; i++)
-        st = tablet_lead(kv->keyspaces[i].tablet, err);
-    if (st == ST_OK)
-        st = engine_sync(kv->engine, err); /* and one for their terms */
-    for (uint32_t i = 0; i < kv->keyspace_count && st == ST_OK; i++)
-        st = tablet_started(kv->keyspaces[i].tablet, err);
-    return st;
-}
-
-static void
-start_doors(struct kv *kv)
-{
-    for (uint32_t i = 0; i < kv->door_count; i++) {
-        struct kv_door *door = &kv->doors[i];
-
-        tablet_reactor_listen(&door->reactor);
-        timer_start(door->tick, TABLET_TICK_MS);
-    }
-}
-
-static enum status
-recover(struct kv *kv, struct wal_recovery *report, struct err *err)
-{
-    struct engine_replay to = { .replay = replay, .passed = passed, .ctx = kv };
-    struct making making = { kv, err, ST_OK };
-
-    engine_each_tree(kv->engine, make_replaying, &making);
-    if (making.status != ST_OK)
-        return making.status;
-    return engine_recover(kv->engine, &to, report, err);
-}
-
-static void
-destroy(struct kv *kv)
-{
-    listener_close(kv->peers);
-    while (kv->node.tablet_count > 0)
-        tablet_destroy(kv->node.tablets[0]);
-    tablet_node_release(&kv->node);
-    mem_free(kv->keyspaces);
-    for (uint32_t i = 0; i < kv->door_count; i++) {
-        forward_destroy(kv->doors[i].forward);
-        timer_destroy(kv->doors[i].tick);
-        tablet_reactor_release(&kv->doors[i].reactor);
-    }
-    mem_free(kv->doors);
-    mem_free(kv->peer_of);
-    mem_free(kv->fences);
-    mem_free(kv->losses);
-    lock_release(&kv->lock);
-    mem_free(kv);
-}
-
-enum status
-kv_open(struct kv **out, struct engine *engine, const struct kv_options *options, struct err *err)
-{
-    struct kv *kv = mem_new(struct kv);
-    struct wal_recovery report = { 0 };
-    enum status st;
-
-    ASSERT(options->loop_count > 0);
-    if (kv == NULL) {
-        (void)engine_close(engine, NULL);
-        return err_raise(err, ST_NO_MEMORY, "out of memory");
-    }
-    kv->engine = engine;
-    lock_init(&kv->lock);
-    list_init(&kv->heavy.waiting);
-    list_init(&kv->light.waiting);
-    snprintf(kv->node_name, sizeof(kv->node_name), "%s", options->node_name);
-    kv->node.engine = engine;
-    kv->node.clock = &kv->clock;
-    kv->node.id = engine_identity(engine)->node;
-
-    st = kv__found(kv, options->cluster, err);
-    if (st == ST_OK)
-        st = open_doors(kv, options, err);
-    if (st == ST_OK)
-        st = recover(kv, &report, err);
-    if (st == ST_OK) {
-        begin_clock(kv);
-        st = start_meta(kv, err);
-    }
-    if (st == ST_OK)
-        st = start_keyspaces(kv, err);
-    if (st == ST_OK)
-        st = kv__connect(kv, options->cluster, err);
-    if (st != ST_OK) {
-        struct err ignored;
-
-        engine_quiesce(engine);
-        destroy(kv);
-        (void)engine_close(engine, &ignored);
-        return st;
-    }
-    engine_serve(engine);
-    start_doors(kv);
-    log_recovery(kv, &report);
-    *out = kv;
-    return ST_OK;
-}
-
-/* ------------------------------------------------------------------ closing */
-
-static void
-call_drained(struct task *task)
-{
-    struct kv *kv = container_of(task, struct kv, drained_task);
-
-    kv->drained(kv->drained_ctx);
-}
-
-/* Nothing that came through this door is unfinished, and no job reads for a tablet of its loop.
- * What other doors sent here is counted there. */
-static bool
-is_drained(const struct kv_door *door)
-{
-    return door->under_way == 0 && door->way.under_way == 0 &&
-           (door->forward == NULL || forward_idle(door->forward)) &&
-           tablet_reactor_idle(&door->reactor);
-}
-
-static void
-check_drained(struct kv_door *door)
-{
-    struct kv *kv = door->kv;
-
-    if (!door->draining || door->drained || !is_drained(door))
-        return;
-    door->drained = true;
-    tablet_reactor_rest(&door->reactor);
-    if (atomic_fetch_sub(&kv->drains_left, 1) == 1) {
-        kv->drained_task.run = call_drained;
-        loop_post(kv->doors[0].loop, &kv->drained_task);
-    }
-}
-
-static void
-begin_drain(struct task *task)
-{
-    struct kv_door *door = container_of(task, struct kv_door, drain_task);
-
-    door->draining = true;
-    tablet_reactor_drain(&door->reactor);
-    if (door->forward != NULL)
-        forward_drain(door->forward);
-    check_drained(door);
-}
-
-void
-kv_drain(struct kv *kv, void (*drained)(void *ctx), void *ctx)
-{
-    ASSERT(!atomic_load(&kv->closing));
-    atomic_store(&kv->closing, true);
-    engine_begin_close(kv->engine); /* a compaction of minutes must not hold up the end */
-    kv->drained = drained;
-    kv->drained_ctx = ctx;
-    atomic_store(&kv->drains_left, kv->door_count);
-    for (uint32_t i = 0; i < kv->door_count; i++) {
-        kv->doors[i].drain_task.run = begin_drain;
-        loop_post(kv->doors[i].loop, &kv->doors[i].drain_task);
-    }
-}
-
-enum status
-kv_close(struct kv *kv, struct err *err)
-{
-    struct engine *engine = kv->engine;
-
-    engine_quiesce(engine);
-    destroy(kv);
-    return engine_close(engine, err);
 }
 
 /* ------------------------------------------------------------------ what there is */
@@ -425,9 +49,21 @@ kv_close(struct kv *kv, struct err *err)
 enum status
 kv_database(struct kv_door *door, uint64_t number, uint32_t *keyspace)
 {
-    if (number >= LIMIT_DATABASES || kv__keyspace(door->kv, (uint32_t)number) == NULL)
+    if (number >= LIMIT_DATABASES || map_space(&door->map, (uint32_t)number) == NULL)
         return ST_NOT_FOUND;
     *keyspace = (uint32_t)number;
+    return ST_OK;
+}
+
+enum status
+kv_keyspace_named(struct kv_door *door, struct slice name, uint32_t *keyspace)
+{
+    const struct atlas_keyspace *k =
+        door->map.atlas == NULL ? NULL : atlas_keyspace_named(door->map.atlas, name);
+
+    if (k == NULL || k->record.id == ATLAS_META_KEYSPACE)
+        return ST_NOT_FOUND;
+    *keyspace = k->record.id;
     return ST_OK;
 }
 
@@ -439,11 +75,17 @@ kv_now_ms(struct kv_door *door, uint32_t keyspace)
 }
 
 struct tablet *
+kv__first_tablet(const struct kv_door *door, uint32_t keyspace)
+{
+    const struct space *s = map_space(&door->map, keyspace);
+
+    return s == NULL || s->keyspace->tablet_count == 0 ? NULL : map_tablet(&door->map, s->sites[0]);
+}
+
+struct tablet *
 kv_tablet(struct kv *kv, uint32_t keyspace)
 {
-    struct keyspace *k = kv__keyspace(kv, keyspace);
-
-    return k == NULL ? NULL : k->tablet;
+    return kv__first_tablet(&kv->doors[0], keyspace);
 }
 
 /* ------------------------------------------------------------------ figures */
@@ -462,20 +104,35 @@ kv_budget(struct kv *kv)
 }
 
 static uint64_t
-keys_estimate(const struct tablet *t)
+keys_estimate(const struct lsm *tree)
 {
     struct lsm_stats s = { 0 };
 
-    lsm_stats(tablet_lsm(t), &s);
+    lsm_stats(tree, &s);
     return s.entries > 2 * s.tombstones ? s.entries - 2 * s.tombstones : 0;
 }
 
 uint64_t
 kv_keys_estimate(struct kv_door *door, uint32_t keyspace)
 {
-    struct keyspace *k = kv__keyspace(door->kv, keyspace);
+    const struct space *s = map_space(&door->map, keyspace);
+    uint64_t sum = 0;
 
-    return k == NULL ? 0 : keys_estimate(k->tablet);
+    for (uint32_t i = 0; s != NULL && i < s->keyspace->tablet_count; i++) {
+        const struct tablet *t = map_tablet(&door->map, s->sites[i]);
+
+        sum += t == NULL ? 0 : keys_estimate(tablet_lsm(t));
+    }
+    return sum;
+}
+
+static void
+add_estimate(void *ctx, struct engine_tree *tree)
+{
+    uint64_t *sum = ctx;
+
+    if (engine_tree_id(tree) != ATLAS_META_TABLET)
+        *sum += keys_estimate(engine_tree_lsm(tree));
 }
 
 void
@@ -487,8 +144,7 @@ kv_stats(struct kv *kv, struct kv_stats *out)
         out->gets += atomic_load(&kv->doors[i].counters.gets);
         out->deletes += atomic_load(&kv->doors[i].counters.deletes);
     }
-    for (uint32_t i = 0; i < kv->keyspace_count; i++)
-        out->keys_estimate += keys_estimate(kv->keyspaces[i].tablet);
+    engine_each_tree(kv->engine, add_estimate, &out->keys_estimate);
     engine_stats(kv->engine, &out->engine);
 }
 
@@ -510,4 +166,10 @@ uint64_t
 kv_node_id(const struct kv *kv)
 {
     return engine_identity(kv->engine)->node;
+}
+
+struct cluster *
+kv_cluster_of(struct kv *kv)
+{
+    return kv->cluster;
 }

@@ -19,6 +19,7 @@
 #include "tablet/request.h"
 
 struct kv;
+struct cluster;
 struct kv_door;
 struct tablet;
 
@@ -30,14 +31,12 @@ struct kv_node {
     uint16_t port;    /* of its peers */
 };
 
-enum { KV_KEYSPACES_MAX = 4096 };
-
 struct kv_cluster {
     const struct kv_node *nodes; /* this one among them */
     uint32_t node_count;
     const uint64_t *founders; /* in ascending order: with whom new keyspaces are born */
     uint32_t founder_count;
-    /* 1 .. KV_KEYSPACES_MAX, the same on all nodes; the first LIMIT_DATABASES are Redis's databases. */
+    /* 1 .. 4096, the same on all nodes; the first LIMIT_DATABASES are Redis's databases. */
     uint32_t keyspace_count;
     uint32_t lease_percent; /* see raft.h; 0: none */
     /* Any node answers any request: what it does not lead, it asks the leader's.  Otherwise it refuses,
@@ -46,15 +45,38 @@ struct kv_cluster {
     const struct peer_faults *faults; /* for the simulator; borrowed; NULL: none */
 };
 
+/* A node that others can join, or that joins others. */
+struct kv_address {
+    const char *host; /* numeric; NULL: none */
+    uint16_t port;
+};
+
+struct kv_member {
+    const char *cluster_name; /* of a cluster that begins here */
+    const char *zone;         /* "": none */
+    uint32_t weight;          /* on the ring: 100 .. 256; 0: it stores nothing */
+    struct kv_address listen; /* for other nodes */
+    struct kv_address peer;   /* what they are told to call */
+    struct kv_address client; /* what clients are told to call */
+    struct kv_address
+        join; /* a member's peer port; port 0: none.  The engine's of_no_cluster goes with it */
+    uint32_t lease_percent; /* see raft.h; 0: none */
+
+    /* The cluster will never let this node in; on loop 0. */
+    void (*refused)(void *ctx, const struct err *err);
+    void *ctx;
+};
+
 struct kv_options {
     struct loop **loops; /* borrowed array, in order of index */
     uint32_t loop_count;
     const char *node_name;
-    const struct kv_cluster *cluster; /* copied; NULL: alone */
+    const struct kv_cluster *cluster; /* copied; NULL: it is not told, but formed */
+    const struct kv_member *member;   /* copied, its texts borrowed; NULL: nobody can join it */
 };
 
-/* Replay the log, open every keyspace of the data directory (creating the 16 Redis
- * databases at first), and be ready.  Start-up code.  The engine was opened and not
+/* Replay the log, open every tablet of the data directory (creating the 16 Redis
+ * databases of a new cluster), and be ready.  Start-up code.  The engine was opened and not
  * recovered; it is taken over, also on failure. */
 MUST_USE enum status kv_open(struct kv **out, struct engine *engine,
                              const struct kv_options *options, struct err *err);
@@ -79,13 +101,16 @@ void kv_submit(struct kv_door *door, struct request *r);
 /* Redis database number to keyspace; ST_NOT_FOUND. */
 MUST_USE enum status kv_database(struct kv_door *door, uint64_t number, uint32_t *keyspace);
 
+/* A keyspace by its name; ST_NOT_FOUND. */
+MUST_USE enum status kv_keyspace_named(struct kv_door *door, struct slice name, uint32_t *keyspace);
+
 /* The time by which expiry is judged, Unix ms (DESIGN "Time"). */
 uint64_t kv_now_ms(struct kv_door *door, uint32_t keyspace);
 
 /* Keep what is committed in a keyspace readable through request.snapshot, until released; for what is
- * read piece by piece.  `asked` is a request to the keyspace, perhaps without operations, that is
+ * read piece by piece on this node.  `asked` is a request to the keyspace, perhaps without operations, that is
  * answered with ST_OK just now: in its `done`.  So whatever was committed when it came is in the
- * snapshot.  ST_NO_MEMORY. */
+ * snapshot.  ST_NO_MEMORY; ST_NOT_LEADER: another node has answered (request.elsewhere). */
 MUST_USE enum status kv_snapshot_take(struct kv_snapshot *out, const struct request *asked);
 void kv_snapshot_release(struct kv_snapshot *s); /* no request uses it; zeroed: none was taken */
 
@@ -94,8 +119,8 @@ void kv_snapshot_release(struct kv_snapshot *s); /* no request uses it; zeroed: 
 /* Reads the keys of a keyspace in order, from one snapshot, in pieces: each kv_scan_next() is one job.
  * One at a time per scan.
  *
- * The first piece asks as every read does: whatever was committed before is in the snapshot, and who
- * does not lead refuses. */
+ * The first piece asks as every read does: whatever was committed before is in the snapshot, which is taken where
+ * that was answered, here or at another node. */
 struct kv_scan;
 
 struct kv_scan_options {
@@ -112,7 +137,7 @@ struct kv_scan_options {
 
 struct kv_scan_piece {
     /* ST_OK, ST_CORRUPT, ST_IO, ST_BUSY, ST_CLOSED, ST_NO_MEMORY; of the first: ST_NOT_LEADER,
-     * ST_TIMEOUT */
+     * ST_TIMEOUT.  ST_BUSY, too: it was read at another node, which is gone; a new scan may succeed. */
     enum status status;
     uint64_t leader;       /* as request.leader */
     const struct err *err; /* when it is not ST_OK, and more is known; borrowed as `entries` */
@@ -146,13 +171,13 @@ bool kv_glob(struct slice pattern, struct slice text);
 
 /* ------------------------------------------------------------------ administration */
 
-/* KV_COUNT and KV_RANDOM ask nobody.  Who wants all that is committed submits a request without
- * operations first. */
+/* KV_COUNT and KV_RANDOM do not ask who leads.  Who wants all that is committed submits a request without
+ * operations first, and has the node do it that answered. */
 enum kv_admin_kind {
-    KV_COUNT,   /* unexpired keys of what is committed here; a paced job */
+    KV_COUNT,   /* unexpired keys of what is committed there; a paced job */
     KV_COMPACT, /* lsm_compact_all on every tablet of the keyspace */
     KV_SAVE,    /* flush every memtable, sync the log */
-    KV_RANDOM,  /* a random key of what is committed here */
+    KV_RANDOM,  /* a random key of what is committed there */
     KV_HASH,    /* what this member has applied, as one number, leader or not; a paced job */
 };
 
@@ -166,6 +191,8 @@ struct kv_state {
 struct kv_admin {
     enum kv_admin_kind kind;
     uint32_t keyspace;
+    uint64_t tablet; /* KV_COUNT, KV_RANDOM, KV_HASH: of which; 0: of the keyspace's first */
+    uint64_t node;   /* KV_COUNT, KV_RANDOM: which node does it (request.elsewhere); 0: this one */
     void (*done)(
         struct kv_admin *self); /* on the door's loop; never before kv_admin_submit returns */
 
@@ -184,8 +211,13 @@ struct kv_admin {
     struct job job;
     struct task task;
     uint32_t step;
+    struct tablet **held; /* owned; so that they stay */
+    uint32_t held_count;
     struct lsm_snapshot *snapshot; /* KV_HASH, from its moment to the end of the job */
     uint64_t begun_ns;
+    struct request far; /* to the node, when that is another one */
+    struct op far_op;
+    struct op_result far_result;
 };
 
 /* The memory belongs to kv until `done`. */
@@ -194,8 +226,8 @@ void kv_admin_submit(struct kv_door *door, struct kv_admin *a);
 /* 0..1000 of a running KV_COMPACT. */
 uint32_t kv_compact_permille(struct kv_door *door, uint32_t keyspace);
 
-/* The keyspace's tablet on this node, for who changes its group or looks at it, on tablet_loop(); NULL:
- * there is no such keyspace. */
+/* The keyspace's first tablet on this node, for who changes its group or looks at it, on tablet_loop(); NULL:
+ * there is none here. */
 struct tablet *kv_tablet(struct kv *kv, uint32_t keyspace);
 
 /* ------------------------------------------------------------------ figures */
@@ -214,6 +246,8 @@ uint64_t kv_keys_estimate(struct kv_door *door, uint32_t keyspace);
 
 /* Is the node read-only now, and why?  ST_OK, ST_NO_SPACE, ST_IO. */
 enum status kv_writable(const struct kv *kv);
+
+struct cluster *kv_cluster_of(struct kv *kv); /* on loop 0 */
 
 const char *kv_node_name(const struct kv *kv);
 uint64_t kv_node_id(const struct kv *kv);

@@ -5,23 +5,13 @@
 #include "base/limits.h"
 #include "base/lock.h"
 
+#include "cluster/cluster.h"
 #include "kv/kv.h"
+#include "kv/map.h"
 #include "raft/raft.h"
 #include "tablet/tablet.h"
 
-enum {
-    KV_META_TREE = 1, /* the metadata tablet; random ids are never below KV_TREE_ID_MIN */
-    KV_TREE_ID_MIN = 1 << 16,
-    KV_TABLETS_PER_KEYSPACE = 1,
-};
-
-/* A named collection of keys; for now each has one tablet (DESIGN, "Keyspaces start with one"). */
-struct keyspace {
-    uint32_t id;
-    char name[LIMIT_NAME_BYTES + 1];
-    uint64_t tablet_id;
-    struct tablet *tablet; /* the node's */
-};
+enum { KV_WEIGHT = 128 /* on the ring, of who says nothing of it */ };
 
 struct kv_counters {
     _Atomic uint64_t puts;
@@ -33,6 +23,7 @@ struct kv_door {
     struct kv *kv;
     struct loop *loop;
     struct tablet_reactor reactor; /* the tablets of this loop */
+    struct map map;                /* where keys belong */
     struct timer *tick;
     struct request_way way;  /* of requests that take no route */
     struct forward *forward; /* NULL: what this node does not lead is refused */
@@ -52,21 +43,16 @@ struct admin_queue {
 struct kv {
     struct engine *engine;
     struct node_clock clock;
-    struct tablet_node node;  /* owns the tablets */
-    struct listener *peers;   /* where other nodes call; NULL: alone */
-    uint64_t incarnation;     /* of this process, as other nodes know it */
-    struct peer **peer_of;    /* owned array, by loop; for the listener */
+    struct tablet_node node; /* owns the tablets */
+    struct cluster *cluster;
+    struct kv_member member; /* zeroed: it is of no cluster that others can join */
+    bool forwards;
     _Atomic uint64_t *fences; /* owned; by neighbour and its door (kv/forward.h) */
     _Atomic uint32_t *losses; /* owned; by neighbour: how often it said that answers may be lost */
     char node_name[LIMIT_NAME_BYTES + 1];
 
-    struct tablet *meta;        /* the node's */
-    struct keyspace *keyspaces; /* owned; sorted by id */
-    uint32_t keyspace_count;
-    struct raft_config founders; /* of a new keyspace's tablets */
-    uint32_t databases;          /* how many a new store gets */
-
-    struct kv_door *doors; /* owned; one per loop */
+    struct kv_door *doors;            /* owned; one per loop */
+    struct tablet_reactor **reactors; /* owned array; theirs */
     uint32_t door_count;
     uint64_t slewed_ns;
 
@@ -81,7 +67,24 @@ struct kv {
     struct task drained_task;
 };
 
-struct keyspace *kv__keyspace(struct kv *kv, uint32_t id); /* NULL: there is none */
+/* This node's replica of the keyspace's first tablet; NULL: none. */
+struct tablet *kv__first_tablet(const struct kv_door *door, uint32_t keyspace);
+
+/* Every TABLET_TICK_MS; `ctx` is the door. */
+void kv__on_tick(void *ctx);
+
+/* stop.c */
+
+/* Is the door's part of a drain done? */
+void kv__check_drained(struct kv_door *door);
+void kv__destroy(struct kv *kv);
+
+/* fixed.c */
+
+/* The cluster as a feed (cluster/book.h), to be released by the caller in any case.  ST_INVALID: a senseless one. */
+MUST_USE enum status kv__fixed_feed(const struct kv *kv, const struct kv_cluster *cluster,
+                                    struct buf *out, struct err *err);
+const struct kv_node *kv__fixed_self(const struct kv *kv, const struct kv_cluster *cluster);
 
 /* submit.c */
 
@@ -90,17 +93,10 @@ MUST_USE enum status kv__check_request(const struct request *r);
 /* The door's requests take routes from now on. */
 void kv__forward_from(struct kv_door *door);
 
-/* keyspace.c */
-MUST_USE enum status kv__load_keyspaces(struct kv *kv, struct err *err);
-MUST_USE enum status kv__create_databases(struct kv *kv, struct err *err);
+/* The request is the door's from now on. */
+void kv__enter(struct kv_door *door, struct request *r);
 
-/* cluster.c */
-
-/* With whom tablets are born.  ST_INVALID: a senseless cluster. */
-MUST_USE enum status kv__found(struct kv *kv, const struct kv_cluster *cluster, struct err *err);
-/* Listen to the other nodes, and call them; nothing when `cluster` is NULL. */
-MUST_USE enum status kv__connect(struct kv *kv, const struct kv_cluster *cluster, struct err *err);
-/* The tablet of a new keyspace: the same on every node that is born with this cluster. */
-uint64_t kv__founding_tablet(const struct kv *kv, uint32_t keyspace);
+/* To whoever leads the tablet.  It may be done, and gone, when this returns. */
+void kv__ask(struct kv_door *door, struct site *site, struct request *r);
 
 #endif

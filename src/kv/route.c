@@ -39,7 +39,7 @@ enum {
     PAUSE_MS_MAX = 100,
     PROBE_MS_MAX = 300,
     ADMIN_MS = 60000, /* an administrative request has no deadline, but does not wait for ever */
-    HERE_FIRST = 1,   /* candidates: this node's own replica, then the founders, then every node */
+    HERE_FIRST = 1,   /* candidates: this node's own replica, then the members, then every node */
 };
 
 #define TERM_OF_NOBODY UINT64_MAX
@@ -49,7 +49,7 @@ static bool take_back(struct request *r);
 static void tend(struct task *task);
 
 struct route *
-route_create(struct forward *f, struct keyspace *k)
+route_create(struct forward *f, struct site *site)
 {
     struct route *route = mem_new(struct route);
 
@@ -57,20 +57,32 @@ route_create(struct forward *f, struct keyspace *k)
         return NULL;
     route->way.back = take_back;
     route->forward = f;
-    route->keyspace = k;
+    route->site = site;
     route->state = ROUTE_SEEKING;
     route->pause_ms = PAUSE_MS_MIN;
     route->task.run = tend;
     list_init(&route->on_busy);
     list_init(&route->waiting);
+    list_push_back(&f->routes, &route->on_forward);
     return route;
 }
 
 void
 route_destroy(struct route *route)
 {
-    ASSERT(route == NULL || route->way.under_way == 0);
+    if (route == NULL)
+        return;
+    ASSERT(route->way.under_way == 0 && !route->probing);
+    list_remove(&route->on_busy);
+    list_remove(&route->on_forward);
     mem_free(route);
+}
+
+bool
+route_is_idle(const struct route *route)
+{
+    return route->way.under_way == 0 && !route->posted && !route->probing &&
+           list_empty(&route->on_busy);
 }
 
 static struct loop *
@@ -218,12 +230,27 @@ take_back(struct request *r)
 
 /* ------------------------------------------------------------------ going on */
 
+/* To this node's replica, or to nobody, when it has none. */
+static void
+send_to_ours(const struct route *route, struct request *r)
+{
+    struct tablet *t = map_tablet(&route->forward->door->map, route->site);
+
+    if (t != NULL) {
+        tablet_send(t, r);
+        return;
+    }
+    r->status = ST_NOT_LEADER;
+    r->leader = r->leader_term = 0;
+    request_done(r);
+}
+
 static void
 send_here(struct route *route, struct request *r)
 {
     r->term = route->to.term;
-    r->elsewhere = false;
-    tablet_send(route->keyspace->tablet, r);
+    r->elsewhere = 0;
+    send_to_ours(route, r);
 }
 
 /* False: there is no room for it now, or no way. */
@@ -308,7 +335,7 @@ ask(struct route *route, uint64_t node)
     struct forward *f = route->forward;
     struct request *r = &route->probe;
 
-    *r = (struct request){ .keyspace = route->keyspace->id,
+    *r = (struct request){ .keyspace = route->site->keyspace,
                            .term = TERM_OF_NOBODY,
                            .deadline_ns = now_ns(route) + PROBE_MS_MAX * NS_PER_MS,
                            .home = loop_of(route),
@@ -317,7 +344,7 @@ ask(struct route *route, uint64_t node)
     route->probing = true;
     f->probes.under_way++;
     if (node == forward_self(f)) {
-        tablet_send(route->keyspace->tablet, r);
+        send_to_ours(route, r);
         return true;
     }
     if (forward_can_reach(f, node) && forward_send(f, route, r, node) == ST_OK)
@@ -331,14 +358,15 @@ ask(struct route *route, uint64_t node)
 static uint64_t
 candidate(const struct route *route, uint32_t at)
 {
-    const struct raft_config *founders = &route->forward->door->kv->founders;
+    const struct tablet_record *record = route->site->record;
+    uint32_t members = record == NULL ? 0 : record->member_count;
 
     if (at < HERE_FIRST)
         return forward_self(route->forward);
     at -= HERE_FIRST;
-    if (at < founders->voter_count)
-        return founders->voters[at];
-    return forward_neighbour(route->forward, at - founders->voter_count);
+    if (at < members)
+        return record->members[at].node;
+    return forward_neighbour(route->forward, at - members);
 }
 
 static void

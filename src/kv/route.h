@@ -16,7 +16,7 @@
 #include "tablet/request.h"
 
 struct forward;
-struct keyspace;
+struct site;
 
 enum route_state {
     ROUTE_BLOCKED, /* it was refused, or lost: nothing is sent until all has come back */
@@ -33,8 +33,9 @@ struct leadership {
 struct route {
     struct request_way way; /* of all its requests: here, there, and waiting */
     struct forward *forward;
-    struct keyspace *keyspace;
-    struct list on_busy; /* while anything waits, or is elsewhere */
+    struct site *site;
+    struct list on_forward; /* in forward->routes */
+    struct list on_busy;    /* while anything waits, or is elsewhere */
 
     enum route_state state;
     struct leadership to;    /* of HERE and THERE */
@@ -57,7 +58,7 @@ struct route {
 };
 
 /* NULL: out of memory. */
-struct route *route_create(struct forward *f, struct keyspace *k);
+struct route *route_create(struct forward *f, struct site *site);
 void route_destroy(struct route *route); /* nothing is under way; NULL is allowed */
 
 /* Takes the request until `done`; its `way` is set here. */
@@ -74,6 +75,9 @@ void route_doubt(struct route *route);
 
 /* Deadlines of what waits, and pauses that are over.  False: it is idle. */
 bool route_tick(struct route *route, uint64_t now_ns);
+
+/* Nothing is under way on it. */
+bool route_is_idle(const struct route *route);
 
 /* The node drains: what waits is refused. */
 void route_drain(struct route *route);

@@ -3,48 +3,21 @@
  * snapshot.  Between two pieces nothing is held but the snapshot and the last
  * key looked at.
  *
- *      first piece ──> request without operations ──ST_OK──> snapshot ──> job ──> fn
- *                              └─ refused ────────────────────────────────^
- *      later pieces ──────────────────────────────────────────────────────┘
+ *      first piece ──> request without operations ──here──> snapshot ──> job ──> fn
+ *                              ├─ refused ───────────────────────────────^
+ *                              └─ answered by another node ──> that node reads (scan_far.c) ──> fn
+ *      later pieces ─────────────────────────────────────────────────────┘
  *
  * A refusal, too, is told by a job, which then has nothing to do: so `fn` is never called too early.
  */
-#include "base/arena.h"
+#include "kv/scan.h"
+
 #include "base/assert.h"
 #include "base/mem.h"
 
 #include "kv/kv_internal.h"
 
 enum { SCAN_ARENA_BYTES = 64 << 10, SCAN_ENTRIES_MAX = 1 << 20 };
-
-struct kv_scan {
-    struct kv_door *door;
-    struct tablet *tablet;
-    struct kv_snapshot snapshot;    /* without a pin: no piece has been read */
-    struct request ask;             /* of the first piece */
-    struct kv_scan_options options; /* its slices lie in `bounds`, the keys as they are stored */
-    struct buf bounds;
-
-    struct buf resume; /* stored key where the next piece begins */
-    bool resume_after; /* just past it */
-    bool ended;
-
-    struct job job;
-    bool busy;
-    bool closed; /* while busy: to be freed when the job is done */
-    kv_scan_fn *fn;
-    void *ctx;
-    uint32_t keys_max;
-    uint64_t examined_max;
-    size_t bytes_max;
-    uint64_t now_ms;
-
-    struct arena arena; /* of the piece */
-    struct entry *entries;
-    uint32_t capacity;
-    size_t bytes;
-    struct kv_scan_piece piece;
-};
 
 /* With a kind byte before it, unless that is 0.  There is room, so nothing moves. */
 static enum status
@@ -77,26 +50,24 @@ copy_bounds(struct kv_scan *s)
     return st == ST_OK ? copy_bound(s, 0, &o->pattern) : st;
 }
 
-static void
-scan_free(struct kv_scan *s)
+void
+scan__free(struct kv_scan *s)
 {
     kv_snapshot_release(&s->snapshot);
     arena_release(&s->arena);
     buf_release(&s->bounds);
     buf_release(&s->resume);
+    buf_release(&s->far.order);
     mem_free(s->entries);
     mem_free(s);
 }
 
 enum status
-kv_scan_open(struct kv_door *door, const struct kv_scan_options *options, struct kv_scan **out,
-             struct err *err)
+scan__open(struct kv_door *door, const struct kv_scan_options *options, uint64_t tablet,
+           struct kv_scan **out, struct err *err)
 {
-    struct keyspace *k = kv__keyspace(door->kv, options->keyspace);
     struct kv_scan *s;
 
-    if (k == NULL)
-        return err_raise(err, ST_NOT_FOUND, "no such keyspace");
     if (options->from.size > LIMIT_KEY_BYTES || options->limit.size > LIMIT_KEY_BYTES ||
         options->pattern.size > LIMIT_KEY_BYTES)
         return err_raise(err, ST_TOO_BIG, "a key or pattern is longer than %d bytes",
@@ -105,16 +76,27 @@ kv_scan_open(struct kv_door *door, const struct kv_scan_options *options, struct
     if (s == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory for a scan");
     s->door = door;
-    s->tablet = k->tablet;
+    s->tablet = tablet;
     s->options = *options;
     arena_init(&s->arena, SCAN_ARENA_BYTES);
     if (copy_bounds(s) != ST_OK) {
-        scan_free(s);
+        scan__free(s);
         return err_raise(err, ST_NO_MEMORY, "out of memory for a scan");
     }
     kv_scan_rewind(s);
     *out = s;
     return ST_OK;
+}
+
+enum status
+kv_scan_open(struct kv_door *door, const struct kv_scan_options *options, struct kv_scan **out,
+             struct err *err)
+{
+    const struct space *space = map_space(&door->map, options->keyspace);
+
+    if (space == NULL || space->keyspace->tablet_count == 0)
+        return err_raise(err, ST_NOT_FOUND, "no such keyspace");
+    return scan__open(door, options, space->sites[0]->tablet, out, err);
 }
 
 void
@@ -157,15 +139,14 @@ grow_entries(struct kv_scan *s)
     return ST_OK;
 }
 
-static enum status
-keep(struct kv_scan *s, const struct entry *e)
+enum status
+scan__keep(struct kv_scan *s, const struct entry *e)
 {
-    struct slice user = slice_of(e->key.data + 1, e->key.size - 1);
     struct entry kept = *e;
     enum status st = grow_entries(s);
 
     if (st == ST_OK)
-        st = copy_slice(s, user, &kept.key);
+        st = copy_slice(s, e->key, &kept.key);
     kept.value = (struct slice){ 0 };
     if (st == ST_OK && s->options.want_values)
         st = copy_slice(s, e->value, &kept.value);
@@ -205,17 +186,40 @@ first_of_piece(struct kv_scan *s, struct lsm_iter *it)
     return st;
 }
 
+enum status
+scan__go_on_after(struct kv_scan *s, struct slice key)
+{
+    static const uint8_t kind = KEY_USER;
+    enum status st;
+
+    s->resume.size = 0;
+    st = buf_reserve(&s->resume, 1 + key.size);
+    if (st == ST_OK)
+        st = buf_append(&s->resume, slice_of(&kind, 1));
+    if (st == ST_OK)
+        st = buf_append(&s->resume, key);
+    s->resume_after = true;
+    return st;
+}
+
+struct slice
+scan__last_key(const struct kv_scan *s)
+{
+    return s->resume.size == 0 ? (struct slice){ 0 }
+                               : slice_of(s->resume.data + 1, s->resume.size - 1);
+}
+
 static enum status
 look_at(struct kv_scan *s, const struct entry *e)
 {
-    struct slice user = slice_of(e->key.data + 1, e->key.size - 1);
-    enum status st = ST_OK;
+    struct entry user = *e;
+    enum status st;
 
+    user.key = slice_of(e->key.data + 1, e->key.size - 1);
     s->piece.examined++;
-    s->resume.size = 0;
-    st = buf_append(&s->resume, e->key);
-    if (st == ST_OK && (s->options.pattern.size == 0 || kv_glob(s->options.pattern, user)))
-        st = keep(s, e);
+    st = scan__go_on_after(s, user.key);
+    if (st == ST_OK && (s->options.pattern.size == 0 || kv_glob(s->options.pattern, user.key)))
+        st = scan__keep(s, &user);
     return st;
 }
 
@@ -256,7 +260,7 @@ scan_run(struct job *job)
     if (s->piece.status != ST_OK)
         return; /* it was refused */
     options.snapshot = s->snapshot.pin;
-    st = lsm_iter_create(tablet_lsm(s->tablet), &options, &it, &s->ask.err);
+    st = lsm_iter_create(tablet_lsm(s->snapshot.tablet), &options, &it, &s->ask.err);
     if (st == ST_OK)
         st = read_piece(s, it);
     lsm_iter_destroy(it);
@@ -265,21 +269,26 @@ scan_run(struct job *job)
     s->piece.status = st == ST_NOT_FOUND ? ST_OK : st;
     s->piece.end = s->ended;
     s->piece.entries = s->entries;
-    s->piece.last_key = s->resume.size == 0 ? (struct slice){ 0 }
-                                            : slice_of(s->resume.data + 1, s->resume.size - 1);
+    s->piece.last_key = scan__last_key(s);
+}
+
+void
+scan__tell(struct kv_scan *s)
+{
+    s->busy = false;
+    s->door->under_way--;
+    if (!s->closed)
+        s->fn(s->ctx, &s->piece);
+    else if (s->far.begun)
+        scan__end_far(s);
+    else
+        scan__free(s);
 }
 
 static void
 scan_done(struct job *job)
 {
-    struct kv_scan *s = container_of(job, struct kv_scan, job);
-
-    s->busy = false;
-    s->door->under_way--;
-    if (s->closed)
-        scan_free(s);
-    else
-        s->fn(s->ctx, &s->piece);
+    scan__tell(container_of(job, struct kv_scan, job));
 }
 
 /* ------------------------------------------------------------------ pieces */
@@ -287,7 +296,8 @@ scan_done(struct job *job)
 static void
 submit_job(struct kv_scan *s)
 {
-    s->now_ms = tablet_now_ms(s->tablet, loop_now_ns(s->door->loop));
+    if (s->snapshot.pin != NULL)
+        s->now_ms = tablet_now_ms(s->snapshot.tablet, loop_now_ns(s->door->loop));
     s->job = (struct job){ .run = scan_run, .done = scan_done, .loop = s->door->loop };
     env_submit(loop_env(s->door->loop), ENV_LANE_READ, &s->job);
 }
@@ -299,15 +309,38 @@ asked(struct request *r)
 
     s->piece.status = r->status;
     s->piece.leader = r->leader;
+    if (r->status == ST_OK && r->elsewhere != 0) {
+        scan__begin_far(s, r->elsewhere);
+        return;
+    }
     if (r->status == ST_OK)
         s->piece.status = kv_snapshot_take(&s->snapshot, r);
     submit_job(s);
+}
+
+void
+scan__refuse(struct kv_scan *s, enum status st)
+{
+    s->piece.status = st;
+    submit_job(s);
+}
+
+enum status
+scan__pin(struct kv_scan *s)
+{
+    struct request asked = { .status = ST_OK };
+
+    asked.tablet = tablet_reactor_find(&s->door->reactor, s->tablet);
+    if (asked.tablet == NULL)
+        return ST_NOT_LEADER;
+    return s->snapshot.pin == NULL ? kv_snapshot_take(&s->snapshot, &asked) : ST_OK;
 }
 
 static void
 ask(struct kv_scan *s)
 {
     s->ask.keyspace = s->options.keyspace;
+    s->ask.only = s->tablet;
     s->ask.deadline_ns = s->options.deadline_ns;
     s->ask.done = asked;
     kv_submit(s->door, &s->ask);
@@ -330,7 +363,9 @@ kv_scan_next(struct kv_scan *s, uint32_t keys_max, uint64_t examined_max, size_t
     s->piece = (struct kv_scan_piece){ .err = &s->ask.err };
     s->ask.err.code = ST_OK;
     arena_reset(&s->arena);
-    if (s->snapshot.pin == NULL)
+    if (s->far.begun)
+        scan__next_far(s);
+    else if (s->snapshot.pin == NULL)
         ask(s);
     else
         submit_job(s);
@@ -342,6 +377,10 @@ kv_scan_close(struct kv_scan *s)
     if (s == NULL)
         return;
     s->closed = true;
-    if (!s->busy)
-        scan_free(s);
+    if (s->busy)
+        return;
+    if (s->far.begun)
+        scan__end_far(s);
+    else
+        scan__free(s);
 }

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 
 #include "kv/forward.h"
+#include "kv/host.h"
 #include "kv/kv_internal.h"
 #include "tablet/request_codec.h"
 
@@ -164,13 +165,12 @@ prepare(struct served *s, const struct request_envelope *e)
 static enum status
 may_serve(const struct forward *f, const struct request *r, const struct request_envelope *e)
 {
-    struct kv *kv = f->door->kv;
-    const struct keyspace *k = kv__keyspace(kv, r->keyspace);
-
-    if (atomic_load(&kv->closing))
+    if (atomic_load(&f->door->kv->closing))
         return ST_CLOSED;
-    if (k == NULL || k->tablet_id != e->tablet || r->term == 0)
+    if (tablet_reactor_find(&f->door->reactor, e->tablet) == NULL)
         return ST_NOT_LEADER; /* the sender's view of the placement is another one */
+    if (r->kind == REQUEST_OPERATIONS ? r->term == 0 : r->op_count != 1)
+        return ST_INVALID;
     return kv__check_request(r);
 }
 
@@ -219,7 +219,10 @@ serve(struct served *s, uint64_t stream, const struct request_envelope *e)
         return;
     }
     prepare(s, e);
-    tablet_send(kv__keyspace(f->door->kv, r->keyspace)->tablet, r);
+    if (r->kind != REQUEST_OPERATIONS)
+        host_take(f, r, e->tablet, &(struct host_guest){ s->from, forward_door_of(s->id) });
+    else
+        tablet_send(tablet_reactor_find(&f->door->reactor, e->tablet), r);
 }
 
 void

@@ -12,6 +12,7 @@
 #include "kv/forward.h"
 #include "kv/kv_internal.h"
 #include "kv/route.h"
+#include "kv/scatter.h"
 
 /* ------------------------------------------------------------------ what may be asked */
 
@@ -73,8 +74,8 @@ refuse(struct request *r, enum status st)
 
 /* ------------------------------------------------------------------ asking */
 
-static void
-enter(struct kv_door *door, struct request *r)
+void
+kv__enter(struct kv_door *door, struct request *r)
 {
     r->home = door->loop;
     r->way = &door->way;
@@ -84,14 +85,15 @@ enter(struct kv_door *door, struct request *r)
     r->err.text[0] = '\0';
     r->term = 0;
     r->fence = NULL;
-    r->elsewhere = false;
+    r->elsewhere = 0;
+    r->kind = REQUEST_OPERATIONS;
 }
 
 /* From the door's own way onto that of its route. */
 static void
-take_route(struct kv_door *door, struct keyspace *k, struct request *r)
+take_route(struct kv_door *door, struct site *site, struct request *r)
 {
-    struct route *route = forward_route(door->forward, k);
+    struct route *route = forward_route(door->forward, site);
 
     if (route == NULL) {
         refuse(r, ST_NO_MEMORY);
@@ -101,15 +103,34 @@ take_route(struct kv_door *door, struct keyspace *k, struct request *r)
     route_submit(route, r);
 }
 
+/* The one site of all keys of the request, or of all there are.  ST_NOT_FOUND: there is no such keyspace;
+ * ST_SCATTERED: they have several. */
+static enum status
+find_place(const struct kv_door *door, const struct request *r, struct site **out)
+{
+    const struct space *s = map_space(&door->map, r->keyspace);
+
+    if (r->only != 0) {
+        *out = map_find(&door->map, r->only);
+        return *out == NULL ? ST_NOT_FOUND : ST_OK;
+    }
+    if (s == NULL || s->keyspace->tablet_count == 0)
+        return ST_NOT_FOUND;
+    *out = s->sites[0];
+    return s->keyspace->tablet_count == 1 ? ST_OK : space_site_of(s, r, out);
+}
+
 /* A read that went past the routes has come back from an owner that does not lead. */
 static bool
 read_comes_back(struct request *r)
 {
     struct kv_door *door = container_of(r->way, struct kv_door, way);
+    struct site *site = NULL;
 
-    if (r->status != ST_NOT_LEADER || door->draining || r->snapshot != NULL)
+    if (r->status != ST_NOT_LEADER || door->draining || r->snapshot != NULL ||
+        find_place(door, r, &site) != ST_OK)
         return false;
-    take_route(door, kv__keyspace(door->kv, r->keyspace), r);
+    take_route(door, site, r);
     return true;
 }
 
@@ -119,28 +140,49 @@ kv__forward_from(struct kv_door *door)
     door->way.back = read_comes_back;
 }
 
+/* To the owner here, past the routes; there may be none. */
+static void
+send_here(struct tablet *t, struct request *r)
+{
+    if (t == NULL)
+        refuse(r, ST_NOT_LEADER);
+    else
+        tablet_send(t, r);
+}
+
+void
+kv__ask(struct kv_door *door, struct site *site, struct request *r)
+{
+    struct tablet *t = map_tablet(&door->map, site);
+
+    if (t != NULL && !r->ordered && r->precondition_count == 0 && !request_writes(r) &&
+        tablet_read(t, &door->reactor.reader, r))
+        return;
+    if (door->forward == NULL || r->snapshot != NULL)
+        send_here(t, r);
+    else
+        take_route(door, site, r);
+}
+
 void
 kv_submit(struct kv_door *door, struct request *r)
 {
-    struct kv *kv = door->kv;
-    struct keyspace *k = kv__keyspace(kv, r->keyspace);
-    enum status st = k == NULL ? ST_NOT_FOUND : kv__check_request(r);
+    struct site *site = NULL;
+    enum status st = find_place(door, r, &site);
 
-    enter(door, r);
-    if (st == ST_OK && atomic_load_explicit(&kv->closing, memory_order_relaxed))
+    kv__enter(door, r);
+    if (st == ST_OK || st == ST_SCATTERED)
+        st = kv__check_request(r) == ST_OK ? st : ST_TOO_BIG;
+    if (atomic_load_explicit(&door->kv->closing, memory_order_relaxed))
         st = ST_CLOSED;
-    if (st != ST_OK) {
+    if (st == ST_OK || st == ST_SCATTERED)
+        count_ops(door, r); /* it may be gone as soon as it is asked */
+    if (st == ST_OK)
+        kv__ask(door, site, r);
+    else if (st != ST_SCATTERED)
         refuse(r, st);
-        return;
-    }
-    count_ops(door, r);
-    if (!r->ordered && r->precondition_count == 0 && !request_writes(r) &&
-        tablet_read(k->tablet, &door->reactor.reader, r))
-        return;
-    if (door->forward == NULL || r->snapshot != NULL)
-        tablet_send(k->tablet, r);
     else
-        take_route(door, k, r);
+        scatter(door, r);
 }
 
 /* ------------------------------------------------------------------ snapshots */
@@ -151,19 +193,21 @@ kv_snapshot_take(struct kv_snapshot *out, const struct request *asked)
     struct lsm_snapshot *pin;
 
     ASSERT(asked->status == ST_OK && asked->snapshot == NULL);
-    if (asked->elsewhere)
+    if (asked->elsewhere != 0)
         return ST_NOT_LEADER;
     pin = lsm_snapshot_take(tablet_lsm(asked->tablet));
     if (pin == NULL)
         return ST_NO_MEMORY;
-    *out = (struct kv_snapshot){ asked->tablet, pin, lsm_snapshot_version(pin) };
+    *out = (struct kv_snapshot){ tablet_hold(asked->tablet), pin, lsm_snapshot_version(pin) };
     return ST_OK;
 }
 
 void
 kv_snapshot_release(struct kv_snapshot *s)
 {
-    if (s->pin != NULL)
-        lsm_snapshot_release(tablet_lsm(s->tablet), s->pin);
+    if (s->pin == NULL)
+        return;
+    lsm_snapshot_release(tablet_lsm(s->tablet), s->pin);
+    tablet_let_go(s->tablet);
     s->pin = NULL;
 }

@@ -89,7 +89,7 @@ raft_create(struct raft **out, const struct raft_options *options)
     r->durable.persisted = options->base_index;
     r->commit = options->base_index;
     r->applied = options->base_index;
-    if (options->lease_percent > 0)
+    if (options->lease_percent > 0 && !options->unheard)
         r->heard_ns = options->now_ns; /* before the restart we may have promised not to vote */
     raft__members_follow(r);
     raft__reset_timer(r);

@@ -226,6 +226,7 @@ struct raft_options {
     struct raft_hard hard;
     uint64_t now_ns;
     uint32_t dice;
+    bool unheard;             /* no other member was ever heard: nothing was promised (leases) */
     uint64_t heartbeat_ns;    /* 50 ms */
     uint64_t election_ns;     /* 300 ms; timeouts are drawn from [election, 2 election) */
     uint32_t lease_percent;   /* of election_ns that a lease lasts; 0: no leases.  Safe while no

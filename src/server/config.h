@@ -26,7 +26,14 @@ struct config {
     uint64_t port;
     uint64_t line_port; /* 0: no such door */
     uint64_t threads;   /* 0: one per core */
-    char *node_name;
+    char *node_name;    /* NULL: none was given */
+    char *cluster_name;
+    char *join; /* NULL: nobody */
+    char *zone; /* NULL: none */
+    uint64_t weight;
+    uint64_t peer_port; /* 0: port + 1000 */
+    char *peer_bind;
+    char *advertise; /* NULL: the addresses that are bound */
     char *password;
     char *password_file;
     uint64_t insecure;
@@ -57,6 +64,11 @@ struct config {
     uint64_t log_level;  /* enum log_level */
     uint64_t log_format; /* enum log_format */
 };
+
+enum { CONFIG_HOST_MAX = 64 };
+
+/* "HOST:PORT" or "[HOST]:PORT", numeric.  ST_INVALID. */
+MUST_USE enum status config_address(const char *text, char host[CONFIG_HOST_MAX], uint16_t *port);
 
 /* The defaults.  ST_NO_MEMORY. */
 MUST_USE enum status config_init(struct config *c, struct err *err);

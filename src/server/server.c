@@ -22,6 +22,7 @@
 #include "env/real.h"
 #include "kv/kv.h"
 #include "server/descriptors.h"
+#include "server/membership.h"
 
 enum {
     DRAIN_MS = 10000,
@@ -38,7 +39,10 @@ struct server {
     struct descriptors share; /* of what `config` wants, which stays as it was given */
     struct kv *kv;
     struct api *api;
+    struct membership membership;
     bool stopping;
+    bool refused; /* by the cluster that it was to join */
+    struct err refusal;
     struct task stop_task;
 };
 
@@ -243,6 +247,7 @@ engine_options_of(struct server *s, struct engine_options *o)
     engine_options_default(o);
     o->dir = c->data_dir;
     o->kind = ENGINE_SERVER;
+    o->of_no_cluster = c->join != NULL;
     o->budget_bytes = c->memory_budget;
     o->record_cache_bytes = c->record_cache;
     o->block_cache_bytes = c->block_cache;
@@ -295,16 +300,31 @@ open_env(struct server *s, struct err *err)
     return st;
 }
 
+/* The cluster will not have us: there is nothing to be done here. */
+static void
+on_refused(void *ctx, const struct err *err)
+{
+    struct server *s = ctx;
+
+    s->refused = true;
+    s->refusal = *err;
+    begin_stop(s, "the cluster's refusal");
+}
+
 static enum status
 open_kv(struct server *s, struct err *err)
 {
-    struct kv_options options = { .loops = s->loops,
-                                  .loop_count = s->loop_count,
-                                  .node_name = s->config->node_name };
+    struct kv_options options = { .loops = s->loops, .loop_count = s->loop_count };
     struct engine_options engine_options;
     struct engine *engine = NULL;
+    struct kv_member member;
     enum status st;
 
+    membership_of(s->config, &s->membership, &member);
+    member.refused = on_refused;
+    member.ctx = s;
+    options.node_name = s->membership.name;
+    options.member = &member;
     engine_options_of(s, &engine_options);
     st = engine_open(&engine, s->env, &engine_options, err);
     return st == ST_OK ? kv_open(&s->kv, engine, &options, err) : st;
@@ -452,6 +472,10 @@ run(struct config *config, int argc, char **argv)
     st = server_serve(s, &err);
     if (st != ST_OK)
         log_event(LOG_ERROR, "server.failed", log_err(&err));
+    if (s->refused) {
+        fprintf(stderr, "distkv server: %s\n", s->refusal.text);
+        st = s->refusal.code;
+    }
     if (server_close(s, &close_err) != ST_OK) {
         log_event(LOG_ERROR, "server.close_failed", log_err(&close_err));
         st = close_err.code;

@@ -56,7 +56,16 @@ tablet__apply(struct tablet *t, const struct tail_entry *e)
     t->applied = e->index;
     t->applied_term = e->term;
     engine_tree_applied(t->tree, e->index, e->end);
+    if (t->observer != NULL && e->body.kind == BODY_BATCH)
+        t->observer(t->observer_ctx, e->writes, e->write_count);
     return ST_OK;
+}
+
+void
+tablet_observe(struct tablet *t, tablet_observer_fn *observer, void *ctx)
+{
+    t->observer = observer;
+    t->observer_ctx = ctx;
 }
 
 /* Make the next entries ready to be applied; how many. */

@@ -17,6 +17,7 @@ cold_destroy(struct cold_read *c)
             lsm_found_release(&c->keys[i].found);
     }
     lsm_snapshot_release(c->tablet->lsm, c->own);
+    tablet_let_go(c->tablet);
     arena_release(&c->arena);
     mem_free(c);
 }
@@ -181,7 +182,7 @@ cold_start(struct tablet *t, struct tablet_reader *reader, struct request *r,
      * the first has closed those. */
     c->every_key = r->snapshot != NULL || own != NULL || r->cold != NULL;
     cold_release(r);
-    c->tablet = t;
+    c->tablet = tablet_hold(t);
     c->request = r;
     c->ready = ready;
     c->pin = r->snapshot != NULL ? r->snapshot->pin : own;

@@ -63,32 +63,26 @@ carry_over(struct tablet *t, uint64_t from, enum exchange_type type, struct slic
     loop_post(t->reactor->loop, &a->task);
 }
 
-static struct tablet_neighbour *
-neighbour(struct tablet_node *n, uint64_t node)
-{
-    for (uint32_t i = 0; i < n->neighbour_count; i++) {
-        if (n->neighbours[i].node == node)
-            return &n->neighbours[i];
-    }
-    return NULL;
-}
-
 static void
 receive(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, struct slice payload)
 {
     struct tablet_reactor *r = ctx;
-    struct tablet_neighbour *n = neighbour(r->node, from->node);
+    struct tablet_neighbour *n = neighbours_find(&r->node->neighbours, from->node);
     struct tablet *t;
 
-    if (n == NULL || r->resting)
+    if (r->resting)
         return;
-    atomic_store(&n->heard_ns, loop_now_ns(r->loop));
-    atomic_store(&n->incarnation, from->incarnation);
+    if (n != NULL) {
+        atomic_store(&n->heard_ns, loop_now_ns(r->loop));
+        atomic_store(&n->incarnation, from->incarnation);
+    }
     if (type >= EXCHANGE_FOREIGN && r->guest != NULL)
         r->guest->receive(r->guest, from, type, id, payload);
+    if (n == NULL)
+        return;
     if (type == EXCHANGE_BEAT || type >= EXCHANGE_TYPE_COUNT)
         return; /* that it came says all; or it is of a later version */
-    t = tablet_node_find(r->node, id);
+    t = tablet_reactor_find(r, id);
     if (t == NULL)
         return; /* the sender's view of the placement is another one */
     if (t->reactor == r)
@@ -117,29 +111,96 @@ connection_changed(void *ctx, peer_node node, uint64_t incarnation)
     }
 }
 
+static void
+strange(void *ctx, struct stream *stream, struct slice begin)
+{
+    struct tablet_reactor *r = ctx;
+
+    if (r->guest != NULL && !r->resting)
+        r->guest->stranger(r->guest, stream, begin);
+    else
+        stream_close(stream);
+}
+
 /* ------------------------------------------------------------------ calling */
 
-static void
-know(struct tablet_node *n, uint64_t node, uint64_t now_ns)
+/* NULL: we have not joined it. */
+static struct tablet_watch *
+watch_of(struct tablet_reactor *r, uint64_t node)
 {
-    struct tablet_neighbour *known = &n->neighbours[n->neighbour_count];
+    for (uint32_t i = 0; i < r->watch_limit; i++) {
+        const struct tablet_neighbour *n = r->watches[i].neighbour;
 
-    if (neighbour(n, node) != NULL)
-        return; /* another reactor was here first */
-    ASSERT(n->neighbour_count < TABLET_NODES_MAX);
-    known->node = node;
-    atomic_init(&known->heard_ns, now_ns);
-    atomic_init(&known->incarnation, 0);
-    n->neighbour_count++;
+        if (n != NULL && atomic_load(&n->node) == node)
+            return &r->watches[i];
+    }
+    return NULL;
+}
+
+static enum status
+join(struct tablet_reactor *r, uint64_t node, struct err *err)
+{
+    uint64_t now_ns = env_boot_ns(engine_env(r->node->engine));
+    struct tablet_neighbour *n;
+    enum status st = neighbours_join(&r->node->neighbours, node, now_ns, &n);
+    uint32_t i = 0;
+
+    if (st != ST_OK)
+        return err_raise(err, st, "more than %d other nodes", TABLET_NODES_MAX);
+    while (i < r->watch_limit && r->watches[i].neighbour != NULL)
+        i++;
+    ASSERT(i < TABLET_NODES_MAX); /* as there was a slot */
+    r->watches[i] = (struct tablet_watch){ .neighbour = n };
+    if (i == r->watch_limit)
+        r->watch_limit++;
+    return ST_OK;
 }
 
 enum status
-exchange_connect(struct tablet_reactor *r, uint64_t incarnation,
-                 const struct exchange_address *addresses, uint32_t count, struct err *err)
+exchange_set_neighbour(struct tablet_reactor *r, uint64_t node, const char *host, uint16_t port,
+                       struct err *err)
+{
+    bool known = watch_of(r, node) != NULL;
+    enum status st = known ? ST_OK : join(r, node, err);
+
+    if (st == ST_OK)
+        st = peer_set_address(r->peer, node, host, port, err);
+    if (st != ST_OK && !known)
+        exchange_forget_neighbour(r, node);
+    return st;
+}
+
+void
+exchange_forget_neighbour(struct tablet_reactor *r, uint64_t node)
+{
+    struct tablet_watch *w = watch_of(r, node);
+
+    if (w == NULL)
+        return;
+    peer_forget(r->peer, node);
+    neighbours_part(&r->node->neighbours, w->neighbour);
+    *w = (struct tablet_watch){ 0 };
+    tablet__tell_all(r, (struct raft_event){ .kind = RAFT_UNREACHABLE, .node = node });
+}
+
+/* What was not heard while nobody listened is no silence. */
+void
+exchange_expect_beats(struct tablet_reactor *r, uint64_t node, bool expected)
+{
+    struct tablet_neighbour *n = neighbours_find(&r->node->neighbours, node);
+
+    if (n == NULL)
+        return;
+    if (expected && !atomic_load(&n->beats))
+        atomic_store(&n->heard_ns, loop_now_ns(r->loop));
+    atomic_store(&n->beats, expected);
+}
+
+enum status
+exchange_connect(struct tablet_reactor *r, uint64_t incarnation, struct err *err)
 {
     struct engine *engine = r->node->engine;
     struct peer_options options;
-    enum status st;
 
     peer_options_default(&options);
     options.loop = r->loop;
@@ -150,17 +211,10 @@ exchange_connect(struct tablet_reactor *r, uint64_t incarnation,
     options.silence_ms = SILENT_CONNECTION_MS;
     options.receive = receive;
     options.state = connection_changed;
+    options.stranger = strange;
     options.ctx = r;
     options.faults = r->node->faults;
-    st = peer_create(&r->peer, &options, err);
-    for (uint32_t i = 0; i < count && st == ST_OK; i++) {
-        if (addresses[i].node == r->node->id)
-            continue;
-        know(r->node, addresses[i].node, env_boot_ns(engine_env(engine)));
-        st =
-            peer_set_address(r->peer, addresses[i].node, addresses[i].host, addresses[i].port, err);
-    }
-    return st;
+    return peer_create(&r->peer, &options, err);
 }
 
 /* ------------------------------------------------------------------ sending */
@@ -170,8 +224,12 @@ exchange_beat(struct tablet_reactor *r)
 {
     struct peer_message beat = { .type = EXCHANGE_BEAT, .urgent = true };
 
-    for (uint32_t i = 0; i < r->node->neighbour_count; i++) {
-        if (peer_send(r->peer, r->node->neighbours[i].node, &beat) != ST_OK)
+    for (uint32_t i = 0; i < r->watch_limit; i++) {
+        const struct tablet_neighbour *n = r->watches[i].neighbour;
+
+        if (n == NULL || !atomic_load(&n->beats))
+            continue;
+        if (peer_send(r->peer, atomic_load(&n->node), &beat) != ST_OK)
             continue; /* without a connection there is nobody to hear it */
     }
     if (r->peer != NULL)

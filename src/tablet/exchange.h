@@ -9,6 +9,7 @@
  *      WANT      tablet  shipment:u64  table  offset  size, varints                        yes
  *      PIECE     tablet  shipment:u64  table  offset, varints  bytes                       no
  *      RECEIVED  tablet  shipment:u64  outcome:u8  table:varint (when it is DAMAGED)       yes
+ *      32 ..             for those above (struct tablet_reactor)
  *
  * Everything here is called on the reactor's loop.  What arrives on another loop than the tablet's is
  * carried there as a copy; without memory for that it is lost, as messages may be.
@@ -18,17 +19,23 @@
 
 #include "tablet/reactor.h"
 
-/* Call the other nodes; before the loops run.  ST_INVALID: an address; ST_NO_MEMORY. */
-struct exchange_address {
-    uint64_t node;
-    const char *host; /* numeric */
-    uint16_t port;
-};
+/* Begin to speak with other nodes, as this process's incarnation; on the loop, or before the loops run.
+ * ST_NO_MEMORY. */
 MUST_USE enum status exchange_connect(struct tablet_reactor *r, uint64_t incarnation,
-                                      const struct exchange_address *addresses, uint32_t count,
                                       struct err *err);
 
-/* To every other node: we live. */
+/* The other nodes come and go while the loops run: to be called on each loop, for its own connections; again with
+ * another address.  ST_INVALID: an address, or the node is ourselves; ST_TOO_BIG: TABLET_NODES_MAX are there;
+ * ST_NO_MEMORY. */
+MUST_USE enum status exchange_set_neighbour(struct tablet_reactor *r, uint64_t node,
+                                            const char *host, uint16_t port, struct err *err);
+void exchange_forget_neighbour(struct tablet_reactor *r, uint64_t node); /* it may be unknown */
+
+/* Do we share a group with the node?  Then, and at first in any case, we send it heartbeats, and its silence
+ * means something; for all loops.  On loop 0; it may be unknown. */
+void exchange_expect_beats(struct tablet_reactor *r, uint64_t node, bool expected);
+
+/* To every other node that expects it: we live. */
 void exchange_beat(struct tablet_reactor *r);
 
 /* Queue a message about the tablet; it goes out with the end of the round.  ST_OK; ST_CLOSED,

@@ -27,68 +27,25 @@ static void end_round(struct task *task);
 
 /* ------------------------------------------------------------------ a node */
 
-static uint32_t
-place_of(const struct tablet_node *n, uint64_t id)
-{
-    uint32_t low = 0;
-    uint32_t high = n->tablet_count;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (n->tablets[middle]->id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-struct tablet *
-tablet_node_find(const struct tablet_node *n, uint64_t tablet)
-{
-    uint32_t at = place_of(n, tablet);
-
-    return at < n->tablet_count && n->tablets[at]->id == tablet ? n->tablets[at] : NULL;
-}
-
-enum status
-tablet__enlist(struct tablet *t)
-{
-    struct tablet_node *n = t->reactor->node;
-    uint32_t at = place_of(n, t->id);
-    struct tablet **grown;
-
-    ASSERT(tablet_node_find(n, t->id) == NULL);
-    grown = mem_resize(n->tablets, (n->tablet_count + 1) * sizeof(struct tablet *));
-    if (grown == NULL)
-        return ST_NO_MEMORY;
-    n->tablets = grown;
-    memmove(&grown[at + 1], &grown[at], (n->tablet_count - at) * sizeof(struct tablet *));
-    grown[at] = t;
-    n->tablet_count++;
-    list_push_back(&t->reactor->tablets, &t->on_reactor);
-    return ST_OK;
-}
-
 void
-tablet__delist(struct tablet *t)
+tablet_node_init(struct tablet_node *n)
 {
-    struct tablet_node *n = t->reactor->node;
-    uint32_t at = place_of(n, t->id);
-
-    ASSERT(n->tablets[at] == t);
-    n->tablet_count--;
-    memmove(&n->tablets[at], &n->tablets[at + 1], (n->tablet_count - at) * sizeof(struct tablet *));
-    list_remove(&t->on_reactor);
+    neighbours_init(&n->neighbours);
+    list_init(&n->changes);
+    list_init(&n->remains);
 }
 
 void
 tablet_node_release(struct tablet_node *n)
 {
-    ASSERT(n->tablet_count == 0);
-    mem_free(n->tablets);
-    n->tablets = NULL;
+    lifetime_release(n);
+    neighbours_release(&n->neighbours);
+}
+
+struct tablet *
+tablet_reactor_find(const struct tablet_reactor *r, uint64_t tablet)
+{
+    return roster_find(&r->roster, tablet);
 }
 
 /* ------------------------------------------------------------------ life */
@@ -96,13 +53,20 @@ tablet_node_release(struct tablet_node *n)
 void
 tablet_reactor_init(struct tablet_reactor *r, struct tablet_node *node, struct loop *loop)
 {
+    struct tablet_reactor **last = &node->first;
+
     *r = (struct tablet_reactor){ .node = node, .loop = loop };
+    while (*last != NULL)
+        last = &(*last)->next;
+    ASSERT(last != &node->first || loop_index(loop) == 0);
+    *last = r;
     tablet_reader_init(&r->reader, engine_epoch(node->engine), loop);
     tablet_reader_init(&r->owner, engine_epoch(node->engine), loop);
     r->listener = (struct engine_listener){ .moved = log_moved, .ctx = r, .loop = loop };
     r->message = buf_empty(PEER_MESSAGE_BYTES_MAX);
     r->round.run = end_round;
     list_init(&r->tablets);
+    list_init(&r->leaving);
     list_init(&r->marked);
     list_init(&r->awaiting);
 }
@@ -110,7 +74,8 @@ tablet_reactor_init(struct tablet_reactor *r, struct tablet_node *node, struct l
 void
 tablet_reactor_release(struct tablet_reactor *r)
 {
-    ASSERT(list_empty(&r->tablets));
+    ASSERT(list_empty(&r->tablets) && list_empty(&r->leaving));
+    roster_release(&r->roster);
     peer_destroy(r->peer);
     buf_release(&r->message);
     tablet_reader_release(&r->reader);
@@ -139,7 +104,7 @@ bool
 tablet_reactor_idle(const struct tablet_reactor *r)
 {
     if (!list_empty(&r->reader.cold) || !list_empty(&r->owner.cold) ||
-        atomic_load(&r->arriving) > 0)
+        atomic_load(&r->arriving) > 0 || atomic_load(&r->node->change_count) > 0)
         return false;
     list_each (at, &r->tablets) {
         if (!tablet_idle(container_of(at, struct tablet, on_reactor)))
@@ -227,39 +192,29 @@ log_moved(void *ctx)
 
 /* ------------------------------------------------------------------ the other nodes */
 
-static bool
-is_silent(const struct tablet_reactor *r, uint32_t i)
+void
+tablet__tell_all(struct tablet_reactor *r, struct raft_event event)
 {
-    return (r->silent[i / 64] >> (i % 64) & 1) != 0;
-}
-
-static void
-tell_silent(struct tablet_reactor *r, uint64_t node)
-{
-    struct raft_event event = { .kind = RAFT_SILENT, .node = node };
-
     list_each (at, &r->tablets)
         tablet__hear(container_of(at, struct tablet, on_reactor), event);
 }
 
 /* Silent, or started anew: then it may have forgotten what it was told, and by whom. */
 static void
-watch(struct tablet_reactor *r, uint32_t i, uint64_t now_ns)
+watch(struct tablet_reactor *r, struct tablet_watch *w, uint64_t now_ns)
 {
-    struct tablet_neighbour *n = &r->node->neighbours[i];
+    struct tablet_neighbour *n = w->neighbour;
     uint64_t incarnation = atomic_load(&n->incarnation);
-    uint64_t heard_ns = atomic_load(&n->heard_ns);
-    bool silent = heard_ns + TABLET_SILENCE_NS < now_ns;
-    bool tell = silent && !is_silent(r, i);
+    bool beats = atomic_load(&n->beats);
+    bool silent = beats && atomic_load(&n->heard_ns) + TABLET_SILENCE_NS < now_ns;
+    bool anew = incarnation != w->incarnation && w->incarnation != 0;
+    bool tell = anew || (silent && !w->silent);
 
-    if (incarnation != r->incarnations[i]) {
-        tell |= r->incarnations[i] != 0;
-        r->incarnations[i] = incarnation;
-    }
-    r->silent[i / 64] &= ~(UINT64_C(1) << (i % 64));
-    r->silent[i / 64] |= (uint64_t)silent << (i % 64);
+    w->incarnation = incarnation;
+    w->silent = silent;
     if (tell)
-        tell_silent(r, n->node);
+        tablet__tell_all(r,
+                         (struct raft_event){ .kind = RAFT_SILENT, .node = atomic_load(&n->node) });
 }
 
 /* ------------------------------------------------------------------ the tick */
@@ -314,8 +269,11 @@ tablet_reactor_tick(struct tablet_reactor *r)
 
     if (loop_index(r->loop) == 0)
         exchange_beat(r);
-    for (uint32_t i = 0; i < r->node->neighbour_count; i++)
-        watch(r, i, now_ns);
+    for (uint32_t i = 0; i < r->watch_limit; i++) {
+        if (r->watches[i].neighbour != NULL)
+            watch(r, &r->watches[i], now_ns);
+    }
     tick_tablets(r);
+    lifetime_tick(r);
     tablet_reader_tick(&r->reader);
 }

@@ -10,7 +10,7 @@
  * one write for each other node.
  *
  * HEARTBEATS are per pair of nodes, and never sleep, while idle groups do.  Reactor 0 sends one to each
- * other node every TABLET_TICK_MS; whatever a node sends counts as one, on whichever loop it arrives.
+ * other node that we share a group with every TABLET_TICK_MS; whatever a node sends counts as one, on whichever loop it arrives.
  * An election timeout of silence is said to each tablet (RAFT_SILENT).
  *
  * Depends on: base, env, peer, engine.
@@ -22,13 +22,14 @@
 #include "peer/peer.h"
 #include "raft/raft.h"
 #include "tablet/clock.h"
+#include "tablet/neighbours.h"
 #include "tablet/request.h"
+#include "tablet/roster.h"
 
 struct tablet;
 
 enum {
     TABLET_TICK_MS = 50,
-    TABLET_NODES_MAX = 128, /* other nodes that a node may share groups with */
 };
 
 /* An election timeout. */
@@ -50,13 +51,6 @@ void tablet_reader_tick(struct tablet_reader *reader);
 
 /* ------------------------------------------------------------------ a node */
 
-/* Another node, as all loops of this one hear of it. */
-struct tablet_neighbour {
-    uint64_t node;
-    _Atomic uint64_t heard_ns;    /* env_boot_ns() when anything of it arrived last */
-    _Atomic uint64_t incarnation; /* of what arrived last; 0: nothing yet */
-};
-
 /* The fields are the caller's to fill in, before the first reactor is begun; they do not change while
  * the loops run. */
 struct tablet_node {
@@ -66,29 +60,33 @@ struct tablet_node {
     uint32_t lease_percent;           /* raft_options.lease_percent */
     const struct peer_faults *faults; /* for the simulator; NULL: none */
 
-    struct tablet **tablets; /* owned; by id; grows before the loops run */
-    uint32_t tablet_count;
-    struct tablet_neighbour neighbours[TABLET_NODES_MAX];
-    uint32_t neighbour_count;
+    /* private */
+    struct tablet_reactor *first; /* that of loop 0; all of them, by `next` */
+    struct neighbours neighbours;
+    struct list changes; /* of tablets, under way (lifetime.h); on loop 0 */
+    struct list remains; /* of changes that failed: trees that were not dropped */
+    _Atomic uint32_t change_count;
 };
 
-void tablet_node_release(struct tablet_node *n); /* its tablets are destroyed */
-
-struct tablet *tablet_node_find(const struct tablet_node *n, uint64_t tablet); /* NULL: none */
+void tablet_node_init(struct tablet_node *n);
+void tablet_node_release(struct tablet_node *n); /* its reactors are released */
 
 /* ------------------------------------------------------------------ a reactor */
 
-/* Who speaks on the same connections, about something else: in messages of types from EXCHANGE_FOREIGN on.  On
- * the loop; not when it rests. */
+/* Who speaks on the same connections, about something else: in messages of types from EXCHANGE_FOREIGN on, of
+ * whichever node of the cluster.  On the loop; not when it rests. */
 struct exchange_guest {
     void (*receive)(struct exchange_guest *guest, const struct peer_sender *from, uint8_t type,
                     uint64_t id, struct slice payload);
     void (*state)(struct exchange_guest *guest, uint64_t node, uint64_t incarnation);
+    void (*stranger)(struct exchange_guest *guest, struct stream *stream, struct slice begin);
 };
 
 struct tablet_reactor {
     struct tablet_node *node;
+    struct tablet_reactor *next; /* of the node's; NULL: the last one */
     struct loop *loop;
+    struct tablet_roster roster; /* of all tablets of the node */
     struct tablet_reader reader; /* of tablet_read() */
     struct tablet_reader owner;  /* of what its tablets evaluate */
     struct engine_listener listener;
@@ -97,6 +95,7 @@ struct tablet_reactor {
     struct exchange_guest *guest; /* NULL: none */
     struct buf message;           /* that is being encoded */
     struct list tablets;
+    struct list leaving;  /* changes of tablets that end when they are free (lifetime.c) */
     struct list marked;   /* those with something to send or to flush */
     struct list awaiting; /* those with something in the log that is not yet durable */
     uint64_t ticks;
@@ -105,11 +104,19 @@ struct tablet_reactor {
     bool round_posted;
     bool draining;
     bool resting;
-    uint64_t silent[TABLET_NODES_MAX / 64]; /* neighbours of which our tablets know that they are */
-    uint64_t incarnations[TABLET_NODES_MAX]; /* of the neighbours, as our tablets know them */
+    struct tablet_watch {
+        struct tablet_neighbour *neighbour; /* joined; NULL: none */
+        uint64_t incarnation;               /* as our tablets know it */
+        bool silent;                        /* they know that it is */
+    } watches[TABLET_NODES_MAX];
+    uint32_t watch_limit;
     _Atomic uint32_t arriving; /* messages that are on their way to this loop from another */
 };
 
+/* The tablet, on this loop or in start-up code; NULL: there is none. */
+struct tablet *tablet_reactor_find(const struct tablet_reactor *r, uint64_t tablet);
+
+/* In order of the loops, that of loop 0 first. */
 void tablet_reactor_init(struct tablet_reactor *r, struct tablet_node *node, struct loop *loop);
 void tablet_reactor_release(struct tablet_reactor *r);
 
@@ -124,7 +131,8 @@ void tablet_reactor_tick(struct tablet_reactor *r);
  * ended. */
 void tablet_reactor_drain(struct tablet_reactor *r);
 
-/* tablet_idle() for all its tablets, no read is under way, and nothing is on its way to it. */
+/* tablet_idle() for all its tablets, no read is under way, nothing is on its way to it, and no tablet of the node
+ * comes or goes. */
 bool tablet_reactor_idle(const struct tablet_reactor *r);
 
 /* No tablet of this loop is told anything any more: the process is about to end. */

@@ -26,10 +26,15 @@ request_done(struct request *r)
     cold_destroy(cold);
 }
 
+/* Of a request that was sent to another loop: its tablet was held. */
 static void
 done_task(struct task *task)
 {
-    request_done(container_of(task, struct request, task));
+    struct request *r = container_of(task, struct request, task);
+    struct tablet *t = r->tablet;
+
+    request_done(r);
+    tablet_let_go(t);
 }
 
 void
@@ -66,7 +71,7 @@ tablet_send(struct tablet *t, struct request *r)
         tablet_submit(t, r);
         return;
     }
-    r->tablet = t;
+    r->tablet = tablet_hold(t);
     r->task.run = submit_task;
     loop_post(t->loop, &r->task);
 }

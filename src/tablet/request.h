@@ -109,6 +109,15 @@ struct op_result {
     uint64_t expiry_ms; /* of the value read, or after the write */
 };
 
+/* A tablet sees operations only.  The others are kv's own, between two nodes (kv/host.h). */
+enum request_kind {
+    REQUEST_OPERATIONS,
+    REQUEST_SCAN,
+    REQUEST_COUNT,
+    REQUEST_RANDOM,
+    REQUEST_KINDS
+};
+
 /* The unit is carried out only if the key has this version now; 0: is absent. */
 struct precondition {
     struct slice key;
@@ -118,6 +127,8 @@ struct precondition {
 struct request {
     /* what the caller fills in */
     uint32_t keyspace;
+    uint64_t
+        only; /* the tablet that is asked, of those of the keyspace; 0: which follows from the keys */
     enum durability durability;
     uint64_t origin; /* the connection: its requests are evaluated in the order of submission */
     bool ordered;    /* must see the effects of the caller's unfinished writes */
@@ -147,6 +158,7 @@ struct request {
      * ST_TIMEOUT    the deadline passed; nothing was applied
      * ST_UNKNOWN    the outcome is unknown
      * ST_NOT_LEADER another node is to be asked; nothing was applied
+     * ST_SCATTERED  its keys lie in several tablets; nothing was applied
      * ST_CLOSED     shutting down; nothing was applied
      * ST_INVALID    no such request can be; or, of a client with an identity, one that a later
      *               write took the place of: nothing was applied by this attempt
@@ -156,10 +168,12 @@ struct request {
     enum status status;
     uint64_t leader;      /* ST_NOT_LEADER: the node that is to be asked; 0: nobody knows */
     uint64_t leader_term; /* in which it leads */
-    bool elsewhere;       /* another node has answered: no snapshot of it can be taken here */
+    uint64_t elsewhere;   /* the node that has answered, when it is not this one */
     struct err err;       /* when status is not ST_OK, and more is known */
 
     /* private to kv and tablet */
+
+    enum request_kind kind;
 
     /* Only who leads in this term evaluates it, or 0: in any.  Whoever refuses it for this refuses it, and
      * whatever is to be evaluated in the same term, for ever. */
@@ -201,7 +215,7 @@ bool request_writes(const struct request *r);
  * kv and tablet. */
 void request_done(struct request *r);
 
-/* As request_done(), on r->home; called on the loop `here` (NULL: none). */
+/* As request_done(), on r->home; called on the loop `here`, to which tablet_send() has carried it if that is another. */
 void request_done_at_home(struct request *r, struct loop *here);
 
 static inline bool

@@ -199,6 +199,7 @@ request_encode(uint8_t *at, const struct request *r, const struct request_envelo
     write_u8(&p, (r->ordered ? FLAG_ORDERED : 0u) | (r->admin ? FLAG_ADMIN : 0u) |
                      (identity ? FLAG_IDENTITY : 0u));
     write_u8(&p, r->durability);
+    write_u8(&p, r->kind);
     write_varint(&p, r->keyspace);
     write_u64(&p, e->tablet);
     write_varint(&p, r->term);
@@ -251,6 +252,7 @@ read_head(struct reader *in, struct request *r, struct request_envelope *e)
     r->ordered = (flags & FLAG_ORDERED) != 0;
     r->admin = (flags & FLAG_ADMIN) != 0;
     r->durability = (enum durability)read_below(in, DURABILITY_COUNT);
+    r->kind = (enum request_kind)read_below(in, REQUEST_KINDS);
     keyspace = read_varint(in);
     r->keyspace = (uint32_t)keyspace;
     e->tablet = read_u64(in);
@@ -336,7 +338,7 @@ read_result(struct reader *in, struct op_result *result)
     if ((parts & RESULT_EXPIRY) != 0)
         result->expiry_ms = read_nonzero(in);
     if ((parts & RESULT_VALUE) != 0)
-        result->value = read_nonempty(in, LIMIT_VALUE_BYTES);
+        result->value = read_nonempty(in, LIMIT_RECORD_BYTES); /* a piece of a scan is one value */
 }
 
 size_t

@@ -283,6 +283,8 @@ installed(struct tablet *t, struct staging *s)
     log_event(ok ? LOG_INFO : LOG_ERROR, "snapshot.installed", log_u64("tablet", t->id),
               log_u64("index", s->index), log_str("status", status_name(s->status)));
     tell_raft(t, ok);
+    if (ok && t->observer != NULL)
+        t->observer(t->observer_ctx, NULL, 0);
     say_received(t, s->from, s->id, ok);
     if (s->import != NULL) {
         drop(t); /* the log had failed before */

@@ -215,6 +215,30 @@ restore_tail(struct tablet *t)
     return st;
 }
 
+/* What an earlier replica here had promised, before it was dropped, counts as long as nothing later does. */
+static struct raft_hard
+hard_state(const struct tablet *t)
+{
+    struct engine_oath oath = engine_tree_oath(t->tree);
+    struct raft_hard hard = t->head.hard;
+
+    if (oath.term > hard.term || (oath.term == hard.term && hard.vote == 0))
+        hard = (struct raft_hard){ oath.term, oath.vote };
+    return hard;
+}
+
+/* Has there never been another member, to whom something could have been promised? */
+static bool
+was_always_alone(const struct tablet *t)
+{
+    for (raft_index i = t->tail.first; i < t->tail.limit; i++) {
+        if (tail_at(&t->tail, i)->body.kind == BODY_CONFIG)
+            return false;
+    }
+    return t->head.config_index == 0 && engine_tree_oath(t->tree).term == 0 &&
+           tablet__is_alone(t, &t->head.config);
+}
+
 static enum status
 create_raft(struct tablet *t)
 {
@@ -231,13 +255,14 @@ create_raft(struct tablet *t)
     options.config = t->head.config;
     options.base_index = reaches ? t->places.at[0].index : t->applied;
     options.base_term = reaches ? t->places.at[0].term : t->applied_term;
-    options.hard = t->head.hard;
+    options.hard = hard_state(t);
     if (BROKEN(TERM_BACK_AFTER_RESTART))
         options.hard.vote = 0;
     if (options.hard.term < t->applied_term)
         options.hard = (struct raft_hard){ .term = t->applied_term };
     options.now_ns = tablet__boot_ns(t);
-    options.lease_percent = t->has_leases ? t->reactor->node->lease_percent : 0;
+    options.lease_percent = t->reactor->node->lease_percent;
+    options.unheard = was_always_alone(t);
     options.uncommitted_bytes_max = t->pending_bytes_max;
     st = raft_create(&t->raft, &options);
     if (st == ST_OK && reaches)
@@ -293,6 +318,28 @@ tablet_started(struct tablet *t, struct err *err)
         return err_raise(err, ST_NO_MEMORY, "tablet %016llx: its log could not be applied",
                          (unsigned long long)t->id);
     return give_all(t, err); /* the head, with the new ceiling */
+}
+
+/* The membership goes into the log at once: until its first entry the tablet has nothing else that says it. */
+enum status
+tablet_begin(struct tablet *t, struct err *err)
+{
+    enum status st = create_raft(t);
+
+    t->serves = true;
+    if (st == ST_OK && t->alone)
+        st = tablet__step(t, (struct raft_event){ .kind = RAFT_CAMPAIGN }, NULL);
+    if (st != ST_OK) {
+        raft_destroy(t->raft);
+        t->raft = NULL;
+        return err_raise(err, st, "tablet %016llx: its group cannot be started (%s)",
+                         (unsigned long long)t->id, status_name(st));
+    }
+    t->head_owed = true;
+    tablet__await_log(t);
+    (void)tablet__give(t, NULL); /* what there is no room for is owed */
+    tablet__mark(t);
+    return ST_OK;
 }
 
 enum status

@@ -29,111 +29,19 @@
  * Not here, on purpose: protocols, routing (kv/), files and fsyncs (engine/).
  */
 #include "base/assert.h"
-#include "base/mem.h"
 
 #include "tablet/tablet_internal.h"
-
-enum { EVALUATION_ARENA_BYTES = 64 << 10 };
-
-struct tablet *
-tablet_create(struct tablet_reactor *reactor, struct engine_tree *tree,
-              const struct raft_config *founders)
-{
-    struct tablet *t = mem_new(struct tablet);
-
-    if (t == NULL)
-        return NULL;
-    t->reactor = reactor;
-    t->engine = reactor->node->engine;
-    t->tree = tree;
-    t->lsm = engine_tree_lsm(tree);
-    t->id = engine_tree_id(tree);
-    t->loop = reactor->loop;
-    t->head.config = *founders;
-    t->has_leases = founders->voter_count > 1;
-    t->head.hard.term = lsm_flushed(t->lsm).term;
-    t->applied = lsm_flushed(t->lsm).index;
-    t->applied_term = lsm_flushed(t->lsm).term;
-    t->version = lsm_flushed(t->lsm).version;
-    tail_init(&t->tail, t->applied + 1);
-    t->given = t->unsynced = t->applied + 1;
-    atomic_init(&t->floor_ms, 0);
-    atomic_init(&t->ceiling_ms, 0);
-    atomic_init(&t->ceiling_stuck, false);
-    atomic_init(&t->reads_until_ns, 0);
-    overlay_init(&t->overlay);
-    list_init(&t->on_reactor);
-    list_init(&t->on_marked);
-    list_init(&t->on_awaiting);
-    list_init(&t->catchups);
-    list_init(&t->barriers);
-    list_init(&t->waiting);
-    list_init(&t->parked);
-    list_init(&t->behind);
-    arena_init(&t->arena, EVALUATION_ARENA_BYTES);
-    /* Small uncommitted results are not charged to the budget; so they are few where it is small. */
-    t->pending_bytes_max =
-        budget_part(engine_budget(t->engine)->limit, PENDING_SHARE, PENDING_BYTES_MAX);
-    if (tablet__enlist(t) == ST_OK)
-        return t;
-    arena_release(&t->arena);
-    overlay_release(&t->overlay);
-    mem_free(t);
-    return NULL;
-}
-
-void
-tablet_destroy(struct tablet *t)
-{
-    struct list orphans;
-
-    if (t == NULL)
-        return;
-    ASSERT(t->request_count == 0);
-    catchup_destroy(t);
-    shipment_destroy(t);
-    staging_destroy(t);
-    places_release(&t->places);
-    tablet__delist(t);
-    tablet__abandon_proposed(t, &orphans); /* ceilings that nobody waits for */
-    ASSERT(list_empty(&orphans));
-    while (t->tail.first < t->tail.limit)
-        tablet__forget(t, tail_pop_first(&t->tail));
-    tail_release(&t->tail);
-    mem_free(t->own_room);
-    raft_destroy(t->raft);
-    overlay_release(&t->overlay);
-    arena_release(&t->arena);
-    mem_free(t);
-}
-
-uint64_t
-tablet_id(const struct tablet *t)
-{
-    return t->id;
-}
-
-struct loop *
-tablet_loop(const struct tablet *t)
-{
-    return t->loop;
-}
-
-struct lsm *
-tablet_lsm(const struct tablet *t)
-{
-    return t->lsm;
-}
-
-bool
-tablet_idle(const struct tablet *t)
-{
-    return t->request_count == 0 && t->job_count == 0;
-}
 
 /* ------------------------------------------------------------------ serving */
 
 static bool serve(struct tablet *t, struct request *r);
+
+/* Is it in a group, and is to stay? */
+static bool
+takes_part(const struct tablet *t)
+{
+    return t->raft != NULL && !t->leaves;
+}
 
 void
 tablet__finish(struct tablet *t, struct request *r, enum status st)
@@ -142,7 +50,7 @@ tablet__finish(struct tablet *t, struct request *r, enum status st)
     t->request_count--;
     r->status = st;
     if (st == ST_NOT_LEADER) {
-        r->leader = t->raft == NULL ? 0 : raft_leader(t->raft);
+        r->leader = takes_part(t) ? raft_leader(t->raft) : 0;
         r->leader_term = r->leader == 0 ? 0 : raft_hard(t->raft).term;
     }
     request_done_at_home(r, t->loop);
@@ -283,6 +191,8 @@ note_stall(struct tablet *t, enum engine_stall stall)
 static bool
 is_for_another_term(const struct tablet *t, const struct request *r)
 {
+    if (t->alone && t->log_failed)
+        return false; /* nobody else will ever lead, and it is only read any more (P4) */
     return r->term != 0 && (t->raft == NULL || raft_role(t->raft) != RAFT_LEADER ||
                             raft_hard(t->raft).term != r->term);
 }
@@ -443,9 +353,13 @@ tablet_submit(struct tablet *t, struct request *r)
     r->tablet = t;
     r->cold = NULL;
     r->scratch = (struct buf){ 0 };
+    t->request_count++;
+    if (!takes_part(t)) {
+        tablet__finish(t, r, ST_NOT_LEADER);
+        return;
+    }
     t->serves = true;
     t->sleeps = false;
-    t->request_count++;
     if (is_for_another_term(t, r) || has_been_overtaken(r))
         tablet__finish(t, r, ST_NOT_LEADER);
     else
@@ -465,6 +379,8 @@ give_up_log(struct tablet *t)
 void
 tablet__moved(struct tablet *t)
 {
+    if (!takes_part(t))
+        return;
     if (t->unsynced < t->tail.limit || t->head_ticket > t->ticket || !list_empty(&t->waiting))
         tablet__await_log(t);
     (void)tablet__give(t, NULL); /* what it still has no room for it gets the next time */
@@ -491,6 +407,8 @@ begin_round(struct tablet *t)
 void
 tablet__end_round(struct tablet *t)
 {
+    if (!takes_part(t))
+        return; /* a job has marked it */
     drain_waiting(t);
     begin_round(t);
     tablet__replicate(t);
@@ -504,7 +422,7 @@ tablet_tick(struct tablet *t)
     uint64_t now_ns = loop_now_ns(t->loop);
 
     if (t->raft == NULL)
-        return; /* no keyspace names it */
+        return; /* no keyspace names it, or it has not begun */
     t->serves = true;
     tablet__tick(t);
     if (t->places.count > 0)

@@ -24,11 +24,19 @@
 
 struct tablet;
 
-/* The replica that `tree` is, owned by the reactor's loop; in the node's list until it is destroyed.
- * `founders`: the members with which the group was born.  NULL when out of memory. */
+/* The replica that `tree` is, owned by the reactor's loop; in the rosters of all loops until it is destroyed.
+ * `founders`: the members with which the group was born, or any that it had; one that does not have this node
+ * waits to be told of others.  NULL when out of memory.  Start-up code; while the loops run: lifetime.h. */
 struct tablet *tablet_create(struct tablet_reactor *reactor, struct engine_tree *tree,
                              const struct raft_config *founders);
-void tablet_destroy(struct tablet *t); /* nothing is pending; NULL is allowed */
+void
+tablet_destroy(struct tablet *t); /* nothing is pending; the loops have stopped; NULL is allowed */
+
+/* Whoever keeps a tablet across rounds of a loop, where it could be dropped meanwhile, holds it: it stays until
+ * it is let go, though it may be of no use.  To be called where it is known: on a loop that has it in its
+ * roster, or by who holds it.  Any thread may let go. */
+struct tablet *tablet_hold(struct tablet *t);
+void tablet_let_go(struct tablet *t);
 
 uint64_t tablet_id(const struct tablet *t);
 struct loop *tablet_loop(const struct tablet *t);
@@ -52,6 +60,10 @@ uint64_t tablet_ceiling_ms(const struct tablet *t);
 MUST_USE enum status tablet_stand(struct tablet *t, struct err *err);
 MUST_USE enum status tablet_lead(struct tablet *t, struct err *err);
 MUST_USE enum status tablet_started(struct tablet *t, struct err *err);
+
+/* The same in one, for a tablet that is made while the loops run; on its loop, and without waiting: it leads,
+ * if it is to, when its log is durable.  Until then requests are refused (ST_NOT_LEADER). */
+MUST_USE enum status tablet_begin(struct tablet *t, struct err *err);
 
 /* Write entries (stored keys, with their kind byte) synchronously: log, sync, tree.  For what a
  * store is born with. */
@@ -97,6 +109,19 @@ struct tablet_moment {
     struct lsm_snapshot *snapshot;
 };
 MUST_USE enum status tablet_take_moment(const struct tablet *t, struct tablet_moment *out);
+
+/* Be told, on the tablet's loop, of all records that are applied from now on, in order, those of one entry at once;
+ * or, with NULL, that another member's snapshot took the place of all there was.  NULL: no more. */
+typedef void tablet_observer_fn(void *ctx, const struct entry *writes, uint32_t count);
+void tablet_observe(struct tablet *t, tablet_observer_fn *observer, void *ctx);
+
+/* A number that whoever looks after the group may leave here; 0 at first. */
+uint64_t tablet_note(const struct tablet *t);
+void tablet_set_note(struct tablet *t, uint64_t note);
+
+/* Each tablet that the reactor owns, which may not be destroyed meanwhile; on its loop. */
+typedef void tablet_each_fn(void *ctx, struct tablet *t);
+void tablet_each(struct tablet_reactor *r, tablet_each_fn *fn, void *ctx);
 
 /* What was done for those who are behind, since the start.  Any thread. */
 struct tablet_stats {

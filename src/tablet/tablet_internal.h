@@ -64,15 +64,17 @@ struct tablet {
     struct loop *loop;
     uint64_t id;
     struct list on_reactor;
-    bool sleeps; /* no tick has anything to do here; the reactor's, until something happens */
+    tablet_observer_fn *observer; /* NULL: none */
+    void *observer_ctx;
+    uint64_t note; /* tablet_note() */
+    bool sleeps;   /* no tick has anything to do here; the reactor's, until something happens */
+    bool serves;   /* the loops run: the time of their rounds will do */
     struct list on_marked;
     struct list on_awaiting;
-    bool serves; /* the loops run: the time of their rounds will do */
 
     /* consensus (drive.c) */
     struct raft *raft; /* NULL: not started */
     struct prng dice;  /* for the timeouts of elections */
-    bool has_leases;   /* if they are asked for: not a group that is born alone */
     bool alone; /* the one member: what is durable here is committed, and nobody is sent anything */
     raft_index config_seen;
     struct tail tail;     /* the end of the log: what is not applied, or may yet be sent */
@@ -87,10 +89,10 @@ struct tablet {
     struct head head;            /* membership and ceiling: what is applied; hard state: raft's */
     bool log_failed;             /* raft knows */
     bool head_owed;              /* it has changed, and is to go into the log */
-    uint64_t head_ticket;        /* raft's, for the hard state in it; 0: none */
-    wal_position head_end;       /* of its record */
-    bool gathered;      /* records were appended, and the log's thread was not told of them */
-    bool sync_gathered; /* and one of them is to be fsynced */
+    bool gathered;         /* records were appended, and the log's thread was not told of them */
+    bool sync_gathered;    /* and one of them is to be fsynced */
+    uint64_t head_ticket;  /* raft's, for the hard state in it; 0: none */
+    wal_position head_end; /* of its record */
     raft_index applied;
     raft_term applied_term;
     raft_index
@@ -104,6 +106,7 @@ struct tablet {
     struct damage damage;      /* of our own, found by one that we sent */
     bool install_due;          /* raft has just said: install what is staged */
     bool installing;           /* the tree is another's: nothing is applied */
+    bool leaves;               /* it is about to be dropped, and takes part in nothing (Z3) */
     uint32_t job_count;        /* of these, and of catch-ups, under way */
     struct tablet_counters stats;
 
@@ -111,6 +114,7 @@ struct tablet {
     _Atomic uint64_t ceiling_ms; /* committed; read by tablet_read() anywhere */
     bool ceiling_proposed;
     _Atomic bool ceiling_stuck; /* the log has no room for a higher one: reads stay at this one */
+    _Atomic uint32_t holds;     /* tablet_hold() */
 
     /* Until when what is committed here may be told without asking the others; read by tablet_read()
      * anywhere. */
@@ -136,12 +140,24 @@ struct tablet {
 
 /* ------------------------------------------------------------------ the reactor's part (reactor.c) */
 
-/* Into the reactor's and the node's lists, and out of them.  ST_NO_MEMORY. */
-MUST_USE enum status tablet__enlist(struct tablet *t);
-void tablet__delist(struct tablet *t);
+/* The tablet, owned by the reactor and in no roster, or NULL; and its end: nothing is pending, nobody holds
+ * it (birth.c). */
+struct tablet *tablet__make(struct tablet_reactor *reactor, struct engine_tree *tree,
+                            const struct raft_config *founders);
+void tablet__destroy(struct tablet *t);
+
+/* It takes part in nothing any more: whoever waits is answered, and jobs are to end. */
+void tablet__leave(struct tablet *t);
+
+/* Tablets that leave and are free by now, leave (lifetime.c); and what the node has of changes goes. */
+void lifetime_tick(struct tablet_reactor *r);
+void lifetime_release(struct tablet_node *n);
 
 /* tablet__end_round() is to be called at the end of this round. */
 void tablet__mark(struct tablet *t);
+
+/* The same event for all tablets of the reactor. */
+void tablet__tell_all(struct tablet_reactor *r, struct raft_event event);
 
 /* tablet__moved() is to be called when the log moves next. */
 static inline void

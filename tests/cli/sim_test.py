@@ -118,7 +118,7 @@ def a_smaller_run_goes_wrong_in_the_same_way():
     s = o["smaller"]
     expect((code, s["finished"], s["attempts"] > 5), (1, True, True), "a search: %s" % out)
     expect(s["before"]["faults"], o["faults"], "what there was to leave out")
-    for what in ("nodes", "ms", "faults", "clients", "ops"):
+    for what in ("nodes", "ms", "faults", "clients"): # not operations: a run that goes wrong early has few
         expect(s["after"][what] <= s["before"][what], True, "%s: %r" % (what, s))
     expect(s["after"]["faults"] < s["before"]["faults"] and s["after"]["ms"] < s["before"]["ms"], True, "%r" % s)
     again = replayed(s["replay"])

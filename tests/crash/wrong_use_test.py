@@ -67,7 +67,10 @@ def flags(w):
                               ("memory-budget", "99999999999gb", "size"),
                               ("sync", "sometimes", "always, interval, never"),
                               ("log-level", "loud", "debug, info"), ("bind", "", "empty"),
-                              ("data-dir", "", "empty"), ("node-name", "", "1 to"),
+                              ("data-dir", "", "empty"), ("cluster-name", "", "empty"),
+                              ("node-name", "n" * 65, "longer"), ("weight", "99", "100 to 256"),
+                              ("join", "localhost:1", "numeric"), ("join", "127.0.0.1", "numeric"),
+                              ("peer-bind", "0.0.0.0", "insecure"), ("advertise", "here", "numeric"),
                               ("threads", "1000", "out of range")):
         w.refused(2, [flag, part], "--" + flag, value)
     w.refused(2, ["memory-budget", "memtable"], "--memtable", "64mb", "--memory-budget", "32mb")

@@ -499,11 +499,18 @@ errand_body(void *ctx)
 }
 
 void
-nodes_begin(struct nodes *n, uint32_t node, enum kv_admin_kind kind, struct errand *e)
+nodes_begin_at(struct nodes *n, uint32_t node, uint32_t at, enum kv_admin_kind kind,
+               struct errand *e)
 {
-    *e = (struct errand){ .admin = { .kind = kind, .done = on_errand_done },
+    *e = (struct errand){ .admin = { .kind = kind, .node = at, .done = on_errand_done },
                           .door = kv_door_of(n->kv[node], 0) };
     sim_on_loop(n->w, node, 0, errand_body, e);
+}
+
+void
+nodes_begin(struct nodes *n, uint32_t node, enum kv_admin_kind kind, struct errand *e)
+{
+    nodes_begin_at(n, node, 0, kind, e);
 }
 
 enum status

@@ -62,6 +62,8 @@ struct errand {
     bool done;
 };
 void nodes_begin(struct nodes *n, uint32_t node, enum kv_admin_kind kind, struct errand *e);
+void nodes_begin_at(struct nodes *n, uint32_t node, uint32_t at, enum kv_admin_kind kind,
+                    struct errand *e); /* asked of `node`, and done at the other */
 enum status nodes_finish(struct nodes *n, struct errand *e);
 
 /* Both; it succeeds. */

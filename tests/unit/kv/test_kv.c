@@ -219,7 +219,7 @@ TEST(a_value_that_is_being_replaced_does_not_expire)
             (struct precondition){ .key = slice_str("k"), .version = put->results[0].version };
         replace->request.precondition_count = 1;
         call_send(replace);
-        sim_run_ms(f.w, 150);
+        sim_run_ms(f.w, 160);
         EXPECT(!replace->done && kv_now_ms(kv_door_of(f.kv, 0), 0) > now_ms + 2000);
         EXPECT_STR(fix_get_on(&f, loop, "k"), "new");
         EXPECT_OK(call_wait(replace));

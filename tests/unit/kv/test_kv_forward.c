@@ -308,10 +308,231 @@ TEST(order_holds_when_leaders_stand_still)
         check_that_order_holds(seed + i, pause_the_leader, true);
 }
 
-QUIET_TEST_MAIN(RUN(any_node_answers_any_request), RUN(a_request_waits_for_the_first_leader),
-                RUN(an_answer_from_afar_says_all_that_one_from_here_does),
-                RUN(a_pipeline_keeps_its_order),
-                RUN(no_request_fails_when_leadership_is_handed_over),
-                RUN(order_holds_when_leaders_are_cut_off),
-                RUN(order_holds_when_a_link_is_cut_one_way),
-                RUN(order_holds_when_leaders_stand_still))
+/* ------------------------------------------------------------------ scans, counts, random keys */
+
+/* A scan of a few keys at a time, downwards or upwards. */
+struct reading {
+    struct nodes *n;
+    uint32_t node;
+    struct kv_scan_options options;
+    struct kv_scan *scan;
+    enum status status;
+    uint32_t pieces;
+    uint32_t keys;
+    bool came;
+    bool end;
+    bool closes;
+    char text[NODES_VALUE_MAX];
+};
+
+static void
+reading_came(void *ctx, const struct kv_scan_piece *piece)
+{
+    struct reading *r = ctx;
+    size_t used = strlen(r->text);
+
+    r->came = true;
+    r->status = piece->status;
+    r->end = piece->end;
+    r->pieces++;
+    r->keys += piece->count;
+    for (uint32_t i = 0; i < piece->count; i++)
+        used += (size_t)snprintf(r->text + used, sizeof(r->text) - used, "%.*s=%.*s,",
+                                 (int)piece->entries[i].key.size, piece->entries[i].key.data,
+                                 (int)piece->entries[i].value.size, piece->entries[i].value.data);
+}
+
+static void
+reading_open(void *ctx)
+{
+    struct reading *r = ctx;
+
+    r->options.want_values = true;
+    r->options.deadline_ns =
+        loop_now_ns(sim_loop(r->n->w, r->node, 0)) + DEADLINE_MS * UINT64_C(1000000);
+    EXPECT_OK(kv_scan_open(kv_door_of(r->n->kv[r->node], 0), &r->options, &r->scan, NULL));
+}
+
+static void
+reading_next(void *ctx)
+{
+    struct reading *r = ctx;
+
+    kv_scan_next(r->scan, 3, 1000, 1 << 20, reading_came, r);
+    EXPECT(!r->came);
+}
+
+static void
+reading_rewind(void *ctx)
+{
+    struct reading *r = ctx;
+
+    r->text[0] = '\0';
+    kv_scan_rewind(r->scan);
+}
+
+static void
+reading_close(void *ctx)
+{
+    struct reading *r = ctx;
+
+    kv_scan_close(r->scan);
+}
+
+static void
+reading_on(struct reading *r)
+{
+    r->came = false;
+    sim_on_loop(r->n->w, r->node, 0, reading_next, r);
+    EXPECT(sim_run_until(r->n->w, &r->came, PATIENCE_MS));
+}
+
+static void
+reading_begin(struct reading *r, struct nodes *n, uint32_t node, bool reverse)
+{
+    *r = (struct reading){ .n = n, .node = node, .options = { .reverse = reverse } };
+    sim_on_loop(n->w, node, 0, reading_open, r);
+}
+
+static void
+put_letters(struct nodes *n, uint32_t node, const char *letters, const char *value)
+{
+    for (; *letters != '\0'; letters++) {
+        char key[] = { *letters, '\0' };
+
+        EXPECT_OK(nodes_put(n, node, key, value));
+    }
+}
+
+static void
+check_whole_scan(struct nodes *n, uint32_t node, bool reverse, const char *text)
+{
+    struct reading r;
+
+    reading_begin(&r, n, node, reverse);
+    for (int again = 0; again < 2; again++) {
+        do {
+            reading_on(&r);
+            EXPECT_OK(r.status);
+        } while (!r.end);
+        EXPECT_STR(r.text, text);
+        sim_on_loop(n->w, node, 0, reading_rewind, &r);
+    }
+    EXPECT_U64(r.keys, 14);
+    EXPECT(r.pieces >= 6);
+    sim_on_loop(n->w, node, 0, reading_close, &r);
+}
+
+TEST(any_node_scans_counts_and_draws)
+{
+    struct nodes n;
+
+    nodes_create_forwarding(&n, test_seed(9), 5);
+    put_letters(&n, 4, "abcdefg", "1");
+    for (uint32_t i = 1; i <= 5; i++) {
+        struct op_result result;
+        struct errand e;
+
+        check_whole_scan(&n, i, false, "a=1,b=1,c=1,d=1,e=1,f=1,g=1,");
+        check_whole_scan(&n, i, true, "g=1,f=1,e=1,d=1,c=1,b=1,a=1,");
+        nodes_begin_at(&n, i, nodes_leader(&n), KV_COUNT, &e);
+        EXPECT_OK(nodes_finish(&n, &e));
+        EXPECT_U64(e.admin.count, 7);
+        nodes_begin_at(&n, i, nodes_leader(&n), KV_RANDOM, &e);
+        EXPECT(sim_run_until(n.w, &e.done, PATIENCE_MS));
+        EXPECT_OK(e.admin.status);
+        EXPECT(e.admin.key.size == 1 && e.admin.key.data[0] >= 'a' && e.admin.key.data[0] <= 'g');
+        EXPECT_OK(nodes_finish(&n, &e));
+        EXPECT_OK(nodes_do(&n, i, &(struct op){ .kind = OP_META, .key = slice_str("a") }, &result));
+    }
+    nodes_destroy(&n);
+}
+
+/* Whoever leads meanwhile: the node that took the snapshot goes on reading from it. */
+TEST(a_scan_from_afar_is_one_snapshot)
+{
+    struct nodes n;
+    struct reading r;
+    uint32_t leader;
+
+    nodes_create_forwarding(&n, test_seed(10), 5);
+    put_letters(&n, 1, "abcdefg", "1");
+    leader = nodes_leader(&n);
+    reading_begin(&r, &n, 5, false);
+    reading_on(&r);
+    EXPECT_STR(r.text, "a=1,b=1,c=1,");
+    put_letters(&n, 5, "abcdefgh", "2");
+    EXPECT(nodes_transfer(&n, other_than(leader)));
+    put_letters(&n, 5, "abcdefghi", "3");
+    reading_on(&r);
+    reading_on(&r);
+    EXPECT_OK(r.status);
+    EXPECT_STR(r.text, "a=1,b=1,c=1,d=1,e=1,f=1,g=1,");
+    nodes_crash(&n, leader);
+    reading_on(&r);
+    EXPECT_ST(r.status, ST_BUSY);
+    sim_on_loop(n.w, 5, 0, reading_close, &r);
+    reading_begin(&r, &n, 5, false);
+    reading_on(&r);
+    EXPECT_STR(r.text, "a=3,b=3,c=3,");
+    sim_on_loop(n.w, 5, 0, reading_close, &r);
+    nodes_destroy(&n);
+}
+
+/* Nobody says that it is over: the snapshot is let go of all the same. */
+TEST(a_scan_that_nobody_goes_on_with_is_forgotten)
+{
+    struct nodes n;
+    struct reading r;
+
+    nodes_create_forwarding(&n, test_seed(11), 5);
+    put_letters(&n, 1, "abcdefg", "1");
+    reading_begin(&r, &n, 5, false);
+    reading_on(&r);
+    EXPECT_OK(r.status);
+    sim_run_ms(n.w, 62000);
+    reading_on(&r);
+    EXPECT_ST(r.status, ST_BUSY);
+    sim_on_loop(n.w, 5, 0, reading_close, &r);
+    nodes_destroy(&n);
+}
+
+/* ------------------------------------------------------------------ one answer */
+
+/* The same ids are used by the next process of the node: what its former life had asked is not for it. */
+TEST(an_answer_to_a_former_life_is_nobodys)
+{
+    struct nodes n;
+    struct line l;
+    uint32_t leader;
+
+    nodes_create_forwarding(&n, test_seed(12), 5);
+    leader = nodes_leader(&n);
+    EXPECT_OK(nodes_put(&n, 4, "warm", "1"));
+    for (uint32_t i = 1; i <= NODES_FOUNDERS; i++) {
+        if (i != leader)
+            sim_net_cut(n.w, leader, i);
+    }
+    line_begin(&l, &n, 4, 0);
+    line_append(&l, 20);
+    sim_run_ms(n.w, 20);
+    nodes_crash(&n, 4);
+    nodes_boot(&n, 4);
+    sim_run_ms(n.w, 20);
+    l.count = 0;
+    l.key = "other";
+    line_append(&l, 20);
+    for (uint32_t i = 1; i <= NODES_FOUNDERS; i++)
+        nodes_cut(&n, i, false);
+    line_await(&l);
+    line_check(&l, 4);
+    nodes_destroy(&n);
+}
+
+QUIET_TEST_MAIN(
+    RUN(any_node_answers_any_request), RUN(a_request_waits_for_the_first_leader),
+    RUN(an_answer_from_afar_says_all_that_one_from_here_does), RUN(a_pipeline_keeps_its_order),
+    RUN(no_request_fails_when_leadership_is_handed_over), RUN(order_holds_when_leaders_are_cut_off),
+    RUN(order_holds_when_a_link_is_cut_one_way), RUN(order_holds_when_leaders_stand_still),
+    RUN(any_node_scans_counts_and_draws), RUN(a_scan_from_afar_is_one_snapshot),
+    RUN(a_scan_that_nobody_goes_on_with_is_forgotten), RUN(an_answer_to_a_former_life_is_nobodys))

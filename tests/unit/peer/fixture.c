@@ -286,7 +286,7 @@ send_now(void *ctx)
     struct mem_heap *node_heap = mem_heap_enter(NULL);
     uint8_t *bytes = mem_alloc(s->size);
     struct slice parts[3];
-    struct peer_message m = { type, s->seat->loop, s->urgent, parts, 3 };
+    struct peer_message m = { type, s->seat->loop, s->urgent, parts, 3, false };
 
     mem_heap_enter(node_heap);
     EXPECT(bytes != NULL && s->size >= NUMBER_BYTES);

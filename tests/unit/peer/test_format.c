@@ -35,7 +35,7 @@ say_hellos(void)
 static void
 queue(struct outbox *o, uint8_t type, uint64_t id, bool urgent, struct slice payload)
 {
-    struct peer_message m = { type, id, urgent, &payload, 1 };
+    struct peer_message m = { type, id, urgent, &payload, 1, false };
 
     EXPECT_OK(outbox__add(o, &m, payload.size, 0));
 }

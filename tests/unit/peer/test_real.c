@@ -81,7 +81,7 @@ send_on(void *ctx)
     while (st == ST_OK && s->sent < MESSAGES) {
         size_t size = s->sent % LONG_EVERY == LONG_EVERY - 1 ? LONG_BYTES : 100;
         struct slice parts[2] = { slice_of(&s->sent, sizeof(s->sent)), slice_of(fill, size) };
-        struct peer_message m = { 1, s->loop, false, parts, 2 };
+        struct peer_message m = { 1, s->loop, false, parts, 2, false };
 
         st = peer_send(s->peer, s->machine->other_id, &m);
         s->sent += st == ST_OK;

@@ -57,6 +57,7 @@ draw_request(struct prng *p, struct letter *l)
     memset(l->text, 't', sizeof(l->text));
     l->request = (struct request){ .keyspace = (uint32_t)draw(p),
                                    .durability = (enum durability)prng_below(p, DURABILITY_COUNT),
+                                   .kind = (enum request_kind)prng_below(p, REQUEST_KINDS),
                                    .origin = draw(p),
                                    .ordered = prng_chance(p, 1, 2),
                                    .admin = prng_chance(p, 1, 2),
@@ -101,7 +102,7 @@ expect_same_request(const struct letter *a, const struct letter *b)
 {
     const struct request *x = &a->request, *y = &b->request;
 
-    EXPECT(x->keyspace == y->keyspace && x->durability == y->durability);
+    EXPECT(x->keyspace == y->keyspace && x->durability == y->durability && x->kind == y->kind);
     EXPECT(x->origin == y->origin && x->ordered == y->ordered && x->admin == y->admin);
     EXPECT(x->client_id == y->client_id && x->sequence == y->sequence && x->term == y->term);
     EXPECT(x->result_bytes_max == y->result_bytes_max);

@@ -1,0 +1,334 @@
+/*
+ * A node's part in its cluster, held together: opening, the atlas on its way to the loops, the ticks, the end.
+ */
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include "cluster/cluster_internal.h"
+#include "engine/engine.h"
+#include "tablet/tablet.h"
+
+/* ------------------------------------------------------------------ looking */
+
+const struct node_record *
+cluster__ourselves(const struct cluster *c)
+{
+    return atlas_node(c->atlas, c->self);
+}
+
+struct node_record
+cluster__as_we_are(const struct cluster *c)
+{
+    const struct cluster_options *o = &c->options;
+    struct node_record r = { .id = c->self,
+                             .state = NODE_MEMBER,
+                             .weight = o->weight,
+                             .peer = o->peer,
+                             .client = o->client };
+
+    snprintf(r.name, sizeof(r.name), "%s", o->name);
+    snprintf(r.zone, sizeof(r.zone), "%s", o->zone);
+    return r;
+}
+
+void
+cluster__founders_of(const struct tablet_record *record, struct raft_config *out)
+{
+    *out = (struct raft_config){ .voter_count = record->founder_count };
+    memcpy(out->voters, record->founders, record->founder_count * sizeof(out->voters[0]));
+}
+
+void
+cluster_founders(const struct cluster *c, uint64_t tablet, struct raft_config *out)
+{
+    struct record_key key = { RECORD_TABLET, tablet };
+    const struct page *page = book_find(&c->book, &key);
+    struct record r;
+
+    *out = (struct raft_config){ .voter_count = 1, .voters = { c->self } };
+    if (page != NULL && record_decode(&key, page->value, &r, NULL) == ST_OK)
+        cluster__founders_of(&r.as.tablet, out);
+}
+
+const struct atlas *
+cluster_atlas(const struct cluster *c)
+{
+    return c->atlas;
+}
+
+const struct atlas *
+cluster_atlas_of(const struct cluster *c, uint32_t loop_index)
+{
+    return c->seats[loop_index].atlas;
+}
+
+/* ------------------------------------------------------------------ the atlas and the loops */
+
+static void
+seat_take(struct seat *s, const struct atlas *now)
+{
+    const struct atlas *old = s->atlas;
+    const struct cluster_options *o = &s->cluster->options;
+
+    s->atlas = now;
+    wires_redraw(s, now, old);
+    o->redrawn(o->ctx, s->index, now, old);
+    atlas_unref(old);
+}
+
+static void
+on_redrawn(struct task *task)
+{
+    struct seat *s = container_of(task, struct seat, atlas_task);
+    const struct atlas *now;
+
+    atomic_store(&s->atlas_posted, false);
+    now = atomic_exchange(&s->next_atlas, NULL);
+    if (now != NULL)
+        seat_take(s, now);
+}
+
+/* The newest is enough. */
+static void
+tell_seat(struct seat *s, const struct atlas *now)
+{
+    atlas_unref(atomic_exchange(&s->next_atlas, atlas_ref(now)));
+    s->atlas_task.run = on_redrawn;
+    if (!atomic_exchange(&s->atlas_posted, true))
+        loop_post(s->reactor->loop, &s->atlas_task);
+}
+
+void
+cluster__redraw(struct cluster *c)
+{
+    const struct atlas *now = atlas_create(&c->book);
+
+    c->redraw_due = now == NULL;
+    if (now == NULL)
+        return; /* cluster_tick() comes back */
+    atlas_unref(c->atlas);
+    c->atlas = now;
+    for (uint32_t i = 0; i < c->options.reactor_count; i++)
+        tell_seat(&c->seats[i], now);
+}
+
+/* ------------------------------------------------------------------ opening */
+
+static enum status
+make_seats(struct cluster *c)
+{
+    c->peers = mem_new_array(struct peer *, c->options.reactor_count);
+    if (c->peers == NULL)
+        return ST_NO_MEMORY;
+    c->seats = mem_new_array(struct seat, c->options.reactor_count);
+    if (c->seats == NULL)
+        return ST_NO_MEMORY;
+    for (uint32_t i = 0; i < c->options.reactor_count; i++) {
+        struct seat *s = &c->seats[i];
+
+        s->cluster = c;
+        s->index = i;
+        s->reactor = c->options.reactors[i];
+        atomic_init(&s->next_atlas, NULL);
+        atomic_init(&s->atlas_posted, false);
+        list_init(&s->guests);
+    }
+    return ST_OK;
+}
+
+/* Before the loops run, each has the first one at once. */
+static enum status
+draw_first(struct cluster *c)
+{
+    const struct atlas *first = atlas_create(&c->book);
+
+    if (first == NULL)
+        return ST_NO_MEMORY;
+    atlas_unref(c->atlas);
+    c->atlas = first;
+    for (uint32_t i = 0; i < c->options.reactor_count; i++) {
+        atlas_unref(c->seats[i].atlas);
+        c->seats[i].atlas = atlas_ref(first);
+    }
+    return ST_OK;
+}
+
+enum status
+cluster_open(struct cluster **out, const struct cluster_options *options, struct err *err)
+{
+    struct cluster *c = mem_new(struct cluster);
+    enum status st;
+
+    if (c == NULL)
+        return err_raise(err, ST_NO_MEMORY, "out of memory for the cluster");
+    c->options = *options;
+    c->engine = options->engine;
+    c->env = engine_env(options->engine);
+    c->loop = options->reactors[0]->loop;
+    c->self = engine_identity(options->engine)->node;
+    c->is_fixed = options->fixed != NULL;
+    list_init(&c->moves);
+    list_init(&c->orders);
+    while (c->incarnation == 0)
+        env_random(c->env, &c->incarnation, sizeof(c->incarnation));
+    st = make_seats(c);
+    if (st == ST_OK)
+        st =
+            options->fixed == NULL ? shelf_load(c, err) : book_take(&c->book, *options->fixed, err);
+    c->options.fixed = NULL;
+    if (st == ST_OK)
+        st = draw_first(c);
+    if (st == ST_OK)
+        st = office_create(c);
+    if (st == ST_OK)
+        *out = c;
+    else
+        cluster_close(c);
+    return st == ST_NO_MEMORY ? err_raise(err, st, "out of memory for the cluster") : st;
+}
+
+static bool
+is_of_none(const struct cluster *c)
+{
+    static const uint8_t none[CLUSTER_ID_BYTES];
+
+    return memcmp(engine_identity(c->engine)->cluster, none, CLUSTER_ID_BYTES) == 0;
+}
+
+static enum status
+read_metadata(struct cluster *c, struct err *err)
+{
+    enum status st = feed_from_tree(c->meta, &c->book, err);
+
+    if (st == ST_OK && c->book.version == 0)
+        st = found_cluster(c, err);
+    if (st == ST_OK && c->book.version == 0)
+        st = feed_from_tree(c->meta, &c->book, err);
+    return st;
+}
+
+enum status
+cluster_begin(struct cluster *c, struct tablet *meta, struct err *err)
+{
+    enum status st = ST_OK;
+
+    c->meta = meta;
+    if (meta != NULL) {
+        st = read_metadata(c, err);
+        tablet_observe(meta, feed_applied, c);
+    }
+    if (st == ST_OK && draw_first(c) != ST_OK)
+        st = err_raise(err, ST_NO_MEMORY, "out of memory for the cluster");
+    return st;
+}
+
+enum status
+cluster_connect(struct cluster *c, struct err *err)
+{
+    enum status st;
+
+    if (is_of_none(c) || c->options.listen.port == 0)
+        return ST_OK;
+    st = wires_open(c, err);
+    for (uint32_t i = 0; i < c->options.reactor_count && st == ST_OK; i++)
+        wires_redraw(&c->seats[i], c->atlas, NULL);
+    return st;
+}
+
+uint32_t
+cluster_loop_of(const struct cluster *c, uint64_t tablet)
+{
+    return tablet == ATLAS_META_TABLET ? 0 : (uint32_t)(tablet % c->options.reactor_count);
+}
+
+bool
+cluster_begins_here(const struct cluster *c)
+{
+    return !c->is_fixed && c->book.version == 0 && !is_of_none(c);
+}
+
+uint64_t
+cluster_incarnation(const struct cluster *c)
+{
+    return c->incarnation;
+}
+
+bool
+cluster_is_fixed(const struct cluster *c)
+{
+    return c->is_fixed;
+}
+
+void
+cluster__adopted(struct cluster *c)
+{
+    wires_open_running(c);
+}
+
+/* ------------------------------------------------------------------ running */
+
+static void
+tick_first(struct cluster *c, uint64_t now_ns)
+{
+    if (c->redraw_due)
+        cluster__redraw(c);
+    entry_tick(c, now_ns);
+    shelf_tick(c, now_ns);
+    feed_tick(c, now_ns);
+    holdings_tick(c, now_ns);
+    watch_tick(c, now_ns);
+    office_tick(c, now_ns);
+    orders_tick(c, now_ns, false);
+}
+
+void
+cluster_tick(struct cluster *c, uint32_t loop_index)
+{
+    struct seat *s = &c->seats[loop_index];
+    uint64_t now_ns = loop_now_ns(s->reactor->loop);
+
+    entry_seat_tick(s, now_ns);
+    if (c->is_fixed)
+        return; /* nobody sees to anything */
+    groups_tick(s, now_ns);
+    if (loop_index == 0)
+        tick_first(c, now_ns);
+}
+
+void
+cluster_drain(struct cluster *c)
+{
+    c->draining = true;
+    entry_drain(c);
+    orders_tick(c, 0, true);
+}
+
+bool
+cluster_idle(const struct cluster *c)
+{
+    return c->under_way == 0;
+}
+
+void
+cluster_close(struct cluster *c)
+{
+    if (c == NULL)
+        return;
+    wires_close(c);
+    entry_close(c);
+    office_destroy(c);
+    for (uint32_t i = 0; c->seats != NULL && i < c->options.reactor_count; i++) {
+        atlas_unref(atomic_exchange(&c->seats[i].next_atlas, NULL));
+        atlas_unref(c->seats[i].atlas);
+    }
+    atlas_unref(c->atlas);
+    buf_release(&c->save_bytes);
+    buf_release(&c->read_bytes);
+    book_release(&c->book);
+    mem_free(c->peers);
+    mem_free(c->seats);
+    mem_free(c);
+}

@@ -1,0 +1,225 @@
+/* What the files of cluster/ share. */
+#ifndef CLUSTER_INTERNAL_H
+#define CLUSTER_INTERNAL_H
+
+#include "base/list.h"
+
+#include "cluster/cluster.h"
+#include "cluster/dialog.h"
+#include "cluster/steward.h"
+#include "engine/engine.h"
+#include "tablet/exchange.h"
+#include "tablet/tablet.h"
+
+enum {
+    CHANGE_RECORDS_MAX = 128, /* of one change */
+    CHANGE_BYTES_MAX = 1 << 20,
+    CHANGE_MS = 5000, /* its deadline */
+    NS_PER_MS = 1000000,
+};
+
+enum message_type {
+    MESSAGE_HUNGRY = CLUSTER_MESSAGE_MIN, /* since:varint: feed me */
+    MESSAGE_FEED,                         /* book.h */
+    MESSAGE_REPORTS,                      /* report.h, one after the other */
+    MESSAGE_SWIM,                         /* swim/ */
+    MESSAGE_ORDER,                        /* orders.c */
+    MESSAGE_DONE,
+    MESSAGE_TYPE_LIMIT
+};
+
+/* One loop's part. */
+struct seat {
+    struct cluster *cluster;
+    struct tablet_reactor *reactor;
+    uint32_t index;
+    const struct atlas *atlas;                /* a reference of its own */
+    _Atomic(const struct atlas *) next_atlas; /* a reference, on its way; NULL */
+    _Atomic bool atlas_posted;
+    struct task atlas_task;
+    struct list guests;     /* dialogs with strangers (entry.c) */
+    uint64_t groups_at_ns;  /* when its groups are looked at next (groups.c) */
+    uint64_t reports_at_ns; /* when they are all reported again */
+    struct task task;       /* of wires_open_running() */
+    struct task back_task;
+    enum status connect_status;
+    struct err connect_err;
+};
+
+struct cluster {
+    struct cluster_options options;
+    struct engine *engine;
+    struct env *env;
+    struct loop *loop; /* 0 */
+    uint64_t self;
+    struct seat *seats; /* owned; one per loop */
+
+    struct book book;
+    const struct atlas *atlas; /* a reference; of the book as of atlas->version */
+    bool redraw_due;           /* there was no memory for the next one */
+    bool is_fixed;             /* by options.fixed, which is gone */
+    bool draining;
+    uint32_t under_way; /* changes, jobs, tasks that will come back here */
+
+    struct tablet *meta; /* the metadata tablet, when it is here; NULL */
+
+    /* the file (shelf.c) */
+    struct job save_job;
+    bool saving;
+    struct buf save_bytes;
+    version_t save_version; /* of these */
+    enum status save_status;
+    version_t saved; /* the file has the metadata up to here */
+    uint64_t save_at_ns;
+
+    /* feeding (feed.c) */
+    uint64_t hungry_at_ns;
+    version_t rumour;     /* the highest version that others are said to have */
+    uint64_t rumour_node; /* and who; 0: nobody in particular */
+    uint32_t feed_turn;
+    bool unread; /* the metadata's tree has what the book may lack */
+    bool reading;
+    struct job read_job;
+    struct buf read_bytes;
+    enum status read_status;
+
+    /* entering (entry.c) */
+    struct dialog *petition; /* ours, under way */
+    uint64_t petition_at_ns;
+    uint32_t petition_turn;
+    struct job adopt_job;
+    uint8_t adopted[CLUSTER_ID_BYTES];
+    enum status adopt_status;
+    bool adopting;
+    bool is_refused;
+
+    struct office *office; /* the steward's (office.c) */
+    struct watch *watch;   /* who answers (watch.c) */
+
+    /* what operators ask (orders.c) */
+    struct list orders; /* those that were handed on */
+    uint64_t order_id;
+
+    /* replicas (holdings.c) */
+    struct list moves; /* struct move */
+    uint32_t move_count;
+    uint64_t held_edits; /* the book's, when it was last looked at */
+    uint64_t holdings_at_ns;
+
+    /* connections (wires.c) */
+    uint64_t incarnation;
+    struct peer **peers; /* owned array, by loop; for the listener */
+    struct listener *listener;
+    uint32_t seats_to_connect;
+};
+
+/* Our own record; NULL: we were never let in. */
+const struct node_record *cluster__ourselves(const struct cluster *c);
+
+/* The record of ourselves, as we would have it. */
+struct node_record cluster__as_we_are(const struct cluster *c);
+
+void cluster__founders_of(const struct tablet_record *record, struct raft_config *out);
+
+/* The store has taken on the cluster's id: from now on others can be called. */
+void cluster__adopted(struct cluster *c);
+
+/* The book has changed: a new atlas for everybody. */
+void cluster__redraw(struct cluster *c);
+
+/* ------------------------------------------------------------------ shelf.c: the file ATLAS */
+
+/* Into the book.  ST_OK: there may be no file. */
+MUST_USE enum status shelf_load(struct cluster *c, struct err *err);
+void shelf_tick(struct cluster *c, uint64_t now_ns);
+
+/* ------------------------------------------------------------------ feed.c */
+
+void feed_tick(struct cluster *c, uint64_t now_ns);
+void feed_asked(struct cluster *c, uint64_t from, struct slice payload);
+void feed_came(struct cluster *c, struct slice payload);
+/* Somebody has a book of this version. */
+void feed_rumour(struct cluster *c, uint64_t node, version_t version);
+
+/* All records of the metadata's tree.  Start-up and job code. */
+MUST_USE enum status feed_from_tree(struct tablet *meta, struct book *b, struct err *err);
+
+/* The metadata tablet has applied this, or (no entries) was replaced. */
+void feed_applied(void *ctx, const struct entry *entries, uint32_t count);
+
+/* ------------------------------------------------------------------ change.c */
+
+struct change;
+typedef void change_fn(void *ctx, enum status st, const struct err *err);
+
+/* Records that are to be written together, on the condition that the metadata is as in the atlas `on`. */
+struct change *change_begin(struct cluster *c, const struct atlas *on); /* NULL: out of memory */
+MUST_USE enum status change_put(struct change *g, const struct record *r);
+uint32_t change_count(const struct change *g);
+void change_drop(struct change *g); /* nothing was written */
+
+/* Takes it.  `fn` is called once: ST_OK, and the book has it; ST_CONFLICT: the metadata was another;
+ * the statuses of a request otherwise. */
+void change_commit(struct change *g, change_fn *fn, void *ctx);
+
+/* ------------------------------------------------------------------ entry.c */
+
+void entry_tick(struct cluster *c, uint64_t now_ns);
+void entry_seat_tick(struct seat *s, uint64_t now_ns);
+void entry_stranger(struct seat *s, struct stream *stream, struct slice begin);
+void entry_drain(struct cluster *c);
+void entry_close(struct cluster *c);
+
+/* ------------------------------------------------------------------ holdings.c */
+
+void holdings_tick(struct cluster *c, uint64_t now_ns);
+
+/* ------------------------------------------------------------------ groups.c */
+
+void groups_tick(struct seat *s, uint64_t now_ns);
+
+/* ------------------------------------------------------------------ office.c */
+
+MUST_USE enum status office_create(struct cluster *c);
+void office_destroy(struct cluster *c);
+void office_reported(struct cluster *c, uint64_t from, struct slice payload);
+void office_view(struct cluster *c, struct steward_view *out);
+/* Where a new tablet should be; how many nodes. */
+uint32_t office_wanted(struct cluster *c, const struct tablet_record *t, uint32_t replicas,
+                       uint64_t out[CLUSTER_REPLICAS_MAX]);
+void office_tick(struct cluster *c, uint64_t now_ns);
+
+/* ------------------------------------------------------------------ orders.c */
+
+void orders_asked(struct cluster *c, uint64_t from, struct slice payload);
+void orders_answered(struct cluster *c, struct slice payload);
+void orders_tick(struct cluster *c, uint64_t now_ns, bool all);
+
+/* ------------------------------------------------------------------ watch.c */
+
+enum node_health watch_health(const struct cluster *c, uint64_t node);
+void watch_heard(struct cluster *c, uint64_t from, struct slice payload);
+void watch_tick(struct cluster *c, uint64_t now_ns);
+
+/* ------------------------------------------------------------------ wires.c */
+
+/* Call the other nodes and listen to them; start-up code, or while the loops run. */
+MUST_USE enum status wires_open(struct cluster *c, struct err *err);
+void wires_open_running(struct cluster *c);
+void wires_close(struct cluster *c);
+
+void wires_redraw(struct seat *s, const struct atlas *now, const struct atlas *old);
+
+/* To another node, on this loop's connection; lost when there is none.  Node 0 is nobody. */
+void wires_send(struct seat *s, uint64_t node, enum message_type type, struct slice payload);
+
+/* To our own loop 0, as if it had come from there. */
+void wires_carry(struct seat *s, const struct peer_sender *from, enum message_type type,
+                 struct slice payload);
+
+/* ------------------------------------------------------------------ found.c */
+
+/* The first records, into the metadata tablet; start-up code. */
+MUST_USE enum status found_cluster(struct cluster *c, struct err *err);
+
+#endif

@@ -1,0 +1,216 @@
+/*
+ * On each loop: the groups that we lead become what their records say, and the metadata's members are told how
+ * far they are.
+ *
+ *      record                       in force                 what is done
+ *      voters, learners             the same                 nothing; or hand over, if another should lead
+ *      ditto                        another, settled         change the membership
+ *      we do not vote any more      another, settled         hand over first, if somebody can take it
+ *
+ * A report goes out when it says something new, and all of them now and then: those who are told may have been
+ * started anew.
+ */
+#include "base/log.h"
+
+#include "cluster/cluster_internal.h"
+#include "raft/raft.h"
+#include "tablet/tablet.h"
+
+enum {
+    GROUPS_EVERY_MS = 200,
+    ALL_REPORTED_EVERY_MS = 5000,
+    REPORTS_BYTES_MAX = 64 << 10, /* of one message */
+    CAUGHT_UP_ENTRIES = 1000, /* who lacks no more is caught up: that much is under way anyway */
+};
+
+/* ------------------------------------------------------------------ following the record */
+
+static bool
+is_settled(const struct raft *r)
+{
+    return raft_config(r)->outgoing_count == 0 && raft_config_index(r) <= raft_commit(r);
+}
+
+static bool
+has_caught_up(const struct raft *r, uint64_t node)
+{
+    struct raft_progress_view p;
+
+    if (raft_progress_of(r, node, &p) != ST_OK)
+        return false;
+    if (node == raft_self(r))
+        return true;
+    return p.state == RAFT_REPLICATE && p.match + CAUGHT_UP_ENTRIES >= raft_commit(r) &&
+           (p.active || raft_is_quiesced(r));
+}
+
+static bool
+can_take_over(const struct raft *r, uint64_t node)
+{
+    return node != raft_self(r) && raft_config_votes(raft_config(r), node) &&
+           has_caught_up(r, node);
+}
+
+static void
+hand_over(struct tablet *t, uint64_t node)
+{
+    if (tablet_transfer(t, node) != ST_OK)
+        log_event(LOG_DEBUG, "cluster.handover_deferred", log_u64("tablet", tablet_id(t)));
+}
+
+/* Somebody who will vote, so that leadership does not move twice. */
+static uint64_t
+successor(const struct raft *r, const struct raft_config *target)
+{
+    for (uint32_t i = 0; i < target->voter_count; i++) {
+        if (can_take_over(r, target->voters[i]))
+            return target->voters[i];
+    }
+    return 0;
+}
+
+static void
+change(struct tablet *t, const struct raft_config *target)
+{
+    const struct raft *r = tablet_raft(t);
+    uint64_t next = raft_config_votes(target, raft_self(r)) ? 0 : successor(r, target);
+
+    if (next != 0)
+        hand_over(t, next);
+    else if (tablet_change_members(t, target) != ST_OK)
+        log_event(LOG_DEBUG, "cluster.change_deferred", log_u64("tablet", tablet_id(t)));
+}
+
+static void
+follow(struct tablet *t, const struct tablet_record *record)
+{
+    const struct raft *r = tablet_raft(t);
+    struct raft_config target;
+
+    tablet_record_config(record, &target);
+    if (!is_settled(r) || !raft_config_is_valid(&target))
+        return;
+    if (!raft_config_equal(raft_config(r), &target))
+        change(t, &target);
+    else if (record->leader != 0 && can_take_over(r, record->leader))
+        hand_over(t, record->leader);
+}
+
+/* ------------------------------------------------------------------ reporting */
+
+static void
+add_member(struct tablet_report *out, const struct raft *r, uint64_t node)
+{
+    if (out->member_count < RAFT_MEMBERS_MAX && report_member(out, node) == NULL)
+        out->members[out->member_count++] =
+            (struct report_member){ node, raft_config_votes(raft_config(r), node),
+                                    has_caught_up(r, node) };
+}
+
+static uint64_t
+bytes_of(const struct tablet *t)
+{
+    struct lsm_stats stats;
+    uint64_t bytes;
+
+    lsm_stats(tablet_lsm(t), &stats);
+    bytes = stats.memtable_bytes;
+    for (uint32_t i = 0; i < LIMIT_LEVELS; i++)
+        bytes += stats.bytes[i];
+    return bytes;
+}
+
+static void
+compose(const struct tablet *t, struct tablet_report *out)
+{
+    const struct raft *r = tablet_raft(t);
+    const struct raft_config *config = raft_config(r);
+
+    *out = (struct tablet_report){ .tablet = tablet_id(t),
+                                   .leader = raft_self(r),
+                                   .term = raft_hard(r).term,
+                                   .commit = raft_commit(r),
+                                   .settled = is_settled(r),
+                                   .bytes = bytes_of(t) };
+    for (uint32_t i = 0; i < config->voter_count; i++)
+        add_member(out, r, config->voters[i]);
+    for (uint32_t i = 0; i < config->outgoing_count; i++)
+        add_member(out, r, config->outgoing[i]);
+    for (uint32_t i = 0; i < config->learner_count; i++)
+        add_member(out, r, config->learners[i]);
+    for (uint32_t i = 0; i < out->member_count; i++)
+        out->bytes_left += out->members[i].caught_up ? 0 : out->bytes;
+}
+
+/* To every member of the metadata's group: whoever leads it then knows. */
+static void
+send_reports(struct seat *s, struct buf *reports)
+{
+    const struct tablet_record *meta = atlas_tablet(s->atlas, ATLAS_META_TABLET);
+    struct peer_sender us = { .node = s->cluster->self };
+
+    if (reports->size == 0)
+        return;
+    for (uint32_t i = 0; meta != NULL && i < meta->member_count; i++) {
+        if (meta->members[i].node == s->cluster->self)
+            wires_carry(s, &us, MESSAGE_REPORTS, buf_slice(reports));
+        else
+            wires_send(s, meta->members[i].node, MESSAGE_REPORTS, buf_slice(reports));
+    }
+    reports->size = 0;
+}
+
+/* ------------------------------------------------------------------ all groups of a loop */
+
+struct round {
+    struct seat *seat;
+    struct buf reports;
+    bool all; /* whatever was said before */
+};
+
+static void
+report(struct round *round, struct tablet *t)
+{
+    struct tablet_report now;
+    uint64_t hash;
+
+    compose(t, &now);
+    hash = report_essence(&now);
+    if (!round->all && hash == tablet_note(t))
+        return;
+    tablet_set_note(t, hash);
+    if (round->reports.size + REPORT_BYTES_MAX > REPORTS_BYTES_MAX)
+        send_reports(round->seat, &round->reports);
+    if (report_encode(&now, &round->reports) != ST_OK)
+        tablet_set_note(t, 0); /* it is said the next time */
+}
+
+static void
+look_after(void *ctx, struct tablet *t)
+{
+    struct round *round = ctx;
+    const struct raft *r = tablet_raft(t);
+    const struct tablet_record *record = atlas_tablet(round->seat->atlas, tablet_id(t));
+
+    if (r == NULL || raft_role(r) != RAFT_LEADER)
+        return;
+    if (record != NULL && record->member_count > 0)
+        follow(t, record);
+    report(round, t);
+}
+
+void
+groups_tick(struct seat *s, uint64_t now_ns)
+{
+    struct round round = { .seat = s, .reports = buf_empty(REPORTS_BYTES_MAX + REPORT_BYTES_MAX) };
+
+    if (now_ns < s->groups_at_ns || s->atlas->node_count == 0)
+        return;
+    s->groups_at_ns = now_ns + (uint64_t)GROUPS_EVERY_MS * NS_PER_MS;
+    round.all = now_ns >= s->reports_at_ns;
+    if (round.all)
+        s->reports_at_ns = now_ns + (uint64_t)ALL_REPORTED_EVERY_MS * NS_PER_MS;
+    tablet_each(s->reactor, look_after, &round);
+    send_reports(s, &round.reports);
+    buf_release(&round.reports);
+}

@@ -1,0 +1,282 @@
+#include "cluster/steward.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+/* A plan being made. */
+struct planning {
+    const struct steward_view *view;
+    struct plan *plan;
+    struct tally *tally; /* of each node of the atlas */
+};
+
+struct tally {
+    uint32_t joins; /* replicas that it is getting */
+    uint32_t leads; /* tablets that it should lead */
+};
+
+/* ------------------------------------------------------------------ looking */
+
+static int
+compare_report(const void *key, const void *at)
+{
+    uint64_t tablet = *(const uint64_t *)key;
+    const struct tablet_report *r = at;
+
+    return (tablet > r->tablet) - (tablet < r->tablet);
+}
+
+const struct tablet_report *
+steward_report_of(const struct steward_view *v, uint64_t tablet)
+{
+    if (v->report_count == 0)
+        return NULL;
+    return bsearch(&tablet, v->reports, v->report_count, sizeof(v->reports[0]), compare_report);
+}
+
+static enum node_health
+health_of(const struct steward_view *v, uint64_t node)
+{
+    return v->health(v->ctx, node);
+}
+
+static bool
+is_up(const void *ctx, uint64_t node)
+{
+    return health_of(ctx, node) == HEALTH_UP;
+}
+
+/* NULL: the atlas does not know it. */
+static struct tally *
+tally_of(const struct planning *p, uint64_t node)
+{
+    const struct node_record *n = atlas_node(p->view->atlas, node);
+
+    return n == NULL ? NULL : &p->tally[n - p->view->atlas->nodes];
+}
+
+static bool
+is_full(const struct planning *p)
+{
+    return p->plan->count == PLAN_RECORDS_MAX;
+}
+
+static void
+write_tablet(struct planning *p, const struct tablet_record *t)
+{
+    ASSERT(!is_full(p));
+    p->plan->records[p->plan->count++] = (struct record){ .kind = RECORD_TABLET, .as.tablet = *t };
+}
+
+/* ------------------------------------------------------------------ nodes */
+
+/* Others take the place of who is lost; who comes back before it was removed is a member as before. */
+static void
+plan_nodes(struct planning *p)
+{
+    const struct atlas *a = p->view->atlas;
+
+    for (uint32_t i = 0; i < a->node_count && !is_full(p); i++) {
+        struct record r = { .kind = RECORD_NODE, .as.node = a->nodes[i] };
+        enum node_health health = health_of(p->view, a->nodes[i].id);
+
+        if (a->nodes[i].state == NODE_FAILED && health == HEALTH_UP)
+            r.as.node.state = NODE_MEMBER;
+        else if ((a->nodes[i].state == NODE_MEMBER || a->nodes[i].state == NODE_DRAINING) &&
+                 health == HEALTH_LOST)
+            r.as.node.state = NODE_FAILED;
+        else
+            continue;
+        p->plan->records[p->plan->count++] = r;
+    }
+}
+
+/* ------------------------------------------------------------------ tablets */
+
+uint32_t
+steward_copies(const struct steward_view *v, const struct tablet_record *t)
+{
+    const struct tablet_report *r = steward_report_of(v, t->id);
+    uint32_t copies = 0;
+
+    for (uint32_t i = 0; r != NULL && i < r->member_count; i++)
+        copies += r->members[i].caught_up && is_up(v, r->members[i].node);
+    return copies;
+}
+
+static int
+compare_needs(const void *a, const void *b)
+{
+    const struct steward_need *x = a;
+    const struct steward_need *y = b;
+
+    if (x->copies != y->copies)
+        return x->copies < y->copies ? -1 : 1;
+    return (x->tablet->id > y->tablet->id) - (x->tablet->id < y->tablet->id);
+}
+
+/* Who is getting a replica, and has not caught up yet. */
+static void
+count_joins(struct planning *p)
+{
+    const struct atlas *a = p->view->atlas;
+
+    for (uint32_t i = 0; i < a->tablet_count; i++) {
+        const struct tablet_record *t = a->tablets[i];
+        const struct tablet_report *r = steward_report_of(p->view, t->id);
+
+        for (uint32_t m = 0; m < t->member_count; m++) {
+            struct tally *tally = tally_of(p, t->members[m].node);
+            const struct report_member *said =
+                r == NULL ? NULL : report_member(r, t->members[m].node);
+
+            if (t->members[m].role == MEMBER_JOINING && tally != NULL &&
+                (said == NULL || !said->caught_up))
+                tally->joins++;
+        }
+    }
+}
+
+static bool
+may_join(const struct planning *p, const struct tablet_record *t, const struct step_options *o)
+{
+    for (uint32_t i = 0; i < o->wanted_count; i++) {
+        const struct tally *tally = tally_of(p, o->wanted[i]);
+
+        if (tablet_record_member(t, o->wanted[i]) == NULL && tally != NULL &&
+            tally->joins >= p->view->joins_max)
+            return false;
+    }
+    return true;
+}
+
+static void
+count_new_joins(struct planning *p, const struct tablet_record *before,
+                const struct tablet_record *after)
+{
+    for (uint32_t i = 0; i < after->member_count; i++) {
+        struct tally *tally = tally_of(p, after->members[i].node);
+
+        if (tablet_record_member(before, after->members[i].node) == NULL && tally != NULL)
+            tally->joins++;
+    }
+}
+
+static void
+plan_tablet(struct planning *p, const struct tablet_record *t)
+{
+    uint64_t wanted[CLUSTER_REPLICAS_MAX];
+    struct step_options o = { .wanted = wanted, .is_up = is_up, .ctx = p->view };
+    struct tablet_record next;
+
+    o.wanted_count = placement_of(p->view->placement, t, wanted);
+    if (o.wanted_count == 0)
+        return;
+    o.voters = step_voters(o.wanted_count);
+    o.may_join = may_join(p, t, &o);
+    if (step_next(t, steward_report_of(p->view, t->id), &o, &next) == STEP_NONE)
+        return;
+    count_new_joins(p, t, &next);
+    write_tablet(p, &next);
+}
+
+/* Those with fewest copies first. */
+static enum status
+plan_tablets(struct planning *p)
+{
+    const struct atlas *a = p->view->atlas;
+    struct steward_need *needs = mem_new_array(struct steward_need, a->tablet_count + (size_t)1);
+
+    if (needs == NULL)
+        return ST_NO_MEMORY;
+    for (uint32_t i = 0; i < a->tablet_count; i++)
+        needs[i] =
+            (struct steward_need){ a->tablets[i], steward_copies(p->view, a->tablets[i]), 0 };
+    qsort(needs, a->tablet_count, sizeof(needs[0]), compare_needs);
+    for (uint32_t i = 0; i < a->tablet_count && !is_full(p); i++)
+        plan_tablet(p, needs[i].tablet);
+    mem_free(needs);
+    return ST_OK;
+}
+
+/* ------------------------------------------------------------------ leaders */
+
+static bool
+may_lead(const struct planning *p, const struct tablet_record *t, uint64_t node)
+{
+    const struct node_record *n = atlas_node(p->view->atlas, node);
+    const struct tablet_member *m = tablet_record_member(t, node);
+
+    return n != NULL && n->state == NODE_MEMBER && m != NULL && m->role == MEMBER_VOTER &&
+           is_up(p->view, node);
+}
+
+/* As many for each node as for any other, counted over those that lead anything. */
+static uint32_t
+fair_share(const struct planning *p)
+{
+    const struct atlas *a = p->view->atlas;
+    uint32_t nodes = 0;
+
+    for (uint32_t i = 0; i < a->node_count; i++)
+        nodes += a->nodes[i].state == NODE_MEMBER && a->nodes[i].weight > 0 &&
+                 is_up(p->view, a->nodes[i].id);
+    return nodes == 0 ? a->tablet_count : (a->tablet_count + nodes - 1) / nodes;
+}
+
+/* The voter that leads least; 0: nobody can. */
+static uint64_t
+least_busy(const struct planning *p, const struct tablet_record *t)
+{
+    uint64_t best = 0;
+
+    for (uint32_t i = 0; i < t->member_count; i++) {
+        uint64_t node = t->members[i].node;
+
+        if (may_lead(p, t, node) &&
+            (best == 0 || tally_of(p, node)->leads < tally_of(p, best)->leads))
+            best = node;
+    }
+    return best;
+}
+
+/* Whoever is to lead goes on to, unless it has more than its share. */
+static void
+plan_leaders(struct planning *p)
+{
+    const struct atlas *a = p->view->atlas;
+    uint32_t share = fair_share(p);
+
+    for (uint32_t i = 0; i < a->tablet_count && !is_full(p); i++) {
+        struct tablet_record next = *a->tablets[i];
+        bool stays = may_lead(p, &next, next.leader) && tally_of(p, next.leader)->leads < share;
+
+        if (!stays)
+            next.leader = least_busy(p, &next);
+        if (next.leader != 0)
+            tally_of(p, next.leader)->leads++;
+        if (next.leader != a->tablets[i]->leader)
+            write_tablet(p, &next);
+    }
+}
+
+enum status
+steward_plan(const struct steward_view *view, struct plan *out)
+{
+    struct planning p = { .view = view, .plan = out };
+    enum status st;
+
+    out->count = 0;
+    p.tally = mem_new_array(struct tally, view->atlas->node_count + (size_t)1);
+    if (p.tally == NULL)
+        return ST_NO_MEMORY;
+    plan_nodes(&p);
+    count_joins(&p);
+    st = out->count == 0 ? plan_tablets(&p) : ST_OK;
+    if (st == ST_OK && out->count == 0)
+        plan_leaders(&p); /* one thing at a time: a record is in a plan once */
+    mem_free(p.tally);
+    return st;
+}

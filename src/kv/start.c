@@ -1,0 +1,450 @@
+/*
+ * From a data directory to a node that serves.
+ *
+ *      what it knew of its cluster ──> a tablet for every tree ──> the log, replayed into them
+ *        ──> the metadata tablet, and what it says ──> all other tablets ──> doors
+ */
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include "kv/forward.h"
+#include "kv/kv_internal.h"
+
+/* ------------------------------------------------------------------ doors */
+
+static enum status
+open_doors(struct kv *kv, const struct kv_options *options, struct err *err)
+{
+    kv->doors = mem_new_array(struct kv_door, options->loop_count);
+    kv->reactors = mem_new_array(struct tablet_reactor *, options->loop_count);
+    if (kv->doors == NULL || kv->reactors == NULL)
+        return err_raise(err, ST_NO_MEMORY, "out of memory for the reactors' doors");
+    for (uint32_t i = 0; i < options->loop_count; i++) {
+        struct kv_door *door = &kv->doors[i];
+
+        door->kv = kv;
+        door->loop = options->loops[i];
+        map_init(&door->map, door);
+        tablet_reactor_init(&door->reactor, &kv->node, door->loop);
+        kv->reactors[i] = &door->reactor;
+        kv->door_count++;
+        if (timer_create_on(door->loop, kv__on_tick, door, &door->tick) != ST_OK)
+            return err_raise(err, ST_NO_MEMORY, "out of memory for the reactors' timers");
+    }
+    return ST_OK;
+}
+
+static enum status
+begin_to_forward(struct kv *kv, struct err *err)
+{
+    enum status st = ST_OK;
+
+    kv->fences = mem_new_array(_Atomic uint64_t, TABLET_NODES_MAX *(size_t)LIMIT_REACTORS);
+    kv->losses = mem_new_array(_Atomic uint32_t, TABLET_NODES_MAX);
+    if (kv->fences == NULL || kv->losses == NULL)
+        return err_raise(err, ST_NO_MEMORY, "out of memory for requests of other nodes");
+    for (uint32_t i = 0; i < kv->door_count && st == ST_OK; i++) {
+        st = forward_create(&kv->doors[i].forward, &kv->doors[i], err);
+        if (st == ST_OK)
+            kv__forward_from(&kv->doors[i]);
+    }
+    return st;
+}
+
+static enum status
+draw_places(struct kv *kv, struct err *err)
+{
+    for (uint32_t i = 0; i < kv->door_count; i++) {
+        map_redraw(&kv->doors[i].map, cluster_atlas(kv->cluster));
+        if (kv->doors[i].map.stale)
+            return err_raise(err, ST_NO_MEMORY, "out of memory for the keyspaces");
+    }
+    return ST_OK;
+}
+
+static void
+start_doors(struct kv *kv)
+{
+    for (uint32_t i = 0; i < kv->door_count; i++) {
+        struct kv_door *door = &kv->doors[i];
+
+        tablet_reactor_listen(&door->reactor);
+        timer_start(door->tick, TABLET_TICK_MS);
+    }
+}
+
+/* ------------------------------------------------------------------ the log */
+
+static enum status
+create_tablet(struct kv *kv, struct engine_tree *tree, struct tablet **out, struct err *err)
+{
+    uint64_t id = engine_tree_id(tree);
+    uint32_t loop = cluster_loop_of(kv->cluster, id);
+    struct raft_config founders;
+
+    cluster_founders(kv->cluster, id, &founders);
+    *out = tablet_create(&kv->doors[loop].reactor, tree, &founders);
+    if (*out == NULL)
+        return err_raise(err, ST_NO_MEMORY, "out of memory for tablet %016llx",
+                         (unsigned long long)id);
+    return ST_OK;
+}
+
+/* A tablet for every tree that there is, so that the log finds them. */
+struct making {
+    struct kv *kv;
+    struct err *err;
+    enum status status;
+};
+
+static void
+make_replaying(void *ctx, struct engine_tree *tree)
+{
+    struct making *m = ctx;
+    struct tablet *made;
+
+    if (m->status == ST_OK)
+        m->status = create_tablet(m->kv, tree, &made, m->err);
+}
+
+static struct tablet *
+find_tablet(const struct kv *kv, uint64_t id)
+{
+    return tablet_reactor_find(&kv->doors[0].reactor, id);
+}
+
+static enum status
+replay(void *ctx, struct engine_tree *tree, const struct wal_record *record, wal_position at,
+       struct err *err)
+{
+    struct kv *kv = ctx;
+    struct tablet *t = find_tablet(kv, record->tablet);
+
+    if (tree == NULL || t == NULL) {
+        return err_raise(err, ST_CORRUPT,
+                         "the log holds entry %llu of tablet %016llx, which the "
+                         "catalogue does not name",
+                         (unsigned long long)record->index, (unsigned long long)record->tablet);
+    }
+    return tablet_replay(t, record, at, err);
+}
+
+static void
+passed(void *ctx, const struct wal_record *record, wal_position at)
+{
+    struct tablet *t = find_tablet(ctx, record->tablet);
+
+    if (t != NULL)
+        tablet_passed(t, record, at);
+}
+
+static enum status
+recover(struct kv *kv, struct wal_recovery *report, struct err *err)
+{
+    struct engine_replay to = { .replay = replay, .passed = passed, .ctx = kv };
+    struct making making = { kv, err, ST_OK };
+
+    engine_each_tree(kv->engine, make_replaying, &making);
+    if (making.status != ST_OK)
+        return making.status;
+    return engine_recover(kv->engine, &to, report, err);
+}
+
+static void
+log_recovery(const struct kv *kv, const struct wal_recovery *report)
+{
+    log_event(LOG_INFO, "recovery.done", log_u64("records", report->record_count),
+              log_u64("bytes", report->byte_count), log_u64("segments", report->segment_count),
+              log_str("end", report->clean ? "clean" : "crash"),
+              log_u64("rewritten", report->rewritten_count),
+              log_u64("tablets", kv->doors[0].reactor.roster.count));
+    if (report->torn_bytes > 0) {
+        log_event(LOG_WARN, "recovery.torn_tail", log_str("file", report->torn_file),
+                  log_u64("offset", report->torn_offset), log_u64("bytes_cut", report->torn_bytes),
+                  log_str("meaning", "an unfinished write that nobody was told of"));
+    }
+}
+
+/* The node's time begins no earlier than the highest ceiling of its tablets. */
+static void
+begin_clock(struct kv *kv)
+{
+    const struct tablet_roster *all = &kv->doors[0].reactor.roster;
+    struct env *env = engine_env(kv->engine);
+    uint64_t floor_ms = 0;
+
+    for (uint32_t i = 0; i < all->count; i++) {
+        uint64_t ceiling_ms = tablet_ceiling_ms(all->at[i]);
+
+        if (ceiling_ms > floor_ms)
+            floor_ms = ceiling_ms;
+    }
+    node_clock_init(&kv->clock, env_wall_ms(env), floor_ms, env_boot_ns(env));
+    kv->slewed_ns = env_boot_ns(env);
+}
+
+/* ------------------------------------------------------------------ tablets */
+
+/* Take the tablet that the replay made, or make one now. */
+static enum status
+claim_tablet(struct kv *kv, uint64_t id, struct tablet **out, struct err *err)
+{
+    struct engine_tree *tree;
+    enum status st;
+
+    *out = find_tablet(kv, id);
+    if (*out != NULL)
+        return ST_OK;
+    st = engine_create_tree(kv->engine, id, &tree, err);
+    return st == ST_OK ? create_tablet(kv, tree, out, err) : st;
+}
+
+static enum status
+start_one(struct tablet *t, struct engine *engine, struct err *err)
+{
+    enum status st = tablet_stand(t, err);
+
+    if (st == ST_OK)
+        st = engine_sync(engine, err);
+    if (st == ST_OK)
+        st = tablet_lead(t, err);
+    if (st == ST_OK)
+        st = engine_sync(engine, err);
+    return st == ST_OK ? tablet_started(t, err) : st;
+}
+
+/* Its records stand in a table from the first: whoever has to cut the log at its beginning
+ * loses what was written, but not the way to the tables. */
+static enum status
+flush_meta(struct kv *kv, struct err *err)
+{
+    struct engine_tree *tree = engine_find_tree(kv->engine, ATLAS_META_TABLET);
+
+    if (engine_tree_seal(tree) != ST_OK)
+        return err_raise(err, ST_NO_MEMORY, "out of memory for the metadata tablet");
+    return engine_tree_flush(tree, err);
+}
+
+/* The metadata tablet, where it is, or where a cluster begins. */
+static enum status
+start_cluster(struct kv *kv, struct err *err)
+{
+    struct tablet *meta = NULL;
+    enum status st = ST_OK;
+
+    if (find_tablet(kv, ATLAS_META_TABLET) != NULL || cluster_begins_here(kv->cluster)) {
+        st = claim_tablet(kv, ATLAS_META_TABLET, &meta, err);
+        if (st == ST_OK)
+            st = start_one(meta, kv->engine, err);
+    }
+    if (st == ST_OK)
+        st = cluster_begin(kv->cluster, meta, err);
+    if (st == ST_OK && meta != NULL && lsm_flushed(tablet_lsm(meta)).index == 0)
+        st = flush_meta(kv, err);
+    return st;
+}
+
+/* Those that this node should have; later the cluster makes them. */
+static enum status
+claim_tablets(struct kv *kv, struct err *err)
+{
+    const struct atlas *a = cluster_atlas(kv->cluster);
+    enum status st = ST_OK;
+
+    for (uint32_t i = 0; i < a->tablet_count && st == ST_OK; i++) {
+        struct tablet *unused;
+
+        if (cluster_is_fixed(kv->cluster) ||
+            tablet_record_member(a->tablets[i], kv->node.id) != NULL)
+            st = claim_tablet(kv, a->tablets[i]->id, &unused, err);
+    }
+    return st;
+}
+
+typedef enum status start_fn(struct tablet *t, struct err *err);
+
+static enum status
+for_all(struct kv *kv, start_fn *fn, struct err *err)
+{
+    const struct tablet_roster *all = &kv->doors[0].reactor.roster;
+    enum status st = ST_OK;
+
+    for (uint32_t i = 0; i < all->count && st == ST_OK; i++) {
+        if (tablet_id(all->at[i]) != ATLAS_META_TABLET)
+            st = fn(all->at[i], err);
+    }
+    return st;
+}
+
+static enum status
+start_tablets(struct kv *kv, struct err *err)
+{
+    enum status st = claim_tablets(kv, err);
+
+    if (st == ST_OK)
+        st = for_all(kv, tablet_stand, err);
+    if (st == ST_OK)
+        st = engine_sync(kv->engine, err); /* one fsync for all their votes */
+    if (st == ST_OK)
+        st = for_all(kv, tablet_lead, err);
+    if (st == ST_OK)
+        st = engine_sync(kv->engine, err); /* and one for their terms */
+    return st == ST_OK ? for_all(kv, tablet_started, err) : st;
+}
+
+/* ------------------------------------------------------------------ the cluster */
+
+static void
+submit_for_cluster(void *ctx, struct request *r)
+{
+    struct kv *kv = ctx;
+
+    kv_submit(&kv->doors[0], r);
+}
+
+static void
+redrawn(void *ctx, uint32_t loop_index, const struct atlas *now, const struct atlas *old)
+{
+    struct kv *kv = ctx;
+
+    (void)old;
+    map_redraw(&kv->doors[loop_index].map, now);
+}
+
+static void
+refused(void *ctx, const struct err *err)
+{
+    struct kv *kv = ctx;
+
+    if (kv->member.refused != NULL)
+        kv->member.refused(kv->member.ctx, err);
+}
+
+static void
+set_address(struct node_address *a, const char *host, uint16_t port)
+{
+    snprintf(a->host, sizeof(a->host), "%s", host == NULL ? "" : host);
+    a->port = port;
+}
+
+static enum status
+open_cluster(struct kv *kv, const struct kv_options *options, struct err *err)
+{
+    struct cluster_options o = { .engine = kv->engine,
+                                 .node = &kv->node,
+                                 .reactors = kv->reactors,
+                                 .reactor_count = kv->door_count,
+                                 .cluster_name = "distkv",
+                                 .name = kv->node_name,
+                                 .zone = "",
+                                 .weight = KV_WEIGHT,
+                                 .submit = submit_for_cluster,
+                                 .redrawn = redrawn,
+                                 .refused = refused,
+                                 .ctx = kv };
+    struct buf feed = { 0 };
+    struct slice fixed;
+    enum status st = ST_OK;
+
+    if (options->cluster != NULL) {
+        const struct kv_node *self = kv__fixed_self(kv, options->cluster);
+
+        st = kv__fixed_feed(kv, options->cluster, &feed, err);
+        fixed = buf_slice(&feed);
+        o.fixed = &fixed;
+        if (st == ST_OK)
+            set_address(&o.listen, self->host, self->port);
+    } else if (options->member != NULL) {
+        const struct kv_member *m = options->member;
+
+        o.cluster_name = m->cluster_name;
+        o.zone = m->zone;
+        o.weight = m->weight;
+        set_address(&o.listen, m->listen.host, m->listen.port);
+        set_address(&o.peer, m->peer.host, m->peer.port);
+        set_address(&o.client, m->client.host, m->client.port);
+        set_address(&o.join, m->join.host, m->join.port);
+    }
+    if (st == ST_OK)
+        st = cluster_open(&kv->cluster, &o, err);
+    buf_release(&feed);
+    return st;
+}
+
+static void
+take_options(struct kv *kv, struct engine *engine, const struct kv_options *options)
+{
+    kv->engine = engine;
+    lock_init(&kv->lock);
+    list_init(&kv->heavy.waiting);
+    list_init(&kv->light.waiting);
+    snprintf(kv->node_name, sizeof(kv->node_name), "%s", options->node_name);
+    tablet_node_init(&kv->node);
+    kv->node.engine = engine;
+    kv->node.clock = &kv->clock;
+    kv->node.id = engine_identity(engine)->node;
+    kv->forwards = true;
+    if (options->cluster != NULL) {
+        kv->node.lease_percent = options->cluster->lease_percent;
+        kv->node.faults = options->cluster->faults;
+        kv->forwards = options->cluster->forward;
+    } else if (options->member != NULL) {
+        kv->member = *options->member;
+        kv->node.lease_percent = options->member->lease_percent;
+    }
+}
+
+static enum status
+open_all(struct kv *kv, const struct kv_options *options, struct wal_recovery *report,
+         struct err *err)
+{
+    enum status st = open_doors(kv, options, err);
+
+    if (st == ST_OK)
+        st = open_cluster(kv, options, err);
+    if (st == ST_OK)
+        st = recover(kv, report, err);
+    if (st == ST_OK) {
+        begin_clock(kv);
+        st = start_cluster(kv, err);
+    }
+    if (st == ST_OK)
+        st = start_tablets(kv, err);
+    if (st == ST_OK && kv->forwards)
+        st = begin_to_forward(kv, err);
+    if (st == ST_OK)
+        st = cluster_connect(kv->cluster, err);
+    return st == ST_OK ? draw_places(kv, err) : st;
+}
+
+enum status
+kv_open(struct kv **out, struct engine *engine, const struct kv_options *options, struct err *err)
+{
+    struct kv *kv = mem_new(struct kv);
+    struct wal_recovery report = { 0 };
+    enum status st;
+
+    ASSERT(options->loop_count > 0);
+    if (kv == NULL) {
+        (void)engine_close(engine, NULL);
+        return err_raise(err, ST_NO_MEMORY, "out of memory");
+    }
+    take_options(kv, engine, options);
+    st = open_all(kv, options, &report, err);
+    if (st != ST_OK) {
+        struct err ignored;
+
+        engine_quiesce(engine);
+        kv__destroy(kv);
+        (void)engine_close(engine, &ignored);
+        return st;
+    }
+    engine_serve(engine);
+    start_doors(kv);
+    log_recovery(kv, &report);
+    *out = kv;
+    return ST_OK;
+}

@@ -1,0 +1,47 @@
+#include "server/membership.h"
+
+#include <stdio.h>
+
+#include "base/assert.h"
+
+enum { PEER_PORT_AFTER = 1000, PORTS = 65536 };
+
+static uint16_t
+peer_port(const struct config *c)
+{
+    uint64_t port = c->peer_port != 0 ? c->peer_port : c->port + PEER_PORT_AFTER;
+
+    if (c->peer_port == 0 && c->port == 0)
+        return 0; /* whoever lets the system choose a port wants no other */
+    return (uint16_t)(port < PORTS ? port : port - PORTS / 2);
+}
+
+static const char *
+or_else(const char *text, const char *otherwise)
+{
+    return text != NULL ? text : otherwise;
+}
+
+void
+membership_of(const struct config *c, struct membership *m, struct kv_member *out)
+{
+    uint16_t port = peer_port(c);
+
+    *out = (struct kv_member){
+        .cluster_name = c->cluster_name,
+        .zone = or_else(c->zone, ""),
+        .weight = (uint32_t)c->weight,
+        .listen = { c->peer_bind, port },
+        .peer = { or_else(c->advertise, c->peer_bind), port },
+        .client = { or_else(c->advertise, c->bind), (uint16_t)c->port },
+    };
+    snprintf(m->name, sizeof(m->name), "%s:%u", out->client.host, out->client.port);
+    if (c->node_name != NULL)
+        snprintf(m->name, sizeof(m->name), "%s", c->node_name);
+    if (c->join != NULL) {
+        enum status st = config_address(c->join, m->join_host, &out->join.port);
+
+        ASSERT(st == ST_OK);
+        out->join.host = m->join_host;
+    }
+}
