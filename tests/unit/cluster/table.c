@@ -7,8 +7,9 @@ static uint8_t feed[FEED_MAX];
 /* ------------------------------------------------------------------ both ends */
 
 static void
-reply(struct end *e)
+reply(void *ctx)
 {
+    struct end *e = ctx;
     struct verdict v = { .kind = VERDICT_WELCOME, .feed = slice_of(feed, e->t->feed_bytes) };
     struct buf out = buf_empty(VERDICT_BYTES_MAX);
 
@@ -113,6 +114,12 @@ table_call(struct table *t, const char *host)
     struct calling c = { t, host };
 
     sim_on_loop(t->w, ASKS, 0, call, &c);
+}
+
+void
+table_reply(struct table *t)
+{
+    sim_on_loop(t->w, ASKED, 0, reply, &t->asked);
 }
 
 struct table

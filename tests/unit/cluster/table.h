@@ -52,6 +52,9 @@ void table_close_door(struct table *t);
 /* Node 2 calls node 1, or somebody else. */
 void table_call(struct table *t, const char *host);
 
+/* Node 1 answers what it was asked, now. */
+void table_reply(struct table *t);
+
 /* Time passes, and both dialogs are asked whether theirs is up. */
 void table_run(struct table *t, uint64_t ms);
 

@@ -169,6 +169,32 @@ TEST(who_says_nothing_or_reads_nothing_is_given_up)
     }
 }
 
+/* Its time begins with the answer: to find out what to say may have taken long. */
+TEST(an_answer_that_begins_late_has_its_time)
+{
+    struct table t = table_lay(9, SAYS_NOTHING);
+    struct sim_client *c;
+    uint8_t bytes[1000];
+    size_t size = make_petition(bytes);
+
+    t.feed_bytes = 200000;
+    table_open(&t);
+    c = sim_connect(t.w, ASKED, PORT);
+    sim_client_send(c, slice_of(bytes, size));
+    table_run(&t, DIALOG_MS - 500);
+    EXPECT(t.asked.parcels == 1 && t.asked.failures == 0);
+    table_reply(&t);
+    table_run(&t, DIALOG_MS - 500);
+    EXPECT_U64(t.asked.parcels, 1); /* there is no room for all of it */
+    for (int i = 0; i < 20; i++) {
+        sim_client_consume(c, sim_client_received(c).size);
+        sim_run_ms(t.w, 10);
+    }
+    EXPECT(t.asked.parcels == 2 && t.asked.failures == 0);
+    sim_client_close(c);
+    table_clear(&t);
+}
+
 /* ------------------------------------------------------------------ who asks */
 
 TEST(an_answer_that_is_none_is_refused)
@@ -324,6 +350,7 @@ QUIET_TEST_MAIN(RUN(who_asks_is_answered), RUN(a_slow_line_is_waited_for_but_not
                 RUN(who_hangs_up_in_a_petition_is_no_more),
                 RUN(what_is_no_petition_is_refused_at_once),
                 RUN(who_says_nothing_or_reads_nothing_is_given_up),
+                RUN(an_answer_that_begins_late_has_its_time),
                 RUN(an_answer_that_is_none_is_refused),
                 RUN(who_is_asked_may_hang_up_or_not_be_there_or_be_silent),
                 RUN(a_network_that_is_cut_is_waited_for_but_not_for_ever),

@@ -341,6 +341,17 @@ TEST(bodies_that_are_cut_or_changed_are_refused_or_in_range)
 }
 
 static void
+expect_nothing_behind(try_fn *try, struct slice body)
+{
+    struct buf longer = buf_empty(BYTES_MAX);
+
+    EXPECT_OK(buf_append(&longer, body));
+    EXPECT_OK(append_u8(&longer, 0));
+    EXPECT_ST(try(buf_slice(&longer)), ST_CORRUPT);
+    buf_release(&longer);
+}
+
+static void
 expect_formats(try_fn *try, struct slice body)
 {
     uint8_t *format = (uint8_t *)(uintptr_t)body.data;
@@ -352,10 +363,12 @@ expect_formats(try_fn *try, struct slice body)
     EXPECT_ST(try(body), ST_CORRUPT);
 }
 
-TEST(a_newer_format_is_invalid_and_none_is_corrupt)
+TEST(a_body_that_goes_on_or_is_of_another_format_is_refused)
 {
     struct buf petition = make_petition(), verdict = make_verdict();
 
+    expect_nothing_behind(try_petition, open_parcel(&petition, PETITION_BYTES_MAX));
+    expect_nothing_behind(try_verdict, open_parcel(&verdict, VERDICT_BYTES_MAX));
     expect_formats(try_petition, open_parcel(&petition, PETITION_BYTES_MAX));
     expect_formats(try_verdict, open_parcel(&verdict, VERDICT_BYTES_MAX));
     buf_release(&petition);
@@ -434,6 +447,17 @@ TEST(encoding_survives_the_failure_of_every_allocation)
 
 /* ------------------------------------------------------------------ reports */
 
+/* Tablet, leader, term, commit, and then it. */
+TEST(settled_is_yes_or_no)
+{
+    uint8_t bytes[] = { 9, 1, 3, 7, 0, 0, 0, 0 };
+
+    for (uint8_t settled = 0; settled < 4; settled++) {
+        bytes[4] = settled;
+        EXPECT_ST(try_report(slice_of(bytes, sizeof(bytes))), settled < 2 ? ST_OK : ST_CORRUPT);
+    }
+}
+
 TEST(the_later_report_is_of_a_later_term_or_further)
 {
     struct tablet_report a = { .term = 3, .commit = 10 }, b = a;
@@ -462,8 +486,8 @@ TEST_MAIN(RUN(a_petition_is_read_as_it_was_written), RUN(the_largest_petition_is
           RUN(what_does_not_begin_like_a_parcel_is_refused_at_once),
           RUN(a_parcel_that_would_be_too_large_is_refused_at_its_head),
           RUN(bodies_that_are_cut_or_changed_are_refused_or_in_range),
-          RUN(a_newer_format_is_invalid_and_none_is_corrupt),
-          RUN(a_verdict_beyond_its_limits_is_refused),
+          RUN(a_body_that_goes_on_or_is_of_another_format_is_refused),
+          RUN(a_verdict_beyond_its_limits_is_refused), RUN(settled_is_yes_or_no),
           RUN(what_cannot_be_encoded_leaves_nothing_behind),
           RUN(encoding_survives_the_failure_of_every_allocation),
           RUN(the_later_report_is_of_a_later_term_or_further),
