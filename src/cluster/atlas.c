@@ -347,10 +347,16 @@ atlas_slot_bound(uint32_t slot, uint8_t room[2])
     return slice_of(room, 2);
 }
 
+/* A record's bounds may be any bytes: what is no slot counts as none, or as the end. */
 static uint32_t
-slot_of_bound(struct slice bound, uint32_t if_empty)
+slot_of_bound(struct slice bound, uint32_t otherwise)
 {
-    return bound.size == 2 ? (uint32_t)bound.data[0] << 8 | bound.data[1] : if_empty;
+    uint32_t slot;
+
+    if (bound.size != 2)
+        return otherwise;
+    slot = (uint32_t)bound.data[0] << 8 | bound.data[1];
+    return slot < ATLAS_SLOTS ? slot : ATLAS_SLOTS;
 }
 
 void

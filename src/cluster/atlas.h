@@ -48,15 +48,15 @@ const struct atlas_keyspace *atlas_keyspace_named(const struct atlas *a, struct 
 /* Redis Cluster's: CRC16 of the part between the first { and the next }, if there is any, modulo 16384. */
 uint32_t atlas_slot(struct slice key);
 
-/* Which of the keyspace's tablets has the key, by its number or as its record; the keyspace has one at
- * least.  Tablets leave no hole between them. */
+/* Which of the keyspace's tablets has the key, by its number or as its record.  Where they leave a hole, the one
+ * before it, or the first.  A keyspace without tablets has no number, and the record is NULL. */
 uint32_t atlas_tablet_number(const struct atlas_keyspace *k, struct slice key);
 const struct tablet_record *atlas_tablet_of(const struct atlas_keyspace *k, struct slice key);
 
 /* A slot as a bound, two bytes. */
 struct slice atlas_slot_bound(uint32_t slot, uint8_t room[2]);
 
-/* The slots of a tablet of a hash keyspace: [*begin, *limit). */
+/* The slots of a tablet of a hash keyspace: [*begin, *limit), within ATLAS_SLOTS whatever its bounds. */
 void atlas_slots_of(const struct tablet_record *t, uint32_t *begin, uint32_t *limit);
 
 #endif

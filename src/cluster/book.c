@@ -1,9 +1,9 @@
 /*
  * A feed is
  *
- *      format:u8 = 1  count:varint  { kind:u8 id:varint version:varint value:string }*
+ *      format:u8 = 1  since:varint  count:varint  { kind:u8 id:varint version:varint value:string }*
  *
- * and its records are in ascending order of their keys.
+ * and its records are in ascending order of their keys, each once.
  */
 #include "cluster/book.h"
 
@@ -178,14 +178,19 @@ feed_page(const struct page *p, struct buf *out)
 enum status
 book_feed(const struct book *b, version_t since, struct buf *out)
 {
+    size_t begin = out->size;
     enum status st = append_u8(out, FEED_FORMAT);
 
+    if (st == ST_OK)
+        st = append_varint(out, since);
     if (st == ST_OK)
         st = append_varint(out, count_since(b, since));
     for (uint32_t i = 0; i < b->count && st == ST_OK; i++) {
         if (b->pages[i].version > since)
             st = feed_page(&b->pages[i], out);
     }
+    if (st != ST_OK)
+        out->size = begin;
     return st;
 }
 
@@ -193,6 +198,7 @@ book_feed(const struct book *b, version_t since, struct buf *out)
 struct harvest {
     struct page *pages;
     uint32_t count;
+    struct record_key last; /* that was read, news or not */
 };
 
 static void
@@ -214,8 +220,10 @@ reap(const struct book *b, struct reader *r, struct harvest *h, struct err *err)
     key.id = read_varint(r);
     version = read_varint(r);
     value = read_string(r);
-    if (r->bad || version == 0 || version > VERSION_MAX || value.size > RECORD_VALUE_BYTES_MAX)
+    if (r->bad || version == 0 || version > VERSION_MAX || value.size > RECORD_VALUE_BYTES_MAX ||
+        compare_keys(&key, &h->last) <= 0)
         return err_raise(err, ST_CORRUPT, "a feed of the cluster's metadata cannot be read");
+    h->last = key;
     if (!is_news(b, &key, version))
         return ST_OK;
     st = make_page(&key, version, value, &h->pages[h->count], err);
@@ -227,9 +235,14 @@ reap(const struct book *b, struct reader *r, struct harvest *h, struct err *err)
 static enum status
 reap_all(const struct book *b, struct reader *r, struct harvest *h, struct err *err)
 {
+    version_t since = read_varint(r);
     uint64_t count = read_varint(r);
     enum status st = ST_OK;
 
+    if (!r->bad && since > b->version)
+        return err_raise(
+            err, ST_CONFLICT,
+            "a feed of the cluster's metadata goes on from a version that is not here");
     if (r->bad || count > reader_left(r) / 4)
         return err_raise(err, ST_CORRUPT, "a feed of the cluster's metadata cannot be read");
     h->pages = mem_new_array(struct page, count + 1);
@@ -255,6 +268,8 @@ book_take(struct book *b, struct slice feed, struct err *err)
                          "a feed of the cluster's metadata is of format %u, which is newer than "
                          "this program's %d",
                          format, FEED_FORMAT);
+    if (format == 0)
+        return err_raise(err, ST_CORRUPT, "a feed of the cluster's metadata cannot be read");
     st = reap_all(b, &r, &h, err);
     if (st == ST_OK && reserve(b, h.count) != ST_OK)
         st = err_raise(err, ST_NO_MEMORY, "out of memory for the cluster's metadata");

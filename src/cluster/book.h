@@ -7,8 +7,8 @@
  *
  * A record counts only if it is newer than the one that is there, so that it does not matter how
  * often, from where and in which order they come.  A feed is whole: it
- * has all that is newer than the version it was asked for; so a book always is what the metadata
- * was at one moment, its version.
+ * has all that is newer than the version it was asked for, and is taken only by a book that is at that
+ * version or later; so a book always is what the metadata was at one moment, its version.
  *
  * Pure, but for memory.  One thread.
  */
@@ -44,7 +44,8 @@ MUST_USE enum status book_put(struct book *b, const struct record_key *key, vers
 /* Append all records that are newer than `since`, in a form for book_take().  ST_NO_MEMORY, ST_TOO_BIG. */
 MUST_USE enum status book_feed(const struct book *b, version_t since, struct buf *out);
 
-/* All of a feed, or nothing.  ST_CORRUPT: it is none; ST_INVALID: it is of a newer format; ST_NO_MEMORY. */
+/* All of a feed, or nothing.  ST_CORRUPT: it is none; ST_INVALID: it is of a newer format; ST_CONFLICT: it
+ * leaves out what this book does not have (ask anew, since its version); ST_NO_MEMORY. */
 MUST_USE enum status book_take(struct book *b, struct slice feed, struct err *err);
 
 #endif

@@ -45,6 +45,8 @@ conclude(struct dialog *d, enum status st, struct slice body, const struct err *
 {
     ASSERT(!d->over);
     d->over = st != ST_OK || d->asks || d->heard;
+    connector_cancel(d->connector); /* who is late is not heard of any more */
+    d->connector = NULL;
     if (d->stream != NULL)
         stream_watch(d->stream, 0, NULL, NULL);
     d->heard = true;
@@ -198,7 +200,8 @@ dialog_answer(struct loop *loop, struct stream *stream, struct slice begin, dial
         dialog_end(d);
         return NULL;
     }
-    stream_watch(stream, STREAM_READABLE, on_event, d);
+    /* What it has said so far may be all: then there is nothing to read. */
+    stream_watch(stream, STREAM_READABLE | STREAM_WRITABLE, on_event, d);
     return d;
 }
 

@@ -16,12 +16,18 @@ begin_parcel(struct buf *out)
     return st == ST_OK ? append_u32(out, 0) : st;
 }
 
-/* The size is known now. */
+/* The size is known now.  A parcel that failed leaves nothing behind. */
 static enum status
-end_parcel(struct buf *out, size_t begin)
+end_parcel(struct buf *out, size_t begin, enum status st)
 {
-    put_u32le(out->data + begin + MAGIC_BYTES, (uint32_t)(out->size - begin - PARCEL_HEAD_BYTES));
-    return append_u64(out, hash64(slice_of(out->data + begin, out->size - begin)));
+    if (st == ST_OK) {
+        put_u32le(out->data + begin + MAGIC_BYTES,
+                  (uint32_t)(out->size - begin - PARCEL_HEAD_BYTES));
+        st = append_u64(out, hash64(slice_of(out->data + begin, out->size - begin)));
+    }
+    if (st != ST_OK)
+        out->size = begin;
+    return st;
 }
 
 enum status
@@ -79,7 +85,7 @@ petition_encode(const struct petition *p, struct buf *out)
         st = append_u64(out, p->wall_ms);
     if (st == ST_OK)
         st = append_record(out, &p->node);
-    return st == ST_OK ? end_parcel(out, begin) : st;
+    return end_parcel(out, begin, st);
 }
 
 static enum status
@@ -90,6 +96,8 @@ check_format(struct reader *r, struct err *err)
     if (!r->bad && format > PETITION_FORMAT)
         return err_raise(err, ST_INVALID, "it speaks format %u, and this program %d", format,
                          PETITION_FORMAT);
+    if (format == 0)
+        return err_raise(err, ST_CORRUPT, "it does not say which format it speaks");
     return ST_OK;
 }
 
@@ -136,7 +144,7 @@ verdict_encode(const struct verdict *v, struct buf *out)
         st = append_string(out, v->text);
     if (st == ST_OK)
         st = append_string(out, v->feed);
-    return st == ST_OK ? end_parcel(out, begin) : st;
+    return end_parcel(out, begin, st);
 }
 
 enum status

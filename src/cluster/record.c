@@ -44,7 +44,7 @@ record_key_of(const struct record *r)
 
 /* ------------------------------------------------------------------ writing */
 
-/* What was appended is whole, or nothing is: the first failure stays. */
+/* The first failure stays. */
 struct writer {
     struct buf *out;
     enum status st;
@@ -129,6 +129,7 @@ put_tablet(struct writer *w, const struct tablet_record *t)
 enum status
 record_encode(const struct record *r, struct buf *out)
 {
+    size_t begin = out->size;
     struct writer w = { out, append_u8(out, RECORD_FORMAT) };
 
     switch (r->kind) {
@@ -145,6 +146,8 @@ record_encode(const struct record *r, struct buf *out)
         put_tablet(&w, &r->as.tablet);
         break;
     }
+    if (w.st != ST_OK)
+        out->size = begin; /* what was appended is whole, or nothing is */
     return w.st;
 }
 
@@ -223,28 +226,67 @@ is_repeated(const struct tablet_record *t, uint32_t at)
 }
 
 static void
-get_tablet(struct reader *r, struct tablet_record *t)
+get_bounds(struct reader *r, struct tablet_record *t)
 {
-    t->keyspace = (uint32_t)get_within(r, 0, UINT32_MAX);
-    t->state = (enum tablet_state)get_within(r, TABLET_LIVE, TABLET_GONE);
     t->from = read_string(r);
     t->limit = read_string(r);
-    if (t->from.size > CLUSTER_BOUND_BYTES || t->limit.size > CLUSTER_BOUND_BYTES)
+    if (t->from.size > CLUSTER_BOUND_BYTES || t->limit.size > CLUSTER_BOUND_BYTES ||
+        (t->limit.size > 0 && slice_compare(t->from, t->limit) >= 0))
         r->bad = true;
-    t->leader = read_varint(r);
+}
+
+static bool
+has_founded(const struct tablet_record *t, uint32_t count, uint64_t node)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (t->founders[i] == node)
+            return true;
+    }
+    return false;
+}
+
+static void
+get_founders(struct reader *r, struct tablet_record *t)
+{
     t->founder_count = (uint32_t)get_within(r, 1, RAFT_VOTERS_MAX);
-    for (uint32_t i = 0; i < t->founder_count && !r->bad; i++)
+    for (uint32_t i = 0; i < t->founder_count && !r->bad; i++) {
         t->founders[i] = get_within(r, 1, UINT64_MAX);
-    t->member_count = (uint32_t)get_within(r, 0, RAFT_MEMBERS_MAX);
-    for (uint32_t i = 0; i < t->member_count && !r->bad; i++) {
-        t->members[i].node = get_within(r, 1, UINT64_MAX);
-        t->members[i].role = (enum member_role)get_within(r, MEMBER_VOTER, MEMBER_LEAVING);
-        if (is_repeated(t, i))
+        if (has_founded(t, i, t->founders[i]))
             r->bad = true;
     }
 }
 
-/* False: there is no such kind. */
+/* A group has voters, and no more than raft takes: whom tablet_record_config() had no room for would
+ * be out of it. */
+static void
+get_members(struct reader *r, struct tablet_record *t)
+{
+    uint32_t voters = 0;
+
+    t->member_count = (uint32_t)get_within(r, 0, RAFT_MEMBERS_MAX);
+    for (uint32_t i = 0; i < t->member_count && !r->bad; i++) {
+        t->members[i].node = get_within(r, 1, UINT64_MAX);
+        t->members[i].role = (enum member_role)get_within(r, MEMBER_VOTER, MEMBER_LEAVING);
+        voters += t->members[i].role == MEMBER_VOTER;
+        if (is_repeated(t, i))
+            r->bad = true;
+    }
+    if (voters > RAFT_VOTERS_MAX || (voters == 0 && t->state == TABLET_LIVE))
+        r->bad = true;
+}
+
+static void
+get_tablet(struct reader *r, struct tablet_record *t)
+{
+    t->keyspace = (uint32_t)get_within(r, 0, UINT32_MAX);
+    t->state = (enum tablet_state)get_within(r, TABLET_LIVE, TABLET_GONE);
+    get_bounds(r, t);
+    t->leader = read_varint(r);
+    get_founders(r, t);
+    get_members(r, t);
+}
+
+/* False: there is no such kind or id.  The metadata's own keyspace, the last, has no record. */
 static bool
 get_fields(struct reader *r, const struct record_key *key, struct record *out)
 {
@@ -255,7 +297,7 @@ get_fields(struct reader *r, const struct record_key *key, struct record *out)
     case RECORD_KEYSPACE:
         out->as.keyspace.id = (uint32_t)key->id;
         get_keyspace(r, &out->as.keyspace);
-        return key->id <= UINT32_MAX;
+        return key->id < UINT32_MAX;
     case RECORD_NODE:
         out->as.node.id = key->id;
         get_node(r, &out->as.node);
@@ -280,7 +322,7 @@ record_decode(const struct record_key *key, struct slice value, struct record *o
                          "this program's %d",
                          (char)key->kind, (unsigned long long)key->id, format, RECORD_FORMAT);
     *out = (struct record){ .kind = key->kind };
-    if (!get_fields(&r, key, out) || r.bad || reader_left(&r) != 0)
+    if (!get_fields(&r, key, out) || r.bad || format == 0 || reader_left(&r) != 0)
         return err_raise(err, ST_CORRUPT, "the metadata's record %c %016llx cannot be read",
                          (char)key->kind, (unsigned long long)key->id);
     return ST_OK;

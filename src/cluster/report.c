@@ -46,6 +46,7 @@ report_encode(const struct tablet_report *r, struct buf *out)
 {
     const uint64_t numbers[] = { r->tablet,  r->leader, r->term,       r->commit,
                                  r->settled, r->bytes,  r->bytes_left, r->member_count };
+    size_t begin = out->size;
     enum status st = ST_OK;
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && st == ST_OK; i++)
@@ -58,6 +59,8 @@ report_encode(const struct tablet_report *r, struct buf *out)
             st = append_u8(
                 out, (uint8_t)((m->votes ? FLAG_VOTES : 0) | (m->caught_up ? FLAG_CAUGHT_UP : 0)));
     }
+    if (st != ST_OK)
+        out->size = begin;
     return st;
 }
 

@@ -4,6 +4,13 @@
  *   S1  Who votes by the record has been said, by a leader, to have caught up.
  *   S2  A swap leaves a majority of the new voters up and caught up, so the group goes on writing.
  *   S3  A member is forgotten only when a committed, settled membership is without it.
+ *   S4  A member leaves only when a committed, settled membership is told to have it, and leaves for good:
+ *       if it is wanted again, it is forgotten first, and joins anew.
+ *
+ * S3 rests on S4.  A report may be older than the record: "it is without C" may have been said before
+ * C was asked to join, and C is a member by now.  But reports are given in the order of
+ * report_is_newer(), and of settled ones this is the order of memberships in the log.  So if one has C,
+ * and a later one is without C, then C has come and gone; and by S4 it does not come again meanwhile.
  */
 #include "cluster/step.h"
 
@@ -80,27 +87,10 @@ forget(struct tablet_record *t, const struct tablet_report *r)
 
 /* ------------------------------------------------------------------ join */
 
-/* Who left lately and is wanted again has perhaps never been gone. */
-static bool
-take_back(struct tablet_record *t, const struct step_options *o)
-{
-    bool any = false;
-
-    for (uint32_t i = 0; i < t->member_count; i++) {
-        struct tablet_member *m = &t->members[i];
-
-        if (m->role == MEMBER_LEAVING && is_wanted(o, m->node)) {
-            m->role = MEMBER_JOINING;
-            any = true;
-        }
-    }
-    return any;
-}
-
 static bool
 join(struct tablet_record *t, const struct step_options *o)
 {
-    bool any = take_back(t, o);
+    bool any = false;
 
     for (uint32_t i = 0; i < o->wanted_count && t->member_count < RAFT_MEMBERS_MAX; i++) {
         if (!o->may_join || tablet_record_member(t, o->wanted[i]) != NULL ||
@@ -146,10 +136,25 @@ keeps_majority(const struct tablet_report *r, const struct step_options *o)
     return good > o->voters / 2;
 }
 
+/* S4. */
+static bool
+may_all_leave(const struct tablet_record *t, const struct tablet_report *r,
+              const struct step_options *o)
+{
+    for (uint32_t i = 0; i < t->member_count; i++) {
+        const struct tablet_member *m = &t->members[i];
+
+        if (m->role != MEMBER_LEAVING && !is_wanted(o, m->node) &&
+            report_member(r, m->node) == NULL)
+            return false;
+    }
+    return true;
+}
+
 static bool
 swap(struct tablet_record *t, const struct tablet_report *r, const struct step_options *o)
 {
-    if (r == NULL || !r->settled || !keeps_majority(r, o))
+    if (r == NULL || !r->settled || !keeps_majority(r, o) || !may_all_leave(t, r, o))
         return false;
     for (uint32_t i = 0; i < o->voters; i++) {
         if (!is_ready(t, r, o->wanted[i]))
@@ -162,7 +167,7 @@ swap(struct tablet_record *t, const struct tablet_report *r, const struct step_o
     for (uint32_t i = 0; i < o->wanted_count; i++) {
         struct tablet_member *m = member_of(t, o->wanted[i]);
 
-        if (m != NULL)
+        if (m != NULL && m->role != MEMBER_LEAVING)
             m->role = wanted_role(o, i);
     }
     if (t->leader != 0 && (tablet_record_member(t, t->leader) == NULL ||
@@ -182,6 +187,29 @@ has_same_members(const struct tablet_record *a, const struct tablet_record *b)
     return a->member_count == b->member_count;
 }
 
+/* Who was to vote and is no longer wanted has nothing to wait for, and may be in the way: those who
+ * replaced it one after the other and died, too, would fill the record.  A learner's copy is worth something until a swap,
+ * but not the last room. */
+static bool
+give_up(struct tablet_record *t, const struct tablet_report *r, const struct step_options *o)
+{
+    bool is_full = t->member_count == RAFT_MEMBERS_MAX;
+    bool any = false;
+
+    if (r == NULL || !r->settled)
+        return false;
+    for (uint32_t i = 0; i < t->member_count; i++) {
+        struct tablet_member *m = &t->members[i];
+        bool goes = m->role == MEMBER_JOINING || (m->role == MEMBER_LEARNER && is_full);
+
+        if (goes && !is_wanted(o, m->node) && report_member(r, m->node) != NULL) {
+            m->role = MEMBER_LEAVING;
+            any = true;
+        }
+    }
+    return any;
+}
+
 enum step_kind
 step_next(const struct tablet_record *t, const struct tablet_report *report,
           const struct step_options *o, struct tablet_record *out)
@@ -196,5 +224,7 @@ step_next(const struct tablet_record *t, const struct tablet_report *report,
     if (swap(out, report, o) && !has_same_members(t, out))
         return STEP_SWAP;
     *out = *t;
+    if (give_up(out, report, o))
+        return STEP_SWAP;
     return join(out, o) ? STEP_JOIN : STEP_NONE;
 }

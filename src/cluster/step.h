@@ -36,7 +36,8 @@ enum step_kind {
     STEP_NONE,   /* nothing can be done now, or nothing has to */
     STEP_FORGET, /* those who left are out of the record */
     STEP_JOIN,   /* a new replica is begun */
-    STEP_SWAP,   /* those who have caught up vote, and those who are not wanted leave */
+    STEP_SWAP,   /* those who have caught up vote, and those who are not wanted leave; or only the
+                  * latter, of those who do not vote */
 };
 
 /* Of so many replicas as many vote as make the most of them: an even number of voters endures no more

@@ -181,6 +181,7 @@ hand_over(struct incoming *in)
     size_t size = in->line.theirs_got;
 
     memcpy(begin, in->line.theirs_bytes, size);
+    stream_watch(stream, 0, NULL, NULL); /* not on our behalf any more, whenever the callee does */
     in->line.stream = NULL;
     incoming__end(in);
     p->options.stranger(p->options.ctx, stream, slice_of(begin, size));

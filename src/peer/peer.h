@@ -90,8 +90,9 @@ typedef void peer_receive_fn(void *ctx, const struct peer_sender *from, uint8_t 
  * peer_set_address() or peer_destroy().  peer_destroy() may not be called from here. */
 typedef void peer_state_fn(void *ctx, peer_node node, uint64_t incarnation);
 
-/* Somebody called who does not speak our protocol.  The stream is the callee's from now on; `begin`, what was read
- * of it, is borrowed. */
+/* Somebody called who does not speak our protocol.  The stream, which nobody watches, is the callee's from now
+ * on, and does not count as a connection here any more: how many there are is the callee's matter, too.  `begin`, what
+ * was read of it, is borrowed. */
 typedef void peer_stranger_fn(void *ctx, struct stream *stream, struct slice begin);
 
 /* For tests only, and the simulator: what a network of datagrams would do to messages.  A stream
