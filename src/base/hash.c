@@ -22,6 +22,14 @@ hash64_seeded(struct slice s, uint64_t seed)
     return XXH3_64bits_withSeed(s.data, s.size, seed);
 }
 
+struct hash128
+hash128(struct slice s)
+{
+    XXH128_hash_t hash = XXH3_128bits(s.data, s.size);
+
+    return (struct hash128){ .high = hash.high64, .low = hash.low64 };
+}
+
 struct hash_stream *
 hash_stream_create(uint64_t seed)
 {

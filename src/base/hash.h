@@ -1,5 +1,5 @@
 /*
- * base/hash.h — one hash for filters, blocks, log and tables: XXH3, 64 bits.
+ * base/hash.h — one hash for filters, blocks, log, tables and the ring: XXH3, 64 or 128 bits.
  *
  * It finds damage; it does not stop an adversary.
  */
@@ -14,6 +14,14 @@ uint64_t hash64(struct slice s);
 
 /* As hash64, with a seed: two files with different seeds never pass for each other. */
 uint64_t hash64_seeded(struct slice s, uint64_t seed);
+
+/* 128 bits, for what is compared between nodes and must not collide by chance. */
+struct hash128 {
+    uint64_t high;
+    uint64_t low;
+};
+
+struct hash128 hash128(struct slice s);
 
 /* A running hash over pieces: the same value as hash64_seeded over their concatenation. */
 struct hash_stream;
