@@ -3,7 +3,9 @@
 #include "tablet/tablet_internal.h"
 #include "unit/test.h"
 
-enum { PEER_PORT = 7000, DEADLINE_MS = 3000, NS_PER_MS = 1000000 };
+enum { DEADLINE_MS = 3000, NS_PER_MS = 1000000 };
+
+const char *const hall_hosts[HALL_NODES_MAX] = { "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4" };
 
 struct raft_config
 hall_config(uint32_t voters)
@@ -16,12 +18,20 @@ hall_config(uint32_t voters)
 }
 
 void
+hall_create_like(struct hall *h, uint64_t seed, const struct hall *like)
+{
+    *h = *like;
+    h->w = sim_create(seed);
+    assert_non_null(h->w);
+    h->founders = hall_config(h->count);
+    for (uint32_t node = 1; node <= h->count; node++)
+        hall_boot(h, node);
+}
+
+void
 hall_create(struct hall *h, uint64_t seed, uint32_t count)
 {
-    *h = (struct hall){ .w = sim_create(seed), .count = count, .founders = hall_config(count) };
-    assert_non_null(h->w);
-    for (uint32_t node = 1; node <= count; node++)
-        hall_boot(h, node);
+    hall_create_like(h, seed, &(struct hall){ .count = count });
 }
 
 void
@@ -80,20 +90,20 @@ make_tablet(void *ctx, struct engine_tree *tree)
 static void
 connect_all(struct hall_site *s)
 {
-    static const char *const hosts[] = { "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4" };
     struct exchange_address addresses[HALL_NODES_MAX];
+    uint32_t count = s->hall->strangers ? 0 : s->hall->count;
     uint64_t incarnation;
 
-    for (uint32_t i = 0; i < s->hall->count; i++)
+    for (uint32_t i = 0; i < count; i++)
         addresses[i] =
-            (struct exchange_address){ .node = i + 1, .host = hosts[i], .port = PEER_PORT };
+            (struct exchange_address){ .node = i + 1, .host = hall_hosts[i], .port = HALL_PORT };
     env_random(engine_env(s->engine), &incarnation, sizeof(incarnation));
     for (uint32_t i = 0; i < HALL_LOOPS; i++) {
-        EXPECT_OK(exchange_connect(&s->loops[i].reactor, incarnation | 1, addresses, s->hall->count,
-                                   &s->err));
+        EXPECT_OK(
+            exchange_connect(&s->loops[i].reactor, incarnation | 1, addresses, count, &s->err));
         s->peers[i] = s->loops[i].reactor.peer;
     }
-    EXPECT_OK(env_listen(engine_env(s->engine), hosts[s->id - 1], PEER_PORT, peer_accepted,
+    EXPECT_OK(env_listen(engine_env(s->engine), hall_hosts[s->id - 1], HALL_PORT, peer_accepted,
                          s->peers, &s->listener, &s->err));
 }
 

@@ -42,6 +42,7 @@ struct hall {
     struct sim *w;
     uint32_t count;
     uint32_t lease_percent;
+    bool strangers; /* nodes do not know one another at first */
     struct raft_config founders;
     struct hall_site sites[HALL_NODES_MAX + 1];
     char value[HALL_VALUE_MAX];
@@ -49,7 +50,12 @@ struct hall {
 
 /* So many nodes, which know one another and run; without tablets.  The founders are all of them. */
 void hall_create(struct hall *h, uint64_t seed, uint32_t count);
+/* As hall_create(), with count, lease_percent and strangers as there. */
+void hall_create_like(struct hall *h, uint64_t seed, const struct hall *like);
 void hall_destroy(struct hall *h);
+
+extern const char *const hall_hosts[HALL_NODES_MAX]; /* where nodes 1 .. are */
+enum { HALL_PORT = 7000 };
 
 struct raft_config hall_config(uint32_t voters); /* nodes 1 .. voters */
 
