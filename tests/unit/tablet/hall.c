@@ -43,6 +43,14 @@ hall_destroy(struct hall *h)
 /* ------------------------------------------------------------------ starting */
 
 static void
+closed(struct hall_site *s)
+{
+    s->closed = true;
+    if (s->on_closed != NULL)
+        s->on_closed(s);
+}
+
+static void
 on_tick(void *ctx)
 {
     struct hall_loop *l = ctx;
@@ -53,7 +61,8 @@ on_tick(void *ctx)
     if (l->draining && l->under_way == 0 && tablet_reactor_idle(&l->reactor)) {
         tablet_reactor_rest(&l->reactor);
         l->drained = true;
-        l->site->closed = ++l->site->drained_count == HALL_LOOPS;
+        if (atomic_fetch_add(&l->site->drained_count, 1) + 1 == HALL_LOOPS)
+            closed(l->site);
         return;
     }
     timer_start(l->tick, TABLET_TICK_MS);
@@ -108,12 +117,12 @@ connect_all(struct hall_site *s)
 }
 
 static void
-open_engine(struct hall_site *s, struct loop **loops)
+open_engine(struct hall_site *s, struct loop **loops, const char *dir)
 {
     struct engine_options options;
 
     engine_options_default(&options);
-    options.dir = "data";
+    options.dir = dir;
     options.node = s->id;
     options.budget_bytes = 8 << 20;
     options.segment_bytes = 128 << 10;
@@ -140,18 +149,14 @@ start_tablets(struct hall_site *s)
     }
 }
 
-static void
-open_body(void *ctx)
+void
+hall_site_open(struct hall_site *s, struct loop **loops, const char *dir)
 {
-    struct hall_site *s = ctx;
     struct engine_replay to = { .replay = replay, .passed = passed, .ctx = s };
     struct wal_recovery report;
-    struct loop *loops[HALL_LOOPS];
     struct env *env;
 
-    for (uint32_t i = 0; i < HALL_LOOPS; i++)
-        loops[i] = sim_loop(s->hall->w, s->id, i);
-    open_engine(s, loops);
+    open_engine(s, loops, dir);
     env = engine_env(s->engine);
     tablet_node_init(&s->node);
     s->node.engine = s->engine;
@@ -170,12 +175,24 @@ open_body(void *ctx)
     EXPECT_OK(engine_recover(s->engine, &to, &report, &s->err));
     node_clock_init(&s->clock, env_wall_ms(env), 0, env_boot_ns(env));
     start_tablets(s);
-    connect_all(s);
+    if (s->hall->count > 0)
+        connect_all(s);
     engine_serve(s->engine);
     for (uint32_t i = 0; i < HALL_LOOPS; i++) {
         tablet_reactor_listen(&s->loops[i].reactor);
         timer_start(s->loops[i].tick, TABLET_TICK_MS);
     }
+}
+
+static void
+open_body(void *ctx)
+{
+    struct hall_site *s = ctx;
+    struct loop *loops[HALL_LOOPS];
+
+    for (uint32_t i = 0; i < HALL_LOOPS; i++)
+        loops[i] = sim_loop(s->hall->w, s->id, i);
+    hall_site_open(s, loops, "data");
 }
 
 void
@@ -204,11 +221,9 @@ hall_reboot(struct hall *h, uint32_t node)
 
 /* ------------------------------------------------------------------ ending */
 
-static void
-drain_body(void *ctx)
+void
+hall_site_drain(struct hall_loop *l)
 {
-    struct hall_loop *l = ctx;
-
     if (l == &l->site->loops[0])
         engine_begin_close(l->site->engine);
     l->draining = true;
@@ -216,10 +231,14 @@ drain_body(void *ctx)
 }
 
 static void
-close_body(void *ctx)
+drain_body(void *ctx)
 {
-    struct hall_site *s = ctx;
+    hall_site_drain(ctx);
+}
 
+void
+hall_site_close(struct hall_site *s)
+{
     engine_quiesce(s->engine);
     listener_close(s->listener);
     while (s->node.first->roster.count > 0)
@@ -230,6 +249,12 @@ close_body(void *ctx)
     }
     tablet_node_release(&s->node);
     EXPECT_OK(engine_close(s->engine, &s->err));
+}
+
+static void
+close_body(void *ctx)
+{
+    hall_site_close(ctx);
 }
 
 void
@@ -337,6 +362,7 @@ call_done(struct request *r)
     struct hall_call *c = container_of(r, struct hall_call, request);
 
     EXPECT(!c->done);
+    EXPECT_U64(tablet_id(r->tablet), c->id); /* it is there still, for who takes a snapshot now */
     c->done = true;
     if (r->status != ST_OK)
         return;

@@ -32,8 +32,10 @@ struct hall_site {
     } loops[HALL_LOOPS];
     struct peer *peers[HALL_LOOPS];
     struct listener *listener;
-    uint32_t drained_count;
+    _Atomic uint32_t drained_count;
     bool closed;
+    void (*on_closed)(
+        struct hall_site *s); /* on the loop that is drained last; NULL: nobody wants to know */
     enum status status;
     struct err err;
 };
@@ -47,6 +49,11 @@ struct hall {
     struct hall_site sites[HALL_NODES_MAX + 1];
     char value[HALL_VALUE_MAX];
 };
+
+/* What a node is made of, on loops of any kind: for tests without a hall's world.  hall_site: hall, id.  Job code. */
+void hall_site_open(struct hall_site *s, struct loop **loops, const char *dir);
+void hall_site_drain(struct hall_loop *l); /* on each loop, that of loop 0 first */
+void hall_site_close(struct hall_site *s); /* the loops have stopped */
 
 /* So many nodes, which know one another and run; without tablets.  The founders are all of them. */
 void hall_create(struct hall *h, uint64_t seed, uint32_t count);
