@@ -113,9 +113,9 @@ drop_tree(struct job *job)
     struct err err;
     enum status st = engine_drop_tree(c->node->engine, c->id, &c->oath, &err);
 
-    if (st == ST_OK)
+    if (st == ST_OK) {
         c->tree = NULL;
-    else if (c->status == ST_OK) {
+    } else if (c->status == ST_OK) {
         c->status = st;
         c->err = err;
     } else {

@@ -440,6 +440,77 @@ TEST(members_come_and_go_and_nothing_is_lost)
         live(seed + i);
 }
 
+/* ------------------------------------------------------------------ snapshots */
+
+struct order {
+    struct tablet *t;
+    struct raft_config config;
+};
+
+static void
+change_body(void *ctx)
+{
+    const struct order *o = ctx;
+
+    EXPECT_OK(tablet_change_members(o->t, &o->config));
+}
+
+static bool
+is_under_way(struct hall *h, uint32_t node)
+{
+    const struct tablet *t = hall_tablet(h, node, T);
+
+    return node == 1 ? t->shipment != NULL : t->staging != NULL;
+}
+
+/* A group that was born alone, and has let go of its log, takes a member in: that one needs a snapshot.  In the
+ * middle of it one side's tablet goes.  True: a snapshot was on its way then. */
+static bool
+drop_in_a_snapshot(uint64_t seed)
+{
+    struct order o = { .config = hall_config(2) };
+    uint32_t first = 1 + seed % 2;
+    bool under_way;
+    struct hall h;
+    char key[16];
+
+    hall_create(&h, seed, 2);
+    h.founders = hall_config(1);
+    EXPECT_OK(hall_add(&h, 1, T));
+    EXPECT_OK(hall_add(&h, 2, T));
+    EXPECT_U64(hall_leader(&h, T), 1);
+    for (uint32_t i = 0; i < 40; i++) {
+        snprintf(key, sizeof(key), "k%u", i);
+        EXPECT_OK(hall_put(&h, 1, T, key, "value"));
+    }
+    sim_set_disk_latency_us(h.w, 1, 1000);
+    sim_set_disk_latency_us(h.w, 2, 1000);
+    o.t = hall_tablet(&h, 1, T);
+    hall_on_owner(&h, 1, T, change_body, &o);
+    for (int ms = 0; ms < 2000 && !is_under_way(&h, first); ms++)
+        sim_run_ms(h.w, 1);
+    sim_run_ms(h.w, prng_below(sim_prng(h.w), 20));
+    under_way = is_under_way(&h, first);
+    EXPECT_OK(hall_drop(&h, first, T));
+    sim_run_ms(h.w, prng_below(sim_prng(h.w), 100));
+    EXPECT_OK(hall_drop(&h, 3 - first, T));
+    hall_close(&h, 1);
+    hall_close(&h, 2);
+    hall_destroy(&h);
+    return under_way;
+}
+
+TEST(a_tablet_goes_while_a_snapshot_of_it_is_sent_or_taken)
+{
+    uint64_t seed = test_seed(1);
+    uint32_t under_way[2] = { 0 };
+
+    for (uint64_t i = 0; i < 60; i++)
+        under_way[i % 2] += drop_in_a_snapshot(seed + i);
+    print_message("%u sent, %u taken\n", under_way[seed % 2 == 0], under_way[seed % 2 != 0]);
+    EXPECT(under_way[0] > 5 && under_way[1] > 5);
+}
+
 /* ------------------------------------------------------------------ leases */
 
 TEST(a_group_that_was_born_alone_has_leases_when_it_has_grown)
@@ -494,5 +565,6 @@ QUIET_TEST_MAIN(RUN(a_tablet_that_comes_serves_on_every_loop_and_one_that_goes_i
                 RUN(a_replica_that_is_no_member_waits_and_takes_what_its_leader_sends),
                 RUN(who_comes_back_to_a_group_remembers_whom_it_had_voted_for),
                 RUN(members_come_and_go_and_nothing_is_lost),
+                RUN(a_tablet_goes_while_a_snapshot_of_it_is_sent_or_taken),
                 RUN(a_group_that_was_born_alone_has_leases_when_it_has_grown),
                 RUN(a_group_of_one_that_had_others_waits_at_its_start_for_what_it_had_promised))
