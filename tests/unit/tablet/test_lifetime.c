@@ -440,6 +440,58 @@ TEST(members_come_and_go_and_nothing_is_lost)
         live(seed + i);
 }
 
+/* A member leaves, its tablet is dropped and made anew, and the power fails in the middle of that; then it is a
+ * member again, and one that others can rely on.  False: there are fewer points. */
+static bool
+cut_a_return(uint64_t nth)
+{
+    struct raft_config two = hall_config(2);
+    struct raft_config three = hall_config(3);
+    struct hall_change c = { .node = 3, .id = T };
+    struct raft_hard before;
+    struct hall h;
+    bool cut;
+
+    hall_create(&h, test_seed(1), 3);
+    for (uint32_t node = 1; node <= 3; node++)
+        EXPECT_OK(hall_add(&h, node, T));
+    hall_change_members(&h, T, &two);
+    sim_run_ms(h.w, 500);
+    before = hard_of(&h, 3);
+    sim_crash_at(h.w, 3, SIM_OP_ALL, nth, nth % 2 == 0);
+    hall_begin_drop(&h, &c);
+    c.founders = two;
+    if (hall_wait(&c) == ST_OK) {
+        hall_begin_add(&h, &c);
+        (void)hall_wait(&c);
+    }
+    cut = !sim_running(h.w, 3);
+    sim_crash_at(h.w, 3, SIM_OP_ALL, 0, false);
+    h.founders = two;
+    hall_reboot(&h, 3);
+    if (hall_tablet(&h, 3, T) == NULL)
+        EXPECT_OK(hall_add(&h, 3, T));
+    EXPECT(hard_of(&h, 3).term >= before.term);
+    EXPECT(hard_of(&h, 3).term > before.term || hard_of(&h, 3).vote == before.vote);
+    EXPECT_OK(hall_put(&h, hall_leader(&h, T), T, "k", "v"));
+    hall_change_members(&h, T, &three);
+    hall_crash(&h, hall_leader(&h, T) == 1 ? 1 : 2);
+    (void)hall_get(&h, hall_leader(&h, T), 0, T, "k");
+    EXPECT_STR(h.value, "v");
+    hall_destroy(&h);
+    return cut;
+}
+
+TEST(who_comes_back_after_a_power_cut_at_any_point_is_a_member_like_others)
+{
+    uint64_t nth = 1;
+
+    while (nth < 300 && cut_a_return(nth))
+        nth++;
+    print_message("%llu points\n", (unsigned long long)nth);
+    EXPECT(nth > 20 && nth < 300);
+}
+
 /* ------------------------------------------------------------------ snapshots */
 
 struct order {
@@ -565,6 +617,7 @@ QUIET_TEST_MAIN(RUN(a_tablet_that_comes_serves_on_every_loop_and_one_that_goes_i
                 RUN(a_replica_that_is_no_member_waits_and_takes_what_its_leader_sends),
                 RUN(who_comes_back_to_a_group_remembers_whom_it_had_voted_for),
                 RUN(members_come_and_go_and_nothing_is_lost),
+                RUN(who_comes_back_after_a_power_cut_at_any_point_is_a_member_like_others),
                 RUN(a_tablet_goes_while_a_snapshot_of_it_is_sent_or_taken),
                 RUN(a_group_that_was_born_alone_has_leases_when_it_has_grown),
                 RUN(a_group_of_one_that_had_others_waits_at_its_start_for_what_it_had_promised))
