@@ -256,6 +256,9 @@ void tablet__hear(struct tablet *t, struct raft_event event);
 /* Time has passed. */
 void tablet__tick(struct tablet *t);
 
+/* Term and vote: raft's, or without it what the log and the tree's oath say. */
+struct raft_hard tablet__hard(const struct tablet *t);
+
 /* Another membership is in force. */
 void tablet__config_moved(struct tablet *t);
 

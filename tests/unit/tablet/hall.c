@@ -174,7 +174,8 @@ hall_site_open(struct hall_site *s, struct loop **loops, const char *dir)
     engine_each_tree(s->engine, make_tablet, s);
     EXPECT_OK(engine_recover(s->engine, &to, &report, &s->err));
     node_clock_init(&s->clock, env_wall_ms(env), 0, env_boot_ns(env));
-    start_tablets(s);
+    if (!s->hall->waits)
+        start_tablets(s);
     if (s->hall->count > 0)
         connect_all(s);
     engine_serve(s->engine);

@@ -45,6 +45,7 @@ struct hall {
     uint32_t count;
     uint32_t lease_percent;
     bool strangers; /* nodes do not know one another at first */
+    bool waits;     /* a start leaves the tablets that it finds as they are: they take no part */
     struct raft_config founders;
     struct hall_site sites[HALL_NODES_MAX + 1];
     char value[HALL_VALUE_MAX];

@@ -368,7 +368,7 @@ expect_no_other_vote(struct hall *h, struct raft_hard before)
 /* Nodes 1 and 3 had elected 1, without 2. */
 TEST(who_comes_back_to_a_group_remembers_whom_it_had_voted_for)
 {
-    for (int crash = 0; crash < 3; crash++) {
+    for (int crash = 0; crash < 4; crash++) {
         struct raft_hard before;
         struct hall h;
 
@@ -381,6 +381,10 @@ TEST(who_comes_back_to_a_group_remembers_whom_it_had_voted_for)
         hall_crash(&h, 1);
         before = hard_of(&h, 3);
         EXPECT(before.term > 0 && before.vote != 0 && before.vote != 2);
+        h.waits = true;
+        if (crash == 3)
+            hall_reboot(&h, 3); /* it is dropped before it has begun */
+        h.waits = false;
         EXPECT_OK(hall_drop(&h, 3, T));
         if (crash == 1)
             hall_reboot(&h, 3);
