@@ -255,32 +255,45 @@ create_tree(struct engine *e, const struct catalogue_line *line, struct engine_t
     return st;
 }
 
+static enum status
+may_create(struct engine *e, uint64_t id, struct err *err)
+{
+    if (atomic_load(&e->ending))
+        return err_raise(err, ST_CLOSED, "shutting down");
+    if (id == 0 || engine_find_tree(e, id) != NULL)
+        return err_raise(err, ST_EXISTS, "%s: tree %016llx is there already", e->dir,
+                         (unsigned long long)id);
+    return ST_OK;
+}
+
+static void
+publish(struct engine *e, struct engine_tree *tree)
+{
+    ASSERT(tree != NULL);
+    lock_take(&e->lock);
+    insert_tree(e, tree);
+    lock_drop(&e->lock);
+    if (atomic_load(&e->ending))
+        lsm_stop_jobs(tree->lsm); /* engine_begin_close() may have come too early to find it */
+}
+
 enum status
 engine_create_tree(struct engine *e, uint64_t id, struct engine_tree **out, struct err *err)
 {
+    struct catalogue_line line = { .kind = CATALOGUE_TREE, .id = id };
     struct engine_tree *tree = NULL;
     enum status st;
 
     gate_enter(e->catalogue_gate);
-    if (atomic_load(&e->ending))
-        st = err_raise(err, ST_CLOSED, "shutting down");
-    else if (id == 0 || engine_find_tree(e, id) != NULL)
-        st = err_raise(err, ST_EXISTS, "%s: tree %016llx is there already", e->dir,
-                       (unsigned long long)id);
-    else
-        st = create_tree(
-            e,
-            &(struct catalogue_line){ .kind = CATALOGUE_TREE, .id = id, .log = name_in_log(e, id) },
-            &tree, err);
+    line.log = name_in_log(e, id);
+    st = may_create(e, id, err);
+    if (st == ST_OK)
+        st = create_tree(e, &line, &tree, err);
     if (st == ST_OK) {
-        lock_take(&e->lock);
-        insert_tree(e, tree);
-        lock_drop(&e->lock);
+        publish(e, tree);
         *out = tree;
     }
     gate_leave(e->catalogue_gate);
-    if (st == ST_OK && atomic_load(&e->ending))
-        lsm_stop_jobs(tree->lsm); /* engine_begin_close() may have come too early to find it */
     return st;
 }
 
@@ -355,26 +368,34 @@ strike_out(struct engine *e, const struct engine_tree *tree, const struct engine
     return st;
 }
 
+static enum status
+drop_tree(struct engine *e, struct engine_tree *tree, const struct engine_oath *oath,
+          struct err *err)
+{
+    uint64_t id = tree->id;
+    enum status st = strike_out(e, tree, oath, err);
+
+    if (st != ST_OK)
+        return st;
+    silence(e, tree);
+    remove_tree(e, tree);
+    await_users(tree);
+    close_tree(tree);
+    engine__remove_nameless(e, id);
+    return ST_OK;
+}
+
 enum status
 engine_drop_tree(struct engine *e, uint64_t id, const struct engine_oath *oath, struct err *err)
 {
     struct engine_tree *tree;
-    enum status st = ST_OK;
+    enum status st;
 
     gate_enter(e->catalogue_gate);
     tree = engine_find_tree(e, id);
-    if (tree == NULL)
-        st = err_raise(err, ST_NOT_FOUND, "%s: there is no tree %016llx", e->dir,
-                       (unsigned long long)id);
-    else
-        st = strike_out(e, tree, oath, err);
-    if (st == ST_OK) {
-        silence(e, tree);
-        remove_tree(e, tree);
-        await_users(tree);
-        close_tree(tree);
-        engine__remove_nameless(e, id);
-    }
+    st = tree != NULL ? drop_tree(e, tree, oath, err)
+                      : err_raise(err, ST_NOT_FOUND, "%s: there is no tree %016llx", e->dir,
+                                  (unsigned long long)id);
     gate_leave(e->catalogue_gate);
     if (st == ST_OK)
         engine__schedule(e); /* a job may have ended with the tree; and it may have held the log */

@@ -100,7 +100,8 @@ named_in_log(const struct replaying *r, uint64_t log)
     struct engine_tree **found = NULL;
 
     if (r->e->tree_count > 0)
-        found = bsearch(&key, r->by_log, r->e->tree_count, sizeof(key), compare_logs);
+        found =
+            bsearch(&key, r->by_log, r->e->tree_count, sizeof(struct engine_tree *), compare_logs);
     return found == NULL ? NULL : *found;
 }
 

@@ -113,9 +113,9 @@ drop_tree(struct job *job)
     struct err err;
     enum status st = engine_drop_tree(c->node->engine, c->id, &c->oath, &err);
 
-    if (st == ST_OK)
+    if (st == ST_OK) {
         c->tree = NULL;
-    else if (c->status == ST_OK) {
+    } else if (c->status == ST_OK) {
         c->status = st;
         c->err = err;
     } else {
@@ -137,13 +137,11 @@ static void
 leave(struct tablet_change *c)
 {
     struct tablet *t = c->tablet;
+    struct raft_hard promised = tablet__hard(t);
 
     list_remove(&c->leaving);
     c->tablet = NULL;
-    if (t->raft != NULL)
-        c->oath = (struct engine_oath){ raft_hard(t->raft).term, raft_hard(t->raft).vote };
-    else
-        c->oath = engine_tree_oath(t->tree);
+    c->oath = (struct engine_oath){ promised.term, promised.vote };
     tablet__destroy(t);
     submit(c, c->node->first, drop_tree, dropped);
 }

@@ -216,12 +216,14 @@ restore_tail(struct tablet *t)
 }
 
 /* What an earlier replica here had promised, before it was dropped, counts as long as nothing later does. */
-static struct raft_hard
-hard_state(const struct tablet *t)
+struct raft_hard
+tablet__hard(const struct tablet *t)
 {
     struct engine_oath oath = engine_tree_oath(t->tree);
     struct raft_hard hard = t->head.hard;
 
+    if (t->raft != NULL)
+        return raft_hard(t->raft);
     if (oath.term > hard.term || (oath.term == hard.term && hard.vote == 0))
         hard = (struct raft_hard){ oath.term, oath.vote };
     return hard;
@@ -255,7 +257,7 @@ create_raft(struct tablet *t)
     options.config = t->head.config;
     options.base_index = reaches ? t->places.at[0].index : t->applied;
     options.base_term = reaches ? t->places.at[0].term : t->applied_term;
-    options.hard = hard_state(t);
+    options.hard = tablet__hard(t);
     if (BROKEN(TERM_BACK_AFTER_RESTART))
         options.hard.vote = 0;
     if (options.hard.term < t->applied_term)

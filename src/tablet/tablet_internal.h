@@ -130,8 +130,8 @@ struct tablet {
     struct list waiting; /* requests that wait for room, a stall, or the ceiling; in order */
     struct list parked;  /* requests whose cold read is under way */
     struct list behind;  /* requests behind a parked one of the same origin; in order */
-    uint64_t waiting_count;
-    uint64_t request_count;  /* taken and not answered */
+    uint32_t waiting_count;
+    uint32_t request_count;  /* taken and not answered */
     enum engine_stall stall; /* what began the present stall of writes; NONE: there is none */
     uint64_t stall_since_ns;
 
@@ -258,6 +258,9 @@ void tablet__hear(struct tablet *t, struct raft_event event);
 
 /* Time has passed. */
 void tablet__tick(struct tablet *t);
+
+/* Term and vote: raft's, or without it what the log and the tree's oath say. */
+struct raft_hard tablet__hard(const struct tablet *t);
 
 /* Another membership is in force. */
 void tablet__config_moved(struct tablet *t);
