@@ -24,8 +24,10 @@
 enum {
     PLACE_BITS = 16,
     GENERATION_BITS = 40,
-    BYTES_SHARE = 32, /* of the budget: what waits, what is at each node, and what is served */
+    BYTES_SHARE = 16, /* of the budget: what waits, and what is at each node */
     BYTES_MAX = 64 << 20,
+    SERVED_SHARE = 8, /* and what is served: of all nodes */
+    SERVED_BYTES_MAX = 256 << 20,
     MESSAGE_KEPT_BYTES = 2 << 20,
 };
 
@@ -91,7 +93,7 @@ forward_create(struct forward **out, struct kv_door *door, struct err *err)
 {
     struct kv *kv = door->kv;
     struct forward *f = mem_new(struct forward);
-    size_t share = budget_part(engine_budget(kv->engine)->limit, BYTES_SHARE, BYTES_MAX);
+    size_t limit = engine_budget(kv->engine)->limit;
 
     if (f == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory for requests to other nodes");
@@ -99,7 +101,9 @@ forward_create(struct forward **out, struct kv_door *door, struct err *err)
     f->guest = (struct exchange_guest){ .receive = receive, .state = connection_changed };
     f->flush.run = flush;
     f->message = buf_empty(PEER_MESSAGE_BYTES_MAX);
-    f->away_bytes_max = f->waiting_bytes_max = f->served_bytes_max = share;
+    f->away_bytes_max = budget_part(limit, BYTES_SHARE, BYTES_MAX);
+    f->waiting_bytes_max = f->away_bytes_max;
+    f->served_bytes_max = budget_part(limit, SERVED_SHARE, SERVED_BYTES_MAX);
     f->route_count = kv->keyspace_count;
     f->link_count = kv->node.neighbour_count;
     list_init(&f->busy);

@@ -7,7 +7,14 @@
 #include "unit/kv/nodes.h"
 #include "unit/test.h"
 
-enum { LINE_MAX = 600, DEADLINE_MS = 2000, SLACK_MS = 200, PAUSE_MS = 1500, PATIENCE_MS = 60000 };
+enum {
+    LINE_MAX = 600,
+    DEADLINE_MS = 2000,
+    SLACK_MS = 200,
+    PAUSE_MS = 1500,
+    PATIENCE_MS = 60000,
+    ROUNDS = 300
+};
 
 /* One append of a pipeline, or a read of what the earlier ones amount to. */
 struct step {
@@ -114,12 +121,14 @@ line_count(const struct line *l, enum status st)
     return count;
 }
 
-/* Who answered that it was done is there, once; who failed for certain is not; and all are in order. */
+/* Who answered that it was done is there, once, and was told of its own end of the line; who failed for certain is
+ * not; and all are in order. */
 static void
 line_check(struct line *l, uint32_t reader)
 {
     char *at, *rest = NULL;
     uint32_t next = 0;
+    size_t length = 0;
     char value[NODES_VALUE_MAX];
 
     snprintf(value, sizeof(value), "%s", nodes_get(l->n, reader, l->key));
@@ -132,6 +141,9 @@ line_check(struct line *l, uint32_t reader)
         for (uint32_t i = next + 1; i < number; i++)
             EXPECT(l->steps[i - 1].status != ST_OK);
         EXPECT(l->steps[number - 1].status == ST_OK || l->steps[number - 1].status == ST_UNKNOWN);
+        length += strlen(at) + 1;
+        if (l->steps[number - 1].status == ST_OK)
+            EXPECT_U64(l->steps[number - 1].result.integer, length);
         next = number;
     }
     for (uint32_t i = next + 1; i <= l->count; i++)
@@ -202,6 +214,23 @@ TEST(an_answer_from_afar_says_all_that_one_from_here_does)
 
 /* ------------------------------------------------------------------ order */
 
+/* The two nodes that are no members are far from the others, and from each other. */
+static void
+draw_apart(struct nodes *n)
+{
+    for (uint32_t from = 1; from <= n->count; from++) {
+        for (uint32_t to = 1; to <= n->count; to++) {
+            struct sim_link link = sim_net_get(n->w, from, to);
+
+            if (from == to || (from <= NODES_FOUNDERS && to <= NODES_FOUNDERS))
+                continue;
+            link.delay_us_min = 1000 * (uint32_t)prng_below(sim_prng(n->w), 60);
+            link.delay_us_max = link.delay_us_min + 5000;
+            sim_net_set(n->w, from, to, &link);
+        }
+    }
+}
+
 static void
 check_that_order_holds(uint64_t seed, void (*disturb)(struct nodes *n), bool losses)
 {
@@ -211,17 +240,18 @@ check_that_order_holds(uint64_t seed, void (*disturb)(struct nodes *n), bool los
 
     nodes_create_forwarding(&n, seed, 5);
     (void)nodes_leader(&n);
+    draw_apart(&n);
     for (uint32_t i = 0; i < 5; i++) {
         line_begin(&lines[i], &n, i + 1, i % 2);
         lines[i].key = keys[i];
     }
-    for (uint32_t round = 0; round < 110; round++) {
+    for (uint32_t round = 0; round < ROUNDS; round++) {
         for (uint32_t i = 0; i < 5; i++) {
             if (!sim_paused(n.w, i + 1))
-                line_append(&lines[i], 5);
+                line_append(&lines[i], 2);
         }
-        sim_run_ms(n.w, prng_below(sim_prng(n.w), 40));
-        if (round % 12 == 6)
+        sim_run_ms(n.w, prng_below(sim_prng(n.w), 8));
+        if (prng_chance(sim_prng(n.w), 1, 40))
             disturb(&n);
     }
     for (uint32_t i = 0; i < 5; i++)
@@ -245,10 +275,16 @@ nothing(struct nodes *n)
     (void)n;
 }
 
+/* And perhaps at once again, back to where it was. */
 static void
 hand_over(struct nodes *n)
 {
-    EXPECT(nodes_begin_transfer(n, other_than(nodes_leader(n))));
+    uint32_t leader = nodes_leader(n);
+
+    if (!nodes_begin_transfer(n, other_than(leader)) || prng_chance(sim_prng(n->w), 1, 2))
+        return;
+    sim_run_ms(n->w, prng_below(sim_prng(n->w), 10));
+    (void)nodes_begin_transfer(n, leader);
 }
 
 static void
@@ -271,6 +307,20 @@ cut_a_link_one_way(struct nodes *n)
     for (uint32_t i = 1; i <= n->count; i++)
         nodes_cut(n, i, false);
     sim_net_cut(n->w, from, to);
+}
+
+/* Every connection, again and again; and answers are lost where requests were not. */
+static void
+break_connections(struct nodes *n)
+{
+    for (uint32_t from = 1; from <= n->count; from++) {
+        for (uint32_t to = 1; to <= n->count; to++) {
+            struct sim_link link = sim_net_get(n->w, from, to);
+
+            link.break_ms = 200;
+            sim_net_set(n->w, from, to, &link);
+        }
+    }
 }
 
 static void
@@ -302,10 +352,33 @@ TEST(order_holds_when_a_link_is_cut_one_way)
         check_that_order_holds(seed + i, cut_a_link_one_way, true);
 }
 
+TEST(order_holds_when_connections_break)
+{
+    for (uint64_t seed = test_seed(14), i = 0; i < 3; i++)
+        check_that_order_holds(seed + i, break_connections, true);
+}
+
 TEST(order_holds_when_leaders_stand_still)
 {
     for (uint64_t seed = test_seed(7), i = 0; i < 3; i++)
         check_that_order_holds(seed + i, pause_the_leader, true);
+}
+
+/* The leader stands still: the others choose another one, which answers in time. */
+TEST(a_read_is_asked_elsewhere_when_whoever_was_asked_is_silent)
+{
+    struct nodes n;
+    struct line l;
+
+    nodes_create_forwarding(&n, test_seed(13), 5);
+    EXPECT_OK(nodes_put(&n, 5, "line", "x"));
+    line_begin(&l, &n, 5, 0);
+    sim_pause(n.w, nodes_leader(&n), PATIENCE_MS);
+    line_step(&l)->op = (struct op){ .kind = OP_GET, .key = slice_str("line") };
+    sim_on_loop(n.w, 5, 0, submit_step, &l.steps[0]);
+    line_await(&l);
+    EXPECT_OK(l.steps[0].status);
+    nodes_destroy(&n);
 }
 
 /* ------------------------------------------------------------------ scans, counts, random keys */
@@ -529,10 +602,14 @@ TEST(an_answer_to_a_former_life_is_nobodys)
     nodes_destroy(&n);
 }
 
-QUIET_TEST_MAIN(
-    RUN(any_node_answers_any_request), RUN(a_request_waits_for_the_first_leader),
-    RUN(an_answer_from_afar_says_all_that_one_from_here_does), RUN(a_pipeline_keeps_its_order),
-    RUN(no_request_fails_when_leadership_is_handed_over), RUN(order_holds_when_leaders_are_cut_off),
-    RUN(order_holds_when_a_link_is_cut_one_way), RUN(order_holds_when_leaders_stand_still),
-    RUN(any_node_scans_counts_and_draws), RUN(a_scan_from_afar_is_one_snapshot),
-    RUN(a_scan_that_nobody_goes_on_with_is_forgotten), RUN(an_answer_to_a_former_life_is_nobodys))
+QUIET_TEST_MAIN(RUN(any_node_answers_any_request), RUN(a_request_waits_for_the_first_leader),
+                RUN(an_answer_from_afar_says_all_that_one_from_here_does),
+                RUN(a_pipeline_keeps_its_order),
+                RUN(no_request_fails_when_leadership_is_handed_over),
+                RUN(order_holds_when_leaders_are_cut_off),
+                RUN(order_holds_when_a_link_is_cut_one_way),
+                RUN(order_holds_when_connections_break), RUN(order_holds_when_leaders_stand_still),
+                RUN(a_read_is_asked_elsewhere_when_whoever_was_asked_is_silent),
+                RUN(any_node_scans_counts_and_draws), RUN(a_scan_from_afar_is_one_snapshot),
+                RUN(a_scan_that_nobody_goes_on_with_is_forgotten),
+                RUN(an_answer_to_a_former_life_is_nobodys))
