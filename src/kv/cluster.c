@@ -83,7 +83,7 @@ begin_to_forward(struct kv *kv, struct err *err)
     uint32_t neighbours = kv->node.neighbour_count;
     enum status st = ST_OK;
 
-    kv->fences = mem_new_array(_Atomic uint64_t, neighbours *(size_t)LIMIT_REACTORS);
+    kv->fences = mem_new_array(struct kv_fence, neighbours * (size_t)LIMIT_REACTORS);
     kv->losses = mem_new_array(_Atomic uint32_t, neighbours);
     if (kv->fences == NULL || kv->losses == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory for requests of other nodes");

@@ -468,8 +468,10 @@ tablet_submit(struct tablet *t, struct request *r)
     t->serves = true;
     t->sleeps = false;
     t->request_count++;
-    if (is_for_another_term(t, r) || has_been_overtaken(r))
+    if (is_for_another_term(t, r))
         tablet__finish(t, r, ST_NOT_LEADER);
+    else if (has_been_overtaken(r))
+        tablet__finish(t, r, ST_BUSY); /* nobody waits for it any more */
     else
         admit(t, r);
 }

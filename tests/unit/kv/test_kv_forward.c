@@ -2,8 +2,12 @@
  * Any node answers any request, and what one connection asks is carried out in its order, whoever leads
  * meanwhile (kv/route.c).
  */
+#include "base/coding.h"
 #include "base/prng.h"
 
+#include "kv/forward.h"
+#include "kv/kv_internal.h"
+#include "tablet/request_codec.h"
 #include "unit/kv/nodes.h"
 #include "unit/test.h"
 
@@ -381,6 +385,204 @@ TEST(a_read_is_asked_elsewhere_when_whoever_was_asked_is_silent)
     nodes_destroy(&n);
 }
 
+/* The connection on which the leader answers breaks again and again, the one on which it is asked does not. */
+TEST(an_answer_that_is_lost_is_asked_for_again)
+{
+    struct nodes n;
+    struct line l;
+    struct sim_link link;
+    uint32_t leader;
+
+    nodes_create_forwarding(&n, test_seed(15), 5);
+    leader = nodes_leader(&n);
+    EXPECT_OK(nodes_put(&n, 5, "line", "x"));
+    link = sim_net_get(n.w, leader, 5);
+    link.break_ms = 60;
+    sim_net_set(n.w, leader, 5, &link);
+    line_begin(&l, &n, 5, 0);
+    for (uint32_t i = 0; i < LINE_MAX; i++) {
+        line_step(&l)->op = (struct op){ .kind = OP_GET, .key = slice_str("line") };
+        sim_on_loop(n.w, 5, 0, submit_step, &l.steps[i]);
+        sim_run_ms(n.w, 3);
+    }
+    line_await(&l);
+    EXPECT_U64(line_count(&l, ST_OK), LINE_MAX);
+    nodes_destroy(&n);
+}
+
+/* What another node says, as it comes from the connection. */
+struct said {
+    struct nodes *n;
+    uint32_t to;
+    struct peer_sender from;
+    struct slice payload;
+    uint8_t type;
+};
+
+static void
+say_body(void *ctx)
+{
+    struct said *s = ctx;
+    struct exchange_guest *guest = kv_door_of(s->n->kv[s->to], 0)->reactor.guest;
+
+    guest->receive(guest, &s->from, s->type, 7, s->payload);
+}
+
+static void
+say_put(struct said *s, uint64_t stream, const char *value)
+{
+    struct tablet *t = kv_tablet(s->n->kv[s->to], 0);
+    struct op op = { .kind = OP_PUT, .key = slice_str("k"), .value = slice_str(value) };
+    struct request r = { .ops = &op, .op_count = 1, .term = raft_hard(tablet_raft(t)).term };
+    struct request_envelope e = { .tablet = tablet_id(t), .left_us = 1000000 };
+    uint8_t bytes[256];
+    uint8_t *at = put_varint(bytes, stream);
+
+    s->type = FORWARD_REQUEST;
+    s->payload = slice_of(bytes, (size_t)(at - bytes) + request_encode(at, &r, &e));
+    sim_on_loop(s->n->w, s->to, 0, say_body, s);
+    sim_run_ms(s->n->w, 50);
+}
+
+TEST(what_comes_late_on_an_old_stream_is_not_evaluated)
+{
+    struct nodes n;
+    struct said s;
+
+    nodes_create_forwarding(&n, test_seed(16), 3);
+    s = (struct said){ .n = &n, .to = nodes_leader(&n) };
+    s.from = (struct peer_sender){ other_than(s.to), 77 };
+    say_put(&s, 1, "first");
+    EXPECT_STR(nodes_get(&n, s.to, "k"), "first");
+    say_put(&s, 3, "second");
+    EXPECT_STR(nodes_get(&n, s.to, "k"), "second");
+    say_put(&s, 2, "late");
+    EXPECT_STR(nodes_get(&n, s.to, "k"), "second");
+    say_put(&s, 3, "third");
+    EXPECT_STR(nodes_get(&n, s.to, "k"), "third");
+    s.from.incarnation = 78; /* a new process of the node counts anew */
+    say_put(&s, 0, "reborn");
+    EXPECT_STR(nodes_get(&n, s.to, "k"), "reborn");
+    s.from.incarnation = 77; /* and the former one is heard no more */
+    say_put(&s, 4, "dead");
+    EXPECT_STR(nodes_get(&n, s.to, "k"), "reborn");
+    s.from.node = 99;
+    say_put(&s, 9, "stranger");
+    EXPECT_STR(nodes_get(&n, s.to, "k"), "reborn");
+    nodes_destroy(&n);
+}
+
+/* Cut short, or with a byte that is another one: it is refused, or is another request; the node serves on. */
+TEST(nonsense_from_another_node_does_no_harm)
+{
+    struct nodes n;
+    struct said s;
+    struct prng p;
+
+    nodes_create_forwarding(&n, test_seed(17), 3);
+    prng_init(&p, test_seed(17));
+    s = (struct said){ .n = &n, .to = nodes_leader(&n) };
+    s.from = (struct peer_sender){ other_than(s.to), 77 };
+    for (int i = 0; i < 3000; i++) {
+        uint8_t bytes[128] = { 0, 1, 1, 0, 0, 0, (uint8_t)prng_below(&p, REQUEST_KINDS), 0 };
+        size_t known = prng_below(&p, 8);
+
+        for (size_t at = known; at < sizeof(bytes); at++)
+            bytes[at] = prng_chance(&p, 1, 2) ? 0 : (uint8_t)prng_next(&p);
+        s.type = (uint8_t)(FORWARD_REQUEST + prng_below(&p, 5));
+        s.payload = slice_of(bytes, prng_below(&p, sizeof(bytes)));
+        sim_on_loop(n.w, s.to, 0, say_body, &s);
+    }
+    sim_run_ms(n.w, 1000);
+    EXPECT_OK(nodes_put(&n, other_than(s.to), "a", "1"));
+    EXPECT_STR(nodes_get(&n, 1, "a"), "1");
+    nodes_destroy(&n);
+}
+
+/* ------------------------------------------------------------------ numbers, bounds, memory */
+
+/* Writes with a number, while connections break: each that is answered was applied once, and none fails for
+ * certain after it was applied. */
+TEST(a_write_with_a_number_is_applied_once)
+{
+    struct nodes n;
+    struct line *l = calloc(1, sizeof(*l));
+
+    nodes_create_forwarding(&n, test_seed(18), 5);
+    (void)nodes_leader(&n);
+    draw_apart(&n);
+    break_connections(&n);
+    line_begin(l, &n, 5, 0);
+    l->key = "sum";
+    for (uint32_t i = 0; i < 200; i++) {
+        struct step *s = line_step(l);
+
+        s->op = (struct op){ .kind = OP_APPEND, .key = slice_str(l->key), .value = s->op.value };
+        s->request.client_id = 900;
+        s->request.sequence = i + 1;
+        sim_on_loop(n.w, 5, 0, submit_step, s);
+        for (uint32_t passed_ms = 0; passed_ms < PATIENCE_MS && !s->done; passed_ms++)
+            sim_run_ms(n.w, 1);
+    }
+    line_await(l);
+    line_check(l, 1);
+    EXPECT(line_count(l, ST_OK) > 190);
+    nodes_destroy(&n);
+    free(l);
+}
+
+/* The leader's node takes nothing: what is asked of it does not grow, and what is beyond is told so at once. */
+TEST(a_slow_node_is_back_pressure_and_no_growth)
+{
+    static char value[4001];
+    struct nodes n;
+    struct line *l = calloc(1, sizeof(*l));
+    uint32_t leader;
+
+    memset(value, 'v', sizeof(value) - 1);
+    nodes_create_forwarding(&n, test_seed(19), 5);
+    leader = nodes_leader(&n);
+    EXPECT_OK(nodes_put(&n, 5, "a", "1"));
+    line_begin(l, &n, 5, 0);
+    sim_pause(n.w, leader, 150);
+    for (uint32_t i = 0; i < LINE_MAX; i++) {
+        line_step(l)->op =
+            (struct op){ .kind = OP_PUT, .key = slice_str("k"), .value = slice_str(value) };
+        sim_on_loop(n.w, 5, 0, submit_step, &l->steps[i]);
+    }
+    EXPECT(line_count(l, ST_BUSY) > 100);
+    EXPECT(budget_used(kv_budget(n.kv[5])) < n.budget_bytes);
+    line_await(l);
+    EXPECT(line_count(l, ST_OK) > 50);
+    EXPECT_U64(line_count(l, ST_OK) + line_count(l, ST_BUSY), LINE_MAX);
+    nodes_destroy(&n);
+    free(l);
+}
+
+/* Each allocation of each node in turn: every request is answered, and what was acknowledged is there. */
+TEST(a_node_without_memory_for_a_moment_answers_all_the_same)
+{
+    struct nodes n;
+    struct line *l = calloc(1, sizeof(*l));
+
+    nodes_create_forwarding(&n, test_seed(20), 5);
+    (void)nodes_leader(&n);
+    line_begin(l, &n, 5, 0);
+    for (uint32_t i = 0; i < 300; i++) {
+        struct mem_heap *heap = sim_heap(n.w, 1 + i % 5);
+
+        heap->fail_at = heap->allocation + 1 + i / 5;
+        line_append(l, 1);
+        sim_run_ms(n.w, 5);
+        heap->fail_at = 0;
+    }
+    line_await(l);
+    line_check(l, 4);
+    EXPECT(line_count(l, ST_OK) > 100);
+    nodes_destroy(&n);
+    free(l);
+}
+
 /* ------------------------------------------------------------------ scans, counts, random keys */
 
 /* A scan of a few keys at a time, downwards or upwards. */
@@ -602,14 +804,17 @@ TEST(an_answer_to_a_former_life_is_nobodys)
     nodes_destroy(&n);
 }
 
-QUIET_TEST_MAIN(RUN(any_node_answers_any_request), RUN(a_request_waits_for_the_first_leader),
-                RUN(an_answer_from_afar_says_all_that_one_from_here_does),
-                RUN(a_pipeline_keeps_its_order),
-                RUN(no_request_fails_when_leadership_is_handed_over),
-                RUN(order_holds_when_leaders_are_cut_off),
-                RUN(order_holds_when_a_link_is_cut_one_way),
-                RUN(order_holds_when_connections_break), RUN(order_holds_when_leaders_stand_still),
-                RUN(a_read_is_asked_elsewhere_when_whoever_was_asked_is_silent),
-                RUN(any_node_scans_counts_and_draws), RUN(a_scan_from_afar_is_one_snapshot),
-                RUN(a_scan_that_nobody_goes_on_with_is_forgotten),
-                RUN(an_answer_to_a_former_life_is_nobodys))
+QUIET_TEST_MAIN(
+    RUN(any_node_answers_any_request), RUN(a_request_waits_for_the_first_leader),
+    RUN(an_answer_from_afar_says_all_that_one_from_here_does), RUN(a_pipeline_keeps_its_order),
+    RUN(no_request_fails_when_leadership_is_handed_over), RUN(order_holds_when_leaders_are_cut_off),
+    RUN(order_holds_when_a_link_is_cut_one_way), RUN(order_holds_when_connections_break),
+    RUN(order_holds_when_leaders_stand_still),
+    RUN(a_read_is_asked_elsewhere_when_whoever_was_asked_is_silent),
+    RUN(an_answer_that_is_lost_is_asked_for_again),
+    RUN(what_comes_late_on_an_old_stream_is_not_evaluated),
+    RUN(nonsense_from_another_node_does_no_harm), RUN(a_write_with_a_number_is_applied_once),
+    RUN(a_slow_node_is_back_pressure_and_no_growth),
+    RUN(a_node_without_memory_for_a_moment_answers_all_the_same),
+    RUN(any_node_scans_counts_and_draws), RUN(a_scan_from_afar_is_one_snapshot),
+    RUN(a_scan_that_nobody_goes_on_with_is_forgotten), RUN(an_answer_to_a_former_life_is_nobodys))
