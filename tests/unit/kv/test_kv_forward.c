@@ -385,35 +385,11 @@ TEST(a_read_is_asked_elsewhere_when_whoever_was_asked_is_silent)
     nodes_destroy(&n);
 }
 
-/* The connection on which the leader answers breaks again and again, the one on which it is asked does not. */
-TEST(an_answer_that_is_lost_is_asked_for_again)
-{
-    struct nodes n;
-    struct line l;
-    struct sim_link link;
-    uint32_t leader;
-
-    nodes_create_forwarding(&n, test_seed(15), 5);
-    leader = nodes_leader(&n);
-    EXPECT_OK(nodes_put(&n, 5, "line", "x"));
-    link = sim_net_get(n.w, leader, 5);
-    link.break_ms = 60;
-    sim_net_set(n.w, leader, 5, &link);
-    line_begin(&l, &n, 5, 0);
-    for (uint32_t i = 0; i < LINE_MAX; i++) {
-        line_step(&l)->op = (struct op){ .kind = OP_GET, .key = slice_str("line") };
-        sim_on_loop(n.w, 5, 0, submit_step, &l.steps[i]);
-        sim_run_ms(n.w, 3);
-    }
-    line_await(&l);
-    EXPECT_U64(line_count(&l, ST_OK), LINE_MAX);
-    nodes_destroy(&n);
-}
-
 /* What another node says, as it comes from the connection. */
 struct said {
     struct nodes *n;
     uint32_t to;
+    uint32_t loop;
     struct peer_sender from;
     struct slice payload;
     uint8_t type;
@@ -423,7 +399,7 @@ static void
 say_body(void *ctx)
 {
     struct said *s = ctx;
-    struct exchange_guest *guest = kv_door_of(s->n->kv[s->to], 0)->reactor.guest;
+    struct exchange_guest *guest = kv_door_of(s->n->kv[s->to], s->loop)->reactor.guest;
 
     guest->receive(guest, &s->from, s->type, 7, s->payload);
 }
@@ -440,8 +416,14 @@ say_put(struct said *s, uint64_t stream, const char *value)
 
     s->type = FORWARD_REQUEST;
     s->payload = slice_of(bytes, (size_t)(at - bytes) + request_encode(at, &r, &e));
-    sim_on_loop(s->n->w, s->to, 0, say_body, s);
+    sim_on_loop(s->n->w, s->to, s->loop, say_body, s);
+}
+
+static void
+expect_said(struct said *s, const char *value)
+{
     sim_run_ms(s->n->w, 50);
+    EXPECT_STR(nodes_get(s->n, s->to, "k"), value);
 }
 
 TEST(what_comes_late_on_an_old_stream_is_not_evaluated)
@@ -453,22 +435,67 @@ TEST(what_comes_late_on_an_old_stream_is_not_evaluated)
     s = (struct said){ .n = &n, .to = nodes_leader(&n) };
     s.from = (struct peer_sender){ other_than(s.to), 77 };
     say_put(&s, 1, "first");
-    EXPECT_STR(nodes_get(&n, s.to, "k"), "first");
+    expect_said(&s, "first");
     say_put(&s, 3, "second");
-    EXPECT_STR(nodes_get(&n, s.to, "k"), "second");
+    expect_said(&s, "second");
     say_put(&s, 2, "late");
-    EXPECT_STR(nodes_get(&n, s.to, "k"), "second");
+    expect_said(&s, "second");
     say_put(&s, 3, "third");
-    EXPECT_STR(nodes_get(&n, s.to, "k"), "third");
+    expect_said(&s, "third");
     s.from.incarnation = 78; /* a new process of the node counts anew */
     say_put(&s, 0, "reborn");
-    EXPECT_STR(nodes_get(&n, s.to, "k"), "reborn");
+    expect_said(&s, "reborn");
     s.from.incarnation = 77; /* and the former one is heard no more */
     say_put(&s, 4, "dead");
-    EXPECT_STR(nodes_get(&n, s.to, "k"), "reborn");
+    expect_said(&s, "reborn");
     s.from.node = 99;
     say_put(&s, 9, "stranger");
-    EXPECT_STR(nodes_get(&n, s.to, "k"), "reborn");
+    expect_said(&s, "reborn");
+    nodes_destroy(&n);
+}
+
+/* The one on the tablet's own loop comes first; the other is on its way there from another loop. */
+TEST(what_is_on_its_way_between_loops_when_a_later_stream_comes_is_not_evaluated)
+{
+    struct nodes n;
+    struct said s;
+
+    nodes_create_forwarding(&n, test_seed(21), 3);
+    s = (struct said){ .n = &n, .to = nodes_leader(&n) };
+    s.from = (struct peer_sender){ other_than(s.to), 77 };
+    EXPECT(loop_index(tablet_loop(kv_tablet(n.kv[s.to], 0))) == 0);
+    s.loop = 1;
+    say_put(&s, 5, "early");
+    expect_said(&s, "early");
+    say_put(&s, 5, "late");
+    s.loop = 0;
+    say_put(&s, 6, "now");
+    expect_said(&s, "now");
+    nodes_destroy(&n);
+}
+
+/* The leader says that answers of its may be lost: the one that is waited for will not come. */
+TEST(what_an_answer_was_lost_of_is_not_waited_for)
+{
+    struct nodes n;
+    struct line l;
+    struct said s;
+
+    nodes_create_forwarding(&n, test_seed(15), 5);
+    s = (struct said){ .n = &n, .to = 5, .type = FORWARD_LOST };
+    s.from = (struct peer_sender){ nodes_leader(&n), 77 };
+    EXPECT_OK(nodes_put(&n, 5, "a", "1"));
+    for (uint32_t i = 1; i <= NODES_FOUNDERS; i++) {
+        if (i != s.from.node)
+            sim_net_cut(n.w, (uint32_t)s.from.node, i); /* it commits nothing */
+    }
+    line_begin(&l, &n, 5, 0);
+    line_append(&l, 1);
+    sim_run_ms(n.w, 20);
+    EXPECT_U64(l.done, 0);
+    sim_on_loop(n.w, 5, 0, say_body, &s);
+    sim_run_ms(n.w, 60);
+    EXPECT_ST(l.steps[0].status, ST_UNKNOWN);
     nodes_destroy(&n);
 }
 
@@ -527,6 +554,34 @@ TEST(a_write_with_a_number_is_applied_once)
     line_await(l);
     line_check(l, 1);
     EXPECT(line_count(l, ST_OK) > 190);
+    nodes_destroy(&n);
+    free(l);
+}
+
+/* The leader carries the first out and cannot say so; the second never reaches it. */
+TEST(a_deadline_says_that_nothing_was_applied_only_of_what_was_never_sent)
+{
+    struct nodes n;
+    struct line *l = calloc(1, sizeof(*l));
+    uint32_t leader;
+
+    nodes_create_forwarding(&n, test_seed(22), 5);
+    leader = nodes_leader(&n);
+    EXPECT_OK(nodes_put(&n, 5, "a", "1"));
+    sim_net_cut(n.w, leader, 5);
+    line_begin(l, &n, 5, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct step *s = line_step(l);
+
+        s->request.client_id = 901 + i;
+        s->request.sequence = 1;
+        sim_on_loop(n.w, 5, 0, submit_step, s);
+        sim_run_ms(n.w, 500);
+    }
+    line_await(l);
+    EXPECT_ST(l->steps[0].status, ST_UNKNOWN);
+    EXPECT_ST(l->steps[1].status, ST_TIMEOUT);
+    EXPECT_STR(nodes_get(&n, leader, "line"), "1,");
     nodes_destroy(&n);
     free(l);
 }
@@ -811,8 +866,10 @@ QUIET_TEST_MAIN(
     RUN(order_holds_when_a_link_is_cut_one_way), RUN(order_holds_when_connections_break),
     RUN(order_holds_when_leaders_stand_still),
     RUN(a_read_is_asked_elsewhere_when_whoever_was_asked_is_silent),
-    RUN(an_answer_that_is_lost_is_asked_for_again),
+    RUN(what_an_answer_was_lost_of_is_not_waited_for),
     RUN(what_comes_late_on_an_old_stream_is_not_evaluated),
+    RUN(what_is_on_its_way_between_loops_when_a_later_stream_comes_is_not_evaluated),
+    RUN(a_deadline_says_that_nothing_was_applied_only_of_what_was_never_sent),
     RUN(nonsense_from_another_node_does_no_harm), RUN(a_write_with_a_number_is_applied_once),
     RUN(a_slow_node_is_back_pressure_and_no_growth),
     RUN(a_node_without_memory_for_a_moment_answers_all_the_same),
