@@ -180,7 +180,8 @@ feed_came(struct cluster *c, struct slice payload)
     enum status st = book_take(&c->book, payload, &err);
 
     if (st == ST_CONFLICT)
-        c->hungry_at_ns = 0; /* the book was replaced by an older one, or the feed is another node's */
+        c->hungry_at_ns =
+            0; /* the book was replaced by an older one, or the feed is another node's */
     else if (st != ST_OK)
         log_event(LOG_ERROR, "cluster.feed_refused", log_err(&err));
     else if (c->book.edits != before)

@@ -1,46 +1,27 @@
-/*
- * What a door has at other nodes.
- *
- *      id      door:8  generation:40  place:16
- *
- *   F1  A request that is away has one place, which its id names; an answer for a place that was used
- *       again, or for an earlier process of this node, or from another node, is nobody's.
- *   F2  The places of a link stand in the order in which their requests were sent.
- *   F3  Nothing of a stream is away any more when the next begins.
- */
+/* What a door shares with the doors of other nodes: routes, links, messages. */
 #include "kv/forward.h"
 
-#include "base/assert.h"
-#include "base/coding.h"
-#include "base/log.h"
 #include "base/mem.h"
 
 #include "kv/host.h"
 #include "kv/kv_internal.h"
 #include "kv/route.h"
 #include "tablet/exchange.h"
-#include "tablet/request_codec.h"
 
 enum {
-    PLACE_BITS = 16,
-    GENERATION_BITS = 40,
-    BYTES_SHARE = 32, /* of the budget: what waits, what is at each node, and what is served */
+    BYTES_SHARE = 16, /* of the budget: what waits, and what is at each node */
     BYTES_MAX = 64 << 20,
+    SERVED_SHARE = 8, /* and what is served: of all nodes */
+    SERVED_BYTES_MAX = 256 << 20,
     MESSAGE_KEPT_BYTES = 2 << 20,
 };
 
-#define GENERATION_MASK ((UINT64_C(1) << GENERATION_BITS) - 1)
-#define NS_PER_US       1000
-
-_Static_assert(FORWARD_AWAY_MAX <= 1 << PLACE_BITS, "a place has a number");
 _Static_assert((int)FORWARD_REQUEST == EXCHANGE_FOREIGN, "ours begin where the exchange's end");
-_Static_assert(LIMIT_REACTORS <= 256, "a door has a byte of the id");
 
 static void receive(struct exchange_guest *guest, const struct peer_sender *from, uint8_t type,
                     uint64_t id, struct slice payload);
 static void connection_changed(struct exchange_guest *guest, uint64_t node, uint64_t incarnation);
 static void strange(struct exchange_guest *guest, struct stream *stream, struct slice begin);
-static void lose(struct forward *f, struct forward_link *l, struct route *only);
 
 /* ------------------------------------------------------------------ life */
 
@@ -93,7 +74,7 @@ forward_create(struct forward **out, struct kv_door *door, struct err *err)
 {
     struct kv *kv = door->kv;
     struct forward *f = mem_new(struct forward);
-    size_t share = budget_part(engine_budget(kv->engine)->limit, BYTES_SHARE, BYTES_MAX);
+    size_t limit = engine_budget(kv->engine)->limit;
 
     if (f == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory for requests to other nodes");
@@ -103,7 +84,9 @@ forward_create(struct forward **out, struct kv_door *door, struct err *err)
                                         .stranger = strange };
     f->flush.run = flush;
     f->message = buf_empty(PEER_MESSAGE_BYTES_MAX);
-    f->away_bytes_max = f->waiting_bytes_max = f->served_bytes_max = share;
+    f->away_bytes_max = budget_part(limit, BYTES_SHARE, BYTES_MAX);
+    f->waiting_bytes_max = f->away_bytes_max;
+    f->served_bytes_max = budget_part(limit, SERVED_SHARE, SERVED_BYTES_MAX);
     list_init(&f->routes);
     list_init(&f->busy);
     list_init(&f->free);
@@ -159,9 +142,9 @@ forward_find(const struct forward *f, uint64_t node, uint32_t *at)
     return true;
 }
 
-/* Of a node that is known now.  One whose place was another's loses what that had. */
-static struct forward_link *
-link_of(struct forward *f, uint64_t node)
+/* One whose place was another's loses what that had. */
+struct forward_link *
+forward__link(struct forward *f, uint64_t node)
 {
     struct forward_link *l;
     uint32_t at;
@@ -170,7 +153,7 @@ link_of(struct forward *f, uint64_t node)
         return NULL;
     l = &f->links[at];
     if (l->node != node) {
-        lose(f, l, NULL);
+        forward__lose(f, l, NULL);
         l->node = node;
         l->has_answered = false;
     }
@@ -218,7 +201,7 @@ forward_wake_in(struct forward *f, uint32_t ms)
     timer_start(f->pause, ms);
 }
 
-/* ------------------------------------------------------------------ sending */
+/* ------------------------------------------------------------------ messages */
 
 uint8_t *
 forward_room(struct forward *f, size_t size)
@@ -240,194 +223,6 @@ forward_post(struct forward *f, uint64_t node, const struct peer_message *messag
     return st;
 }
 
-static uint64_t
-id_of(const struct forward *f, const struct away *a)
-{
-    uint64_t place = (uint64_t)(a - f->places);
-
-    return (uint64_t)loop_index(f->door->loop) << (GENERATION_BITS + PLACE_BITS) |
-           (a->generation & GENERATION_MASK) << PLACE_BITS | place;
-}
-
-uint32_t
-forward_door_of(uint64_t id)
-{
-    return (uint32_t)(id >> (GENERATION_BITS + PLACE_BITS));
-}
-
-/* NULL: it is nobody's (F1). */
-static struct away *
-find_away(struct forward *f, uint64_t node, uint64_t id)
-{
-    uint64_t place = id & ((UINT64_C(1) << PLACE_BITS) - 1);
-    struct away *a = &f->places[place < FORWARD_AWAY_MAX ? place : 0];
-
-    return a->request != NULL && id_of(f, a) == id && a->to->node == node ? a : NULL;
-}
-
-static struct request_envelope
-envelope_of(const struct forward *f, const struct route *route, const struct request *r)
-{
-    uint64_t now_ns = loop_now_ns(f->door->loop);
-
-    return (struct request_envelope){
-        .tablet = route->site->tablet,
-        .left_us = r->deadline_ns > now_ns ? (r->deadline_ns - now_ns) / NS_PER_US : 0,
-    };
-}
-
-static enum status
-post_request(struct forward *f, const struct request *r, const struct request_envelope *e,
-             const struct away *a)
-{
-    size_t size = request_encode(NULL, r, e);
-    uint8_t *room = forward_room(f, size);
-    uint8_t head[VARINT_BYTES_MAX];
-    struct slice parts[2];
-    struct peer_message message = {
-        .type = FORWARD_REQUEST, .id = id_of(f, a), .parts = parts, .part_count = 2, .steady = true
-    };
-    enum status st;
-
-    if (room == NULL)
-        return ST_NO_MEMORY;
-    (void)request_encode(room, r, e);
-    parts[0] = slice_of(head, (size_t)(put_varint(head, a->to->stream) - head));
-    parts[1] = slice_of(room, size);
-    st = forward_post(f, a->to->node, &message);
-    return st == ST_NOT_FOUND ? ST_CLOSED : st;
-}
-
-enum status
-forward_send(struct forward *f, struct route *route, struct request *r, uint64_t node)
-{
-    struct forward_link *l = link_of(f, node);
-    struct request_envelope e = envelope_of(f, route, r);
-    size_t bytes = request_encode(NULL, r, &e);
-    struct away *a;
-    enum status st;
-
-    if (l == NULL)
-        return ST_CLOSED;
-    if (list_empty(&f->free) || (l->bytes > 0 && l->bytes + bytes > f->away_bytes_max))
-        return ST_BUSY;
-    a = container_of(f->free.next, struct away, link);
-    a->to = l;
-    st = post_request(f, r, &e, a);
-    if (st != ST_OK)
-        return st;
-    a->request = r;
-    a->route = route;
-    a->bytes = bytes;
-    a->sent_ns = loop_now_ns(f->door->loop);
-    l->bytes += bytes;
-    list_remove(&a->link);
-    list_push_back(&l->away, &a->link); /* F2 */
-    return ST_OK;
-}
-
-void
-forward_ask(struct forward *f, struct site *site, struct request *r, uint64_t node)
-{
-    struct route *route = site == NULL ? NULL : forward_route(f, site);
-    enum status st = site == NULL ? ST_NOT_FOUND : ST_NO_MEMORY;
-
-    r->keyspace = site == NULL ? 0 : site->keyspace;
-    r->home = f->door->loop;
-    r->way = &f->direct;
-    r->way->under_way++;
-    r->cold = NULL;
-    r->scratch = (struct buf){ 0 };
-    if (route != NULL)
-        st = forward_send(f, route, r, node);
-    if (st == ST_OK)
-        return;
-    r->status = st;
-    request_done(r);
-}
-
-/* ------------------------------------------------------------------ coming back */
-
-/* Its place is free; the request is the caller's. */
-static struct request *
-detach(struct forward *f, struct away *a)
-{
-    struct request *r = a->request;
-
-    ASSERT(r != NULL && a->to->bytes >= a->bytes);
-    a->to->bytes -= a->bytes;
-    a->request = NULL;
-    a->generation++;
-    list_remove(&a->link);
-    list_push_back(&f->free, &a->link);
-    return r;
-}
-
-/* Whoever drains is about to be gone: it refused. */
-static void
-answered(struct forward *f, const struct peer_sender *from, uint64_t id, struct slice payload)
-{
-    struct reader in = reader_of(payload);
-    bool ours = read_u64(&in) == cluster_incarnation(f->door->kv->cluster);
-    struct away *a = find_away(f, from->node, id);
-    struct route *route;
-    struct request *r;
-
-    if (a == NULL || !ours)
-        return;
-    route = a->route;
-    r = detach(f, a);
-    if (answer_decode(read_bytes(&in, reader_left(&in)), r) != ST_OK) {
-        log_event(LOG_ERROR, "forward.answer_not_understood", log_u64("node", from->node));
-        r->status = request_writes(r) ? ST_UNKNOWN : ST_CORRUPT;
-    }
-    if (r->status == ST_CLOSED)
-        r->status = ST_NOT_LEADER;
-    r->elsewhere = from->node;
-    request_done(r);
-    if (route->waiting_count > 0)
-        route_stir(route);
-}
-
-/* Everything on the link, or of one of its routes.  All of it comes back to its route before any of it is
- * answered. */
-static void
-lose(struct forward *f, struct forward_link *l, struct route *only)
-{
-    struct list *at = l->away.next;
-    struct list lost;
-
-    list_init(&lost);
-    while (at != &l->away) {
-        struct away *a = container_of(at, struct away, link);
-
-        at = at->next;
-        if (only != NULL && a->route != only)
-            continue;
-        if (a->request->way == &a->route->way)
-            route_block(a->route);
-        list_push_back(&lost, &detach(f, a)->link);
-    }
-    if (only == NULL)
-        l->stream++; /* F3 */
-    while ((at = list_pop_front(&lost)) != NULL) {
-        struct request *r = container_of(at, struct request, link);
-
-        r->status = ST_UNKNOWN;
-        request_done(r);
-    }
-}
-
-void
-forward_lose_route(struct forward *f, struct route *route)
-{
-    struct forward_link *l = link_of(f, route->to.node);
-
-    route_block(route);
-    if (l != NULL)
-        lose(f, l, route);
-}
-
 /* ------------------------------------------------------------------ arriving */
 
 /* An answer on its way to its door, and a copy of its payload behind it. */
@@ -446,7 +241,7 @@ arrive(struct task *task)
     struct forward *f = a->forward;
     size_t bytes = sizeof(*a) + a->size;
 
-    answered(f, &a->from, a->id, slice_of(a + 1, a->size));
+    forward__answered(f, &a->from, a->id, slice_of(a + 1, a->size));
     budget_return(budget_of(f), bytes);
     mem_free(a);
     atomic_fetch_sub(&f->door->reactor.arriving, 1);
@@ -494,7 +289,7 @@ receive(struct exchange_guest *guest, const struct peer_sender *from, uint8_t ty
     if (type != FORWARD_REPLY || forward_door_of(id) >= kv->door_count)
         return;
     if (forward_door_of(id) == loop_index(f->door->loop))
-        answered(f, from, id, payload);
+        forward__answered(f, from, id, payload);
     else
         carry_over(kv->doors[forward_door_of(id)].forward, from, id, payload);
 }
@@ -505,12 +300,12 @@ connection_changed(struct exchange_guest *guest, uint64_t node, uint64_t incarna
 {
     struct forward *f = container_of(guest, struct forward, guest);
     struct peer_message message = { .type = FORWARD_LOST, .urgent = true, .steady = true };
-    struct forward_link *l = link_of(f, node);
+    struct forward_link *l = forward__link(f, node);
 
     if (l == NULL)
         return;
     if (incarnation == 0)
-        lose(f, l, NULL);
+        forward__lose(f, l, NULL);
     else if (l->has_answered)
         l->has_answered = forward_post(f, node, &message) != ST_OK;
 }
@@ -526,38 +321,13 @@ strange(struct exchange_guest *guest, struct stream *stream, struct slice begin)
 void
 forward_note_answer(struct forward *f, uint64_t node)
 {
-    struct forward_link *l = link_of(f, node);
+    struct forward_link *l = forward__link(f, node);
 
     if (l != NULL)
         l->has_answered = true;
 }
 
 /* ------------------------------------------------------------------ time */
-
-/* The first of a link are the oldest, but not the first to be late. */
-static void
-end_late(struct forward *f, struct forward_link *l, uint64_t now_ns)
-{
-    struct list *at = l->away.next;
-    struct list late;
-
-    list_init(&late);
-    while (at != &l->away) {
-        struct away *a = container_of(at, struct away, link);
-
-        at = at->next;
-        if (now_ns >= a->request->deadline_ns)
-            list_push_back(&late, &detach(f, a)->link);
-        else if (now_ns - a->sent_ns > TABLET_SILENCE_NS)
-            route_doubt(a->route);
-    }
-    while ((at = list_pop_front(&late)) != NULL) {
-        struct request *r = container_of(at, struct request, link);
-
-        r->status = request_writes(r) ? ST_UNKNOWN : ST_TIMEOUT;
-        request_done(r);
-    }
-}
 
 static void
 tend_link(struct forward *f, uint32_t at, uint64_t now_ns)
@@ -570,8 +340,8 @@ tend_link(struct forward *f, uint32_t at, uint64_t now_ns)
     if (list_empty(&l->away))
         return;
     if (lost || is_silent(l, now_ns))
-        lose(f, l, NULL);
-    end_late(f, l, now_ns);
+        forward__lose(f, l, NULL);
+    forward__end_late(f, l, now_ns);
 }
 
 void

@@ -115,6 +115,21 @@ uint64_t forward_neighbour(const struct forward *f, uint32_t at); /* 0: there ar
 /* Routes that pause are looked at after so long. */
 void forward_wake_in(struct forward *f, uint32_t ms);
 
+/* ------------------------------------------------------------------ forward.c and away.c */
+
+struct forward_link *forward__link(struct forward *f, uint64_t node); /* NULL: there is none */
+
+/* An answer has come to the door that the id names. */
+void forward__answered(struct forward *f, const struct peer_sender *from, uint64_t id,
+                       struct slice payload);
+
+/* Everything on the link is lost, or all of one of its routes; the route, unless NULL, borrowed.  All of it comes
+ * back to its route before any of it is answered. */
+void forward__lose(struct forward *f, struct forward_link *l, const struct route *only);
+
+/* Answer those whose deadline has passed. */
+void forward__end_late(struct forward *f, struct forward_link *l, uint64_t now_ns);
+
 /* ------------------------------------------------------------------ for serve.c */
 
 enum forward_type {

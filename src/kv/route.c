@@ -115,10 +115,11 @@ mark_busy(struct route *route)
 
 /* ------------------------------------------------------------------ waiting */
 
+/* The request itself is in its caller's memory, as all of this is: it is a measure. */
 static size_t
 cost_of(const struct request *r)
 {
-    size_t bytes = sizeof(*r);
+    size_t bytes = 0;
 
     for (uint32_t i = 0; i < r->op_count; i++) {
         const struct op *op = &r->ops[i];

@@ -16,7 +16,7 @@
 #include "kv/kv_internal.h"
 #include "tablet/request_codec.h"
 
-enum { NS_PER_US = 1000, STREAM_BITS = 32 };
+enum { NS_PER_US = 1000, STREAM_BITS = 32 }; /* of a fence's word */
 
 /* Behind it lie its operations, results and preconditions, and the bytes from which they borrow. */
 struct served {
@@ -176,30 +176,48 @@ may_serve(const struct forward *f, const struct request *r, const struct request
 
 /* ------------------------------------------------------------------ fences */
 
+/* The first that is heard of another process of the sender's node: nothing of the former one counts any more. */
+static bool
+is_of_former(struct kv_fence *fence, const struct served *s)
+{
+    return atomic_load(&fence->former) == s->from.incarnation;
+}
+
+static bool
+move_fence(struct kv_fence *fence, const struct served *s, uint64_t word)
+{
+    uint64_t now = atomic_load(&fence->word);
+
+    while (now != word) {
+        bool same = now >> STREAM_BITS == word >> STREAM_BITS;
+
+        if (is_of_former(fence, s) || (same && now > word))
+            return false;
+        if (!same)
+            atomic_store(&fence->former, atomic_load(&fence->incarnation));
+        if (!atomic_compare_exchange_weak(&fence->word, &now, word))
+            continue;
+        atomic_store(&fence->incarnation, s->from.incarnation);
+        return true;
+    }
+    return true;
+}
+
 /* The fence of the sender's door says the latest stream that was heard of it.  False: this is an earlier one. */
 static bool
 pass_fence(struct forward *f, const struct served *s, uint32_t stream, struct request *r)
 {
     struct kv *kv = f->door->kv;
     uint32_t door = forward_door_of(s->id);
-    uint64_t word = s->from.incarnation << STREAM_BITS | stream;
-    _Atomic uint64_t *fence;
-    uint64_t now;
+    struct kv_fence *fence;
     uint32_t at;
 
     if (door >= LIMIT_REACTORS || !forward_find(f, s->from.node, &at))
         return false;
     fence = &kv->fences[at * (size_t)LIMIT_REACTORS + door];
-    now = atomic_load(fence);
-    while (now != word) {
-        if (now >> STREAM_BITS == word >> STREAM_BITS && (uint32_t)now > stream)
-            return false;
-        if (atomic_compare_exchange_weak(fence, &now, word))
-            break;
-    }
-    r->fence = fence;
-    r->pass = word;
-    return true;
+    r->fence = &fence->word;
+    r->pass = s->from.incarnation << STREAM_BITS | stream;
+    return move_fence(fence, s, r->pass);
 }
 
 /* ------------------------------------------------------------------ arriving */
@@ -212,7 +230,7 @@ serve(struct served *s, uint64_t stream, const struct request_envelope *e)
     enum status st = may_serve(f, r, e);
 
     if (st == ST_OK && (stream > UINT32_MAX || !pass_fence(f, s, (uint32_t)stream, r)))
-        st = ST_NOT_LEADER;
+        st = ST_BUSY; /* nobody waits for it any more */
     if (st != ST_OK) {
         refuse(f, &s->from, s->id, st);
         served_free(s);

@@ -42,7 +42,7 @@ begin_to_forward(struct kv *kv, struct err *err)
 {
     enum status st = ST_OK;
 
-    kv->fences = mem_new_array(_Atomic uint64_t, TABLET_NODES_MAX *(size_t)LIMIT_REACTORS);
+    kv->fences = mem_new_array(struct kv_fence, TABLET_NODES_MAX * (size_t)LIMIT_REACTORS);
     kv->losses = mem_new_array(_Atomic uint32_t, TABLET_NODES_MAX);
     if (kv->fences == NULL || kv->losses == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory for requests of other nodes");

@@ -41,6 +41,12 @@ struct pen {
     size_t size;
 };
 
+static struct pen
+pen_at(uint8_t *at)
+{
+    return (struct pen){ at, 0 };
+}
+
 static void
 write_u8(struct pen *p, unsigned v)
 {
@@ -191,7 +197,7 @@ size_t
 request_encode(uint8_t *at, const struct request *r, const struct request_envelope *e)
 {
     bool identity = r->client_id != 0;
-    struct pen p = { .at = at };
+    struct pen p = pen_at(at);
 
     write_u8(&p, REQUEST_CODEC_FORMAT);
     write_varint(&p, r->op_count);
@@ -345,7 +351,7 @@ size_t
 answer_encode(uint8_t *at, const struct request *r)
 {
     bool failed = r->status != ST_OK;
-    struct pen p = { .at = at };
+    struct pen p = pen_at(at);
 
     write_u8(&p, REQUEST_CODEC_FORMAT);
     write_u8(&p, r->status);

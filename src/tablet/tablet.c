@@ -81,10 +81,11 @@ follows_parked(struct tablet *t, struct request *r)
     return true;
 }
 
+/* What is behind is older than what waits (B1): so nobody goes behind while anybody waits. */
 static void
-serve_or_wait(struct tablet *t, struct request *r)
+admit(struct tablet *t, struct request *r)
 {
-    if (list_empty(&t->waiting) && serve(t, r))
+    if (list_empty(&t->waiting) && (follows_parked(t, r) || serve(t, r)))
         return;
     if (t->waiting_count >= WAITING_MAX) {
         tablet__finish(t, r, ST_BUSY);
@@ -110,11 +111,32 @@ drain_waiting(struct tablet *t)
     }
 }
 
-static void
-admit(struct tablet *t, struct request *r)
+static struct request *
+last_of_origin(const struct list *head, uint64_t origin)
 {
-    if (!follows_parked(t, r))
-        serve_or_wait(t, r);
+    for (struct list *at = head->prev; at != head; at = at->prev) {
+        struct request *r = container_of(at, struct request, link);
+
+        if (r->origin == origin)
+            return r;
+    }
+    return NULL;
+}
+
+/* It, and those behind it, were here before those that wait (B1). */
+static void
+wait_first(struct tablet *t, struct request *r)
+{
+    uint64_t origin = r->origin;
+    struct request *last;
+
+    while ((last = last_of_origin(&t->behind, origin)) != NULL) {
+        list_remove(&last->link);
+        list_push_front(&t->waiting, &last->link);
+        t->waiting_count++;
+    }
+    list_push_front(&t->waiting, &r->link);
+    t->waiting_count++;
 }
 
 /* One at a time, and each leaves `behind` only when it is served: what its `done` submits comes last
@@ -127,7 +149,8 @@ tablet__release_behind(struct tablet *t, uint64_t origin)
     while (first_of_origin(&t->parked, origin) == NULL &&
            (r = first_of_origin(&t->behind, origin)) != NULL) {
         list_remove(&r->link);
-        serve_or_wait(t, r);
+        if (!list_empty(&t->waiting) || !serve(t, r))
+            wait_first(t, r);
     }
 }
 
@@ -142,8 +165,7 @@ parked_ready(struct request *r)
         r->err = r->cold->err;
         tablet__finish(t, r, r->cold->status);
     } else if (!serve(t, r)) {
-        list_push_front(&t->waiting, &r->link); /* it was here before those that wait */
-        t->waiting_count++;
+        wait_first(t, r);
     }
     tablet__release_behind(t, origin);
 }
@@ -360,8 +382,10 @@ tablet_submit(struct tablet *t, struct request *r)
     }
     t->serves = true;
     t->sleeps = false;
-    if (is_for_another_term(t, r) || has_been_overtaken(r))
+    if (is_for_another_term(t, r))
         tablet__finish(t, r, ST_NOT_LEADER);
+    else if (has_been_overtaken(r))
+        tablet__finish(t, r, ST_BUSY); /* nobody waits for it any more */
     else
         admit(t, r);
 }

@@ -1,149 +1,8 @@
-/*
- * Any node answers any request, and what one connection asks is carried out in its order, whoever leads
- * meanwhile (kv/route.c).
- */
-#include "base/prng.h"
-
-#include "unit/kv/nodes.h"
+/* Any node answers any request, scans, counts, and stops in an orderly way (kv/forward.h). */
+#include "unit/kv/line.h"
 #include "unit/test.h"
 
-enum { LINE_MAX = 600, DEADLINE_MS = 2000, SLACK_MS = 200, PAUSE_MS = 1500, PATIENCE_MS = 60000 };
-
-/* One append of a pipeline, or a read of what the earlier ones amount to. */
-struct step {
-    struct request request;
-    struct op op;
-    struct op_result result;
-    struct line *line;
-    char text[8];
-    bool sent;
-    bool done;
-    enum status status;
-    uint64_t took_ms;
-    uint64_t sent_ns;
-};
-
-/* A connection at a node, that appends "1,", "2," .. to one key, and waits for nothing. */
-struct line {
-    struct nodes *n;
-    uint32_t node;
-    uint32_t loop;
-    uint64_t client_id;
-    struct step steps[LINE_MAX];
-    uint32_t count;
-    uint32_t done;
-    const char *key;
-};
-
-static void
-step_done(struct request *r)
-{
-    struct step *s = container_of(r, struct step, request);
-
-    EXPECT(!s->done);
-    s->done = true;
-    s->status = r->status;
-    s->took_ms = (sim_now_ns(s->line->n->w) - s->sent_ns) / 1000000;
-    s->line->done++;
-}
-
-static void
-submit_step(void *ctx)
-{
-    struct step *s = ctx;
-    struct line *l = s->line;
-    struct kv *kv = l->n->kv[l->node];
-
-    s->sent = true;
-    s->sent_ns = sim_now_ns(l->n->w);
-    s->request.deadline_ns =
-        loop_now_ns(sim_loop(l->n->w, l->node, l->loop)) + DEADLINE_MS * UINT64_C(1000000);
-    kv_submit(kv_door_of(kv, l->loop), &s->request);
-}
-
-static void
-line_begin(struct line *l, struct nodes *n, uint32_t node, uint32_t loop)
-{
-    *l = (struct line){ .n = n, .node = node, .loop = loop, .key = "line" };
-}
-
-static struct step *
-line_step(struct line *l)
-{
-    struct step *s = &l->steps[l->count];
-
-    EXPECT(l->count < LINE_MAX);
-    *s = (struct step){ .line = l };
-    snprintf(s->text, sizeof(s->text), "%u,", ++l->count);
-    s->op = (struct op){ .kind = OP_APPEND, .key = slice_str(l->key), .value = slice_str(s->text) };
-    s->request = (struct request){ .keyspace = l->n->keyspace,
-                                   .ops = &s->op,
-                                   .op_count = 1,
-                                   .results = &s->result,
-                                   .result_bytes_max = 1 << 20,
-                                   .origin = 40 + l->node,
-                                   .done = step_done };
-    return s;
-}
-
-static void
-line_append(struct line *l, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        sim_on_loop(l->n->w, l->node, l->loop, submit_step, line_step(l));
-}
-
-/* Nothing hangs: every step is done, by its deadline; or when the node goes on. */
-static void
-line_await(struct line *l)
-{
-    for (uint32_t passed_ms = 0; passed_ms < PATIENCE_MS && l->done < l->count; passed_ms += 10)
-        sim_run_ms(l->n->w, 10);
-    EXPECT_U64(l->done, l->count);
-    for (uint32_t i = 0; i < l->count; i++)
-        EXPECT(l->steps[i].took_ms <= DEADLINE_MS + PAUSE_MS + SLACK_MS);
-}
-
-static uint32_t
-line_count(const struct line *l, enum status st)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < l->count; i++)
-        count += l->steps[i].status == st;
-    return count;
-}
-
-/* Who answered that it was done is there, once; who failed for certain is not; and all are in order. */
-static void
-line_check(struct line *l, uint32_t reader)
-{
-    char *at, *rest = NULL;
-    uint32_t next = 0;
-    char value[NODES_VALUE_MAX];
-
-    snprintf(value, sizeof(value), "%s", nodes_get(l->n, reader, l->key));
-    for (at = strtok_r(value, ",", &rest); at != NULL; at = strtok_r(NULL, ",", &rest)) {
-        uint32_t number = (uint32_t)strtoul(at, NULL, 10);
-
-        if (strcmp(at, "nil") == 0)
-            break;
-        EXPECT(number > next && number <= l->count);
-        for (uint32_t i = next + 1; i < number; i++)
-            EXPECT(l->steps[i - 1].status != ST_OK);
-        EXPECT(l->steps[number - 1].status == ST_OK || l->steps[number - 1].status == ST_UNKNOWN);
-        next = number;
-    }
-    for (uint32_t i = next + 1; i <= l->count; i++)
-        EXPECT(l->steps[i - 1].status != ST_OK);
-}
-
-/* A node that does not lead, and is a founder, or is none. */
-static uint32_t
-other_than(uint32_t leader)
-{
-    return leader % NODES_FOUNDERS + 1;
-}
+enum { PATIENCE_MS = 60000 };
 
 /* ------------------------------------------------------------------ any node */
 
@@ -187,7 +46,7 @@ TEST(an_answer_from_afar_says_all_that_one_from_here_does)
 
     nodes_create_forwarding(&n, test_seed(3), 3);
     leader = nodes_leader(&n);
-    other = other_than(leader);
+    other = line_other_than(leader);
     EXPECT_OK(nodes_do(&n, other, &op, &there));
     EXPECT_U64(there.integer, 3);
     op = (struct op){ .kind = OP_META, .key = slice_str("a") };
@@ -198,114 +57,6 @@ TEST(an_answer_from_afar_says_all_that_one_from_here_does)
     EXPECT_OK(nodes_do(&n, other, &op, &there));
     EXPECT_U64(there.code, OP_NOT_INTEGER);
     nodes_destroy(&n);
-}
-
-/* ------------------------------------------------------------------ order */
-
-static void
-check_that_order_holds(uint64_t seed, void (*disturb)(struct nodes *n), bool losses)
-{
-    struct nodes n;
-    struct line *lines = calloc(5, sizeof(*lines));
-    static const char *const keys[] = { "l1", "l2", "l3", "l4", "l5" };
-
-    nodes_create_forwarding(&n, seed, 5);
-    (void)nodes_leader(&n);
-    for (uint32_t i = 0; i < 5; i++) {
-        line_begin(&lines[i], &n, i + 1, i % 2);
-        lines[i].key = keys[i];
-    }
-    for (uint32_t round = 0; round < 110; round++) {
-        for (uint32_t i = 0; i < 5; i++) {
-            if (!sim_paused(n.w, i + 1))
-                line_append(&lines[i], 5);
-        }
-        sim_run_ms(n.w, prng_below(sim_prng(n.w), 40));
-        if (round % 12 == 6)
-            disturb(&n);
-    }
-    for (uint32_t i = 0; i < 5; i++)
-        line_await(&lines[i]);
-    for (uint32_t i = 1; i <= 5; i++)
-        nodes_cut(&n, i, false);
-    sim_run_ms(n.w, 3000);
-    for (uint32_t i = 0; i < 5; i++) {
-        line_check(&lines[i], i + 1);
-        if (!losses)
-            EXPECT_U64(line_count(&lines[i], ST_OK), lines[i].count);
-        EXPECT_U64(line_count(&lines[i], ST_NOT_LEADER), 0);
-    }
-    nodes_destroy(&n);
-    free(lines);
-}
-
-static void
-nothing(struct nodes *n)
-{
-    (void)n;
-}
-
-static void
-hand_over(struct nodes *n)
-{
-    EXPECT(nodes_begin_transfer(n, other_than(nodes_leader(n))));
-}
-
-static void
-cut_off_the_leader(struct nodes *n)
-{
-    uint32_t leader = nodes_leader(n);
-
-    for (uint32_t i = 1; i <= n->count; i++)
-        nodes_cut(n, i, false);
-    nodes_cut(n, leader, true);
-}
-
-/* Between any two nodes, in one direction. */
-static void
-cut_a_link_one_way(struct nodes *n)
-{
-    uint32_t from = 1 + (uint32_t)prng_below(sim_prng(n->w), n->count);
-    uint32_t to = from % n->count + 1;
-
-    for (uint32_t i = 1; i <= n->count; i++)
-        nodes_cut(n, i, false);
-    sim_net_cut(n->w, from, to);
-}
-
-static void
-pause_the_leader(struct nodes *n)
-{
-    sim_pause(n->w, nodes_leader(n), PAUSE_MS);
-}
-
-TEST(a_pipeline_keeps_its_order)
-{
-    check_that_order_holds(test_seed(4), nothing, false);
-}
-
-TEST(no_request_fails_when_leadership_is_handed_over)
-{
-    for (uint64_t seed = test_seed(5), i = 0; i < 3; i++)
-        check_that_order_holds(seed + i, hand_over, false);
-}
-
-TEST(order_holds_when_leaders_are_cut_off)
-{
-    for (uint64_t seed = test_seed(6), i = 0; i < 3; i++)
-        check_that_order_holds(seed + i, cut_off_the_leader, true);
-}
-
-TEST(order_holds_when_a_link_is_cut_one_way)
-{
-    for (uint64_t seed = test_seed(8), i = 0; i < 3; i++)
-        check_that_order_holds(seed + i, cut_a_link_one_way, true);
-}
-
-TEST(order_holds_when_leaders_stand_still)
-{
-    for (uint64_t seed = test_seed(7), i = 0; i < 3; i++)
-        check_that_order_holds(seed + i, pause_the_leader, true);
 }
 
 /* ------------------------------------------------------------------ scans, counts, random keys */
@@ -349,7 +100,7 @@ reading_open(void *ctx)
 
     r->options.want_values = true;
     r->options.deadline_ns =
-        loop_now_ns(sim_loop(r->n->w, r->node, 0)) + DEADLINE_MS * UINT64_C(1000000);
+        loop_now_ns(sim_loop(r->n->w, r->node, 0)) + LINE_DEADLINE_MS * UINT64_C(1000000);
     EXPECT_OK(kv_scan_open(kv_door_of(r->n->kv[r->node], 0), &r->options, &r->scan, NULL));
 }
 
@@ -462,7 +213,7 @@ TEST(a_scan_from_afar_is_one_snapshot)
     reading_on(&r);
     EXPECT_STR(r.text, "a=1,b=1,c=1,");
     put_letters(&n, 5, "abcdefgh", "2");
-    EXPECT(nodes_transfer(&n, other_than(leader)));
+    EXPECT(nodes_transfer(&n, line_other_than(leader)));
     put_letters(&n, 5, "abcdefghi", "3");
     reading_on(&r);
     reading_on(&r);
@@ -497,42 +248,96 @@ TEST(a_scan_that_nobody_goes_on_with_is_forgotten)
     nodes_destroy(&n);
 }
 
-/* ------------------------------------------------------------------ one answer */
+/* ------------------------------------------------------------------ stopping */
 
-/* The same ids are used by the next process of the node: what its former life had asked is not for it. */
-TEST(an_answer_to_a_former_life_is_nobodys)
+struct stop {
+    struct kv *kv;
+    bool drained;
+    enum status status;
+};
+
+static void
+on_drained(void *ctx)
+{
+    struct stop *stop = ctx;
+
+    stop->drained = true;
+}
+
+static void
+drain_body(void *ctx)
+{
+    struct stop *stop = ctx;
+
+    kv_drain(stop->kv, on_drained, stop);
+}
+
+static void
+close_body(void *ctx)
+{
+    struct stop *stop = ctx;
+
+    stop->status = kv_close(stop->kv, NULL);
+}
+
+/* Nothing that it was asked, or asks others, is left: leaks fail. */
+static void
+stop_node(struct nodes *n, uint32_t node)
+{
+    struct stop stop = { .kv = n->kv[node] };
+
+    sim_on_loop(n->w, node, 0, drain_body, &stop);
+    EXPECT(sim_run_until(n->w, &stop.drained, PATIENCE_MS));
+    sim_end_loops(n->w, node);
+    EXPECT(sim_call(n->w, node, close_body, &stop));
+    EXPECT_OK(stop.status);
+    sim_end(n->w, node);
+    n->kv[node] = NULL;
+}
+
+TEST(a_leader_that_stops_costs_no_request_of_another_node)
 {
     struct nodes n;
     struct line l;
-    uint32_t leader;
 
-    nodes_create_forwarding(&n, test_seed(12), 5);
-    leader = nodes_leader(&n);
-    EXPECT_OK(nodes_put(&n, 4, "warm", "1"));
-    for (uint32_t i = 1; i <= NODES_FOUNDERS; i++) {
-        if (i != leader)
-            sim_net_cut(n.w, leader, i);
-    }
-    line_begin(&l, &n, 4, 0);
-    line_append(&l, 20);
-    sim_run_ms(n.w, 20);
-    nodes_crash(&n, 4);
-    nodes_boot(&n, 4);
-    sim_run_ms(n.w, 20);
-    l.count = 0;
-    l.key = "other";
-    line_append(&l, 20);
-    for (uint32_t i = 1; i <= NODES_FOUNDERS; i++)
-        nodes_cut(&n, i, false);
+    nodes_create_forwarding(&n, test_seed(23), 5);
+    (void)nodes_leader(&n);
+    line_begin(&l, &n, 5, 0);
+    line_append(&l, 50);
+    sim_run_ms(n.w, 1);
+    line_append(&l, 50);
+    stop_node(&n, nodes_leader(&n));
+    line_append(&l, 50);
     line_await(&l);
+    EXPECT_U64(line_count(&l, ST_OK), 150);
     line_check(&l, 4);
     nodes_destroy(&n);
 }
 
-QUIET_TEST_MAIN(
-    RUN(any_node_answers_any_request), RUN(a_request_waits_for_the_first_leader),
-    RUN(an_answer_from_afar_says_all_that_one_from_here_does), RUN(a_pipeline_keeps_its_order),
-    RUN(no_request_fails_when_leadership_is_handed_over), RUN(order_holds_when_leaders_are_cut_off),
-    RUN(order_holds_when_a_link_is_cut_one_way), RUN(order_holds_when_leaders_stand_still),
-    RUN(any_node_scans_counts_and_draws), RUN(a_scan_from_afar_is_one_snapshot),
-    RUN(a_scan_that_nobody_goes_on_with_is_forgotten), RUN(an_answer_to_a_former_life_is_nobodys))
+/* Its own clients are told that it closes, or what became of what was under way. */
+TEST(a_node_stops_while_others_carry_out_what_it_asked)
+{
+    struct nodes n;
+    struct line l;
+    struct reading r;
+
+    nodes_create_forwarding(&n, test_seed(24), 5);
+    put_letters(&n, 4, "abcdefg", "1");
+    reading_begin(&r, &n, 5, false);
+    reading_on(&r);
+    sim_on_loop(n.w, 5, 0, reading_close, &r);
+    line_begin(&l, &n, 5, 1);
+    line_append(&l, 50);
+    stop_node(&n, 5);
+    EXPECT_U64(line_count(&l, ST_OK) + line_count(&l, ST_CLOSED), 50);
+    line_check(&l, 4);
+    stop_node(&n, nodes_leader(&n)); /* with the snapshot of a scan */
+    nodes_destroy(&n);
+}
+
+QUIET_TEST_MAIN(RUN(any_node_answers_any_request), RUN(a_request_waits_for_the_first_leader),
+                RUN(an_answer_from_afar_says_all_that_one_from_here_does),
+                RUN(any_node_scans_counts_and_draws), RUN(a_scan_from_afar_is_one_snapshot),
+                RUN(a_scan_that_nobody_goes_on_with_is_forgotten),
+                RUN(a_leader_that_stops_costs_no_request_of_another_node),
+                RUN(a_node_stops_while_others_carry_out_what_it_asked))

@@ -58,7 +58,7 @@ on_tick(void *ctx)
     if (l->drained)
         return;
     tablet_reactor_tick(&l->reactor);
-    if (l->draining && l->under_way == 0 && tablet_reactor_idle(&l->reactor)) {
+    if (l->draining && l->way.under_way == 0 && tablet_reactor_idle(&l->reactor)) {
         tablet_reactor_rest(&l->reactor);
         l->drained = true;
         if (atomic_fetch_add(&l->site->drained_count, 1) + 1 == HALL_LOOPS)
@@ -99,18 +99,19 @@ make_tablet(void *ctx, struct engine_tree *tree)
 static void
 connect_all(struct hall_site *s)
 {
-    struct exchange_address addresses[HALL_NODES_MAX];
     uint32_t count = s->hall->strangers ? 0 : s->hall->count;
     uint64_t incarnation;
 
-    for (uint32_t i = 0; i < count; i++)
-        addresses[i] =
-            (struct exchange_address){ .node = i + 1, .host = hall_hosts[i], .port = HALL_PORT };
     env_random(engine_env(s->engine), &incarnation, sizeof(incarnation));
     for (uint32_t i = 0; i < HALL_LOOPS; i++) {
-        EXPECT_OK(
-            exchange_connect(&s->loops[i].reactor, incarnation | 1, addresses, count, &s->err));
-        s->peers[i] = s->loops[i].reactor.peer;
+        struct tablet_reactor *r = &s->loops[i].reactor;
+
+        EXPECT_OK(exchange_connect(r, incarnation | 1, &s->err));
+        for (uint32_t n = 1; n <= count; n++) {
+            if (n != s->id)
+                EXPECT_OK(exchange_set_neighbour(r, n, hall_hosts[n - 1], HALL_PORT, &s->err));
+        }
+        s->peers[i] = r->peer;
     }
     EXPECT_OK(env_listen(engine_env(s->engine), hall_hosts[s->id - 1], HALL_PORT, peer_accepted,
                          s->peers, &s->listener, &s->err));
@@ -383,14 +384,14 @@ send_body(void *ctx)
     struct request *r = &c->request;
 
     r->home = l->loop;
-    r->under_way = &l->under_way;
+    r->way = &l->way;
     r->deadline_ns = loop_now_ns(l->loop) + (uint64_t)DEADLINE_MS * NS_PER_MS;
     if (t == NULL) {
         r->status = ST_NOT_FOUND;
         c->done = true;
         return;
     }
-    l->under_way++;
+    l->way.under_way++;
     if (r->snapshot == NULL && c->bytes[0] == '\0' && tablet_read(t, &l->reactor.reader, r))
         return;
     tablet_send(t, r);

@@ -26,7 +26,7 @@ struct hall_site {
         struct loop *loop;
         struct tablet_reactor reactor;
         struct timer *tick;
-        uint64_t under_way; /* requests */
+        struct request_way way; /* of requests */
         bool draining;
         bool drained;
     } loops[HALL_LOOPS];

@@ -83,10 +83,10 @@ call(struct task *task)
         .deadline_ns = loop_now_ns(c->at->loop) + (uint64_t)DEADLINE_MS * NS_PER_MS,
         .result_bytes_max = 1 << 20,
         .home = c->at->loop,
-        .under_way = &c->at->under_way,
+        .way = &c->at->way,
         .done = answered,
     };
-    c->at->under_way++;
+    c->at->way.under_way++;
     if (writes || !tablet_read(t, &c->at->reactor.reader, &c->request))
         tablet_send(t, &c->request);
 }

@@ -217,6 +217,7 @@ TEST(heartbeats_go_to_those_with_whom_a_group_is_shared)
 /* ------------------------------------------------------------------ foreign messages */
 
 struct heard {
+    struct exchange_guest guest;
     struct peer_sender from;
     uint64_t id;
     uint8_t type;
@@ -227,9 +228,10 @@ struct heard {
 };
 
 static void
-hear(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, struct slice payload)
+hear(struct exchange_guest *guest, const struct peer_sender *from, uint8_t type, uint64_t id,
+     struct slice payload)
 {
-    struct heard *x = ctx;
+    struct heard *x = container_of(guest, struct heard, guest);
 
     x->from = *from;
     x->type = type;
@@ -239,9 +241,9 @@ hear(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, struc
 }
 
 static void
-hear_state(void *ctx, uint64_t node, uint64_t incarnation)
+hear_state(struct exchange_guest *guest, uint64_t node, uint64_t incarnation)
 {
-    struct heard *x = ctx;
+    struct heard *x = container_of(guest, struct heard, guest);
 
     x->state_node = node;
     x->incarnation = incarnation;
@@ -268,12 +270,12 @@ TEST(messages_of_other_types_and_changes_of_connections_are_for_those_above)
 
     hall_create_like(&h, test_seed(1), &(struct hall){ .count = 2, .strangers = true });
     for (uint32_t i = 0; i < HALL_LOOPS; i++) {
-        h.sites[2].loops[i].reactor.foreign = hear;
-        h.sites[2].loops[i].reactor.foreign_ctx = &heard[i];
+        heard[i].guest = (struct exchange_guest){ .receive = hear, .state = hear_state };
+        h.sites[2].loops[i].reactor.guest = &heard[i].guest;
     }
     r = &h.sites[1].loops[1].reactor;
-    r->foreign_state = hear_state;
-    r->foreign_ctx = &caller;
+    caller.guest = (struct exchange_guest){ .receive = hear, .state = hear_state };
+    r->guest = &caller.guest;
     meet(&h, 1, 2, true);
     sim_run_ms(h.w, 2000);
     EXPECT(caller.state_node == 2 && caller.incarnation != 0);
