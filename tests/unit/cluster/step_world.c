@@ -89,14 +89,12 @@ replicate(struct world *w)
     for (uint32_t id = 1; id <= WORLD_NODES; id++) {
         struct world_node *n = &w->nodes[id];
 
-        if (!raft_config_has(&w->config, id)) {
+        if (!raft_config_has(&w->config, id) || !replicates(w, id)) {
             n->lag += writes;
-        } else if (replicates(w, id)) {
-            n->lag -= n->lag > 0;
-            n->had_caught_up = n->had_caught_up || n->lag == 0;
-        } else {
-            n->lag += writes;
+            continue;
         }
+        n->lag -= n->lag > 0;
+        n->had_caught_up = n->had_caught_up || n->lag == 0;
     }
 }
 

@@ -185,6 +185,17 @@ TEST(a_record_that_cannot_be_read_changes_nothing)
 
 /* ------------------------------------------------------------------ feeds */
 
+static void
+take_twice(struct book *copy, const struct book *source, version_t since)
+{
+    struct buf f = feed(source, since);
+
+    EXPECT_OK(book_take(copy, buf_slice(&f), NULL));
+    EXPECT_OK(book_take(copy, buf_slice(&f), NULL));
+    expect_equal(copy, source);
+    buf_release(&f);
+}
+
 /* Whatever was taken, and however often: once all that is newer than one's version has come, one knows all. */
 TEST(books_that_take_feeds_become_what_their_source_is)
 {
@@ -197,16 +208,9 @@ TEST(books_that_take_feeds_become_what_their_source_is)
 
         EXPECT(n != NULL);
         for (version_t v = 1; v <= 30; v++) {
-            struct buf f;
-
             change(&p, &source, n, v);
-            f = feed(&source, prng_below(&p, copy.version + 1));
-            if (prng_chance(&p, 1, 3)) {
-                EXPECT_OK(book_take(&copy, buf_slice(&f), NULL));
-                EXPECT_OK(book_take(&copy, buf_slice(&f), NULL));
-                expect_equal(&copy, &source);
-            }
-            buf_release(&f);
+            if (prng_chance(&p, 1, 3))
+                take_twice(&copy, &source, prng_below(&p, copy.version + 1));
         }
         book_release(&source);
         book_release(&copy);

