@@ -75,7 +75,7 @@ keep_bound(struct arena *arena, struct slice *bound)
 }
 
 static bool
-draw_tablet(struct drawing *d, const struct tablet_record *record)
+draw_tablet(struct drawing *d, const struct tablet_record *record, version_t version)
 {
     struct tablet_record *t;
 
@@ -85,6 +85,7 @@ draw_tablet(struct drawing *d, const struct tablet_record *record)
     if (t == NULL)
         return false;
     *t = *record;
+    t->version = version;
     d->a->tablets[d->a->tablet_count++] = t;
     return keep_bound(d->arena, &t->from) && keep_bound(d->arena, &t->limit);
 }
@@ -110,7 +111,7 @@ draw(struct drawing *d, const struct page *p)
                 (struct atlas_keyspace){ .record = r.as.keyspace };
         break;
     case RECORD_TABLET:
-        return draw_tablet(d, &r.as.tablet);
+        return draw_tablet(d, &r.as.tablet, p->version);
     }
     return true;
 }

@@ -2,6 +2,7 @@
  * A node's part in its cluster, held together: opening, the atlas on its way to the loops, the ticks, the end.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -34,11 +35,40 @@ cluster__as_we_are(const struct cluster *c)
     return r;
 }
 
-void
-cluster__founders_of(const struct tablet_record *record, struct raft_config *out)
+/* Nobody: a membership has a voter, and ours is to be told. */
+static const uint64_t nobody = UINT64_MAX;
+
+static void
+add_voter(struct raft_config *out, uint64_t node)
 {
-    *out = (struct raft_config){ .voter_count = record->founder_count };
-    memcpy(out->voters, record->founders, record->founder_count * sizeof(out->voters[0]));
+    if (out->voter_count < RAFT_VOTERS_MAX)
+        out->voters[out->voter_count++] = node;
+}
+
+/* Was the group born with this node, and has the node been in it ever since?  Whoever comes later, or again, joins
+ * first, and votes only when it has what the others have: as a founder with an empty log it would believe that
+ * the group is as at its birth, and if it had been alone then, lead it. */
+static bool
+is_founder(const struct tablet_record *record, uint64_t node)
+{
+    const struct tablet_member *m = tablet_record_member(record, node);
+
+    return m != NULL && (m->role == MEMBER_VOTER || m->role == MEMBER_LEARNER);
+}
+
+void
+cluster__founders_of(const struct tablet_record *record, uint64_t self, struct raft_config *out)
+{
+    bool founds = is_founder(record, self);
+
+    *out = (struct raft_config){ 0 };
+    for (uint32_t i = 0; i < record->founder_count; i++) {
+        if (record->founders[i] != self || founds)
+            add_voter(out, record->founders[i]);
+    }
+    if (out->voter_count == 0)
+        add_voter(out, nobody);
+    qsort(out->voters, out->voter_count, sizeof(out->voters[0]), record_compare_ids);
 }
 
 void
@@ -48,9 +78,11 @@ cluster_founders(const struct cluster *c, uint64_t tablet, struct raft_config *o
     const struct page *page = book_find(&c->book, &key);
     struct record r;
 
-    *out = (struct raft_config){ .voter_count = 1, .voters = { c->self } };
-    if (page != NULL && record_decode(&key, page->value, &r, NULL) == ST_OK)
-        cluster__founders_of(&r.as.tablet, out);
+    *out = (struct raft_config){ .voter_count = 1, .voters = { nobody } };
+    if (c->book.version == 0)
+        out->voters[0] = c->self; /* it was never of a cluster that others are in */
+    else if (page != NULL && record_decode(&key, page->value, &r, NULL) == ST_OK)
+        cluster__founders_of(&r.as.tablet, c->self, out);
 }
 
 const struct atlas *
@@ -280,6 +312,7 @@ tick_first(struct cluster *c, uint64_t now_ns)
     feed_tick(c, now_ns);
     holdings_tick(c, now_ns);
     watch_tick(c, now_ns);
+    confirm_tick(c, now_ns);
     office_tick(c, now_ns);
     orders_tick(c, now_ns, false);
 }

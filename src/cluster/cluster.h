@@ -77,6 +77,10 @@ void cluster_founders(const struct cluster *c, uint64_t tablet, struct raft_conf
 /* The loop that owns a tablet here. */
 uint32_t cluster_loop_of(const struct cluster *c, uint64_t tablet);
 
+/* Is it known that this node is no member of the tablet's group any more?  Then its replica takes no part, and is
+ * dropped when the loops run. */
+bool cluster_is_surplus(const struct cluster *c, uint64_t tablet);
+
 /* Is it an empty store, which is to join nobody? */
 bool cluster_begins_here(const struct cluster *c);
 bool cluster_is_fixed(const struct cluster *c);

@@ -46,6 +46,19 @@ struct seat {
     struct err connect_err;
 };
 
+/* What a read of the metadata has found to be its version, and when it was begun (confirm.c). */
+struct confirm {
+    _Atomic uint64_t begun_ns;
+    _Atomic version_t version;
+    _Atomic bool wanted;
+    bool busy;
+    uint64_t asked_ns;
+    struct request request;
+    struct op op;
+    struct op_result result;
+    uint8_t key[RECORD_KEY_BYTES];
+};
+
 struct cluster {
     struct cluster_options options;
     struct engine *engine;
@@ -93,6 +106,7 @@ struct cluster {
     bool adopting;
     bool is_refused;
 
+    struct confirm confirm;
     struct office *office; /* the steward's (office.c) */
     struct watch *watch;   /* who answers (watch.c) */
 
@@ -119,7 +133,9 @@ const struct node_record *cluster__ourselves(const struct cluster *c);
 /* The record of ourselves, as we would have it. */
 struct node_record cluster__as_we_are(const struct cluster *c);
 
-void cluster__founders_of(const struct tablet_record *record, struct raft_config *out);
+/* With whom the group begins, for a replica on `self` that has nothing of it yet. */
+void cluster__founders_of(const struct tablet_record *record, uint64_t self,
+                          struct raft_config *out);
 
 /* The store has taken on the cluster's id: from now on others can be called. */
 void cluster__adopted(struct cluster *c);
@@ -173,6 +189,13 @@ void entry_close(struct cluster *c);
 /* ------------------------------------------------------------------ holdings.c */
 
 void holdings_tick(struct cluster *c, uint64_t now_ns);
+
+/* ------------------------------------------------------------------ confirm.c */
+
+/* Any loop: was the seat's atlas the newest at some moment after that?  If not, it is to be found out. */
+bool confirm_is_since(const struct seat *s, uint64_t since_ns);
+void confirm_want(struct seat *s);
+void confirm_tick(struct cluster *c, uint64_t now_ns);
 
 /* ------------------------------------------------------------------ groups.c */
 

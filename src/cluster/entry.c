@@ -21,6 +21,7 @@
 
 #include "cluster/cluster_internal.h"
 #include "engine/engine.h"
+#include "ring/ring.h"
 
 enum {
     PETITION_EVERY_MS = 500,
@@ -175,6 +176,12 @@ objection(const struct cluster *c, const struct petition *p, char text[VERDICT_T
         snprintf(text, VERDICT_TEXT_MAX,
                  "another node of this cluster has the name %s; choose one with --node-name",
                  p->node.name);
+    else if (p->node.weight != 0 &&
+             (p->node.weight < RING_WEIGHT_MIN || p->node.weight > RING_WEIGHT_MAX))
+        snprintf(text, VERDICT_TEXT_MAX, "its weight is %u, and is to be 0, or %d to %d",
+                 p->node.weight, RING_WEIGHT_MIN, RING_WEIGHT_MAX);
+    else if (p->node.name[0] == '\0' || p->node.peer.port == 0 || p->node.peer.host[0] == '\0')
+        snprintf(text, VERDICT_TEXT_MAX, "it says neither its name nor where it can be called");
     else if (known == NULL && count_nodes(c->atlas) >= TABLET_NODES_MAX)
         snprintf(text, VERDICT_TEXT_MAX, "the cluster has %d nodes, and can have no more",
                  TABLET_NODES_MAX);

@@ -40,7 +40,7 @@ has_caught_up(const struct raft *r, uint64_t node)
         return false;
     if (node == raft_self(r))
         return true;
-    return p.state == RAFT_REPLICATE && p.match + CAUGHT_UP_ENTRIES >= raft_commit(r) &&
+    return p.state == RAFT_REPLICATE && p.match > 0 && p.match + CAUGHT_UP_ENTRIES >= raft_commit(r) &&
            (p.active || raft_is_quiesced(r));
 }
 
@@ -82,7 +82,7 @@ change(struct tablet *t, const struct raft_config *target)
 }
 
 static void
-follow(struct tablet *t, const struct tablet_record *record)
+follow(struct seat *s, struct tablet *t, const struct tablet_record *record)
 {
     const struct raft *r = tablet_raft(t);
     struct raft_config target;
@@ -90,9 +90,12 @@ follow(struct tablet *t, const struct tablet_record *record)
     tablet_record_config(record, &target);
     if (!is_settled(r) || !raft_config_is_valid(&target))
         return;
-    if (!raft_config_equal(raft_config(r), &target))
-        change(t, &target);
-    else if (record->leader != 0 && can_take_over(r, record->leader))
+    if (!raft_config_equal(raft_config(r), &target)) {
+        if (confirm_is_since(s, tablet_led_since_ns(t)))
+            change(t, &target);
+        else
+            confirm_want(s);
+    } else if (record->leader != 0 && can_take_over(r, record->leader))
         hand_over(t, record->leader);
 }
 
@@ -121,13 +124,15 @@ bytes_of(const struct tablet *t)
 }
 
 static void
-compose(const struct tablet *t, struct tablet_report *out)
+compose(const struct seat *s, const struct tablet *t, struct tablet_report *out)
 {
     const struct raft *r = tablet_raft(t);
     const struct raft_config *config = raft_config(r);
+    const struct tablet_record *record = atlas_tablet(s->atlas, tablet_id(t));
 
     *out = (struct tablet_report){ .tablet = tablet_id(t),
                                    .leader = raft_self(r),
+                                   .basis = record == NULL ? 0 : record->version,
                                    .term = raft_hard(r).term,
                                    .commit = raft_commit(r),
                                    .settled = is_settled(r),
@@ -174,7 +179,7 @@ report(struct round *round, struct tablet *t)
     struct tablet_report now;
     uint64_t hash;
 
-    compose(t, &now);
+    compose(round->seat, t, &now);
     hash = report_essence(&now);
     if (!round->all && hash == tablet_note(t))
         return;
@@ -195,7 +200,7 @@ look_after(void *ctx, struct tablet *t)
     if (r == NULL || raft_role(r) != RAFT_LEADER)
         return;
     if (record != NULL && record->member_count > 0)
-        follow(t, record);
+        follow(round->seat, t, record);
     report(round, t);
 }
 

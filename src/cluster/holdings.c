@@ -94,7 +94,7 @@ make(struct cluster *c, const struct tablet_record *record)
 
     if (m == NULL)
         return;
-    cluster__founders_of(record, &founders);
+    cluster__founders_of(record, c->self, &founders);
     st = tablet_node_add(c->options.node, &spec, is_moved, m);
     if (st != ST_OK)
         is_moved(m, st, NULL);
@@ -114,9 +114,8 @@ make_missing(struct cluster *c)
     }
 }
 
-/* Is it known that this replica is nobody's? */
-static bool
-is_surplus(const struct cluster *c, uint64_t tablet)
+bool
+cluster_is_surplus(const struct cluster *c, uint64_t tablet)
 {
     struct record_key key = { RECORD_TABLET, tablet };
     const struct page *page = book_find(&c->book, &key);
@@ -133,7 +132,7 @@ drop_if_surplus(struct cluster *c, struct tablet *t)
     struct move *m;
     enum status st;
 
-    if (!is_surplus(c, tablet_id(t)))
+    if (!cluster_is_surplus(c, tablet_id(t)))
         return;
     m = begin_move(c, tablet_id(t), false);
     if (m == NULL)

@@ -119,6 +119,7 @@ struct tablet_member {
 
 struct tablet_record {
     uint64_t id;
+    version_t version; /* of the record, where that is known (atlas.h); it is not among the bytes */
     uint32_t keyspace;
     enum tablet_state state;
     struct slice from;      /* borrowed; first partition key; empty: from the beginning */

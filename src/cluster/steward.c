@@ -164,6 +164,15 @@ count_new_joins(struct planning *p, const struct tablet_record *before,
     }
 }
 
+/* What was said with an older record in mind does not answer this one. */
+static const struct tablet_report *
+answer_to(const struct steward_view *v, const struct tablet_record *t)
+{
+    const struct tablet_report *r = steward_report_of(v, t->id);
+
+    return r != NULL && r->basis >= t->version ? r : NULL;
+}
+
 static void
 plan_tablet(struct planning *p, const struct tablet_record *t)
 {
@@ -176,7 +185,7 @@ plan_tablet(struct planning *p, const struct tablet_record *t)
         return;
     o.voters = step_voters(o.wanted_count);
     o.may_join = may_join(p, t, &o);
-    if (step_next(t, steward_report_of(p->view, t->id), &o, &next) == STEP_NONE)
+    if (step_next(t, answer_to(p->view, t), &o, &next) == STEP_NONE)
         return;
     count_new_joins(p, t, &next);
     write_tablet(p, &next);

@@ -228,6 +228,13 @@ flush_meta(struct kv *kv, struct err *err)
     return engine_tree_flush(tree, err);
 }
 
+static bool
+has_metadata(const struct kv *kv)
+{
+    return find_tablet(kv, ATLAS_META_TABLET) != NULL &&
+           !cluster_is_surplus(kv->cluster, ATLAS_META_TABLET);
+}
+
 /* The metadata tablet, where it is, or where a cluster begins. */
 static enum status
 start_cluster(struct kv *kv, struct err *err)
@@ -235,7 +242,7 @@ start_cluster(struct kv *kv, struct err *err)
     struct tablet *meta = NULL;
     enum status st = ST_OK;
 
-    if (find_tablet(kv, ATLAS_META_TABLET) != NULL || cluster_begins_here(kv->cluster)) {
+    if (has_metadata(kv) || cluster_begins_here(kv->cluster)) {
         st = claim_tablet(kv, ATLAS_META_TABLET, &meta, err);
         if (st == ST_OK)
             st = start_one(meta, kv->engine, err);
@@ -273,7 +280,9 @@ for_all(struct kv *kv, start_fn *fn, struct err *err)
     enum status st = ST_OK;
 
     for (uint32_t i = 0; i < all->count && st == ST_OK; i++) {
-        if (tablet_id(all->at[i]) != ATLAS_META_TABLET)
+        uint64_t id = tablet_id(all->at[i]);
+
+        if (id != ATLAS_META_TABLET && !cluster_is_surplus(kv->cluster, id))
             st = fn(all->at[i], err);
     }
     return st;

@@ -357,6 +357,8 @@ tablet__step(struct tablet *t, struct raft_event event, struct incoming *in)
     exchange_send_all(t);
     tablet__publish_reads(t);
     log_role(t, before);
+    if (before != RAFT_LEADER && raft_role(t->raft) == RAFT_LEADER)
+        t->led_since_ns = event.now_ns;
     if (!t->alone)
         tablet__mark(t);
     if (raft_is_quiesced(t->raft)) {

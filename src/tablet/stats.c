@@ -21,6 +21,12 @@ tablet_stats(const struct tablet *t, struct tablet_stats *out)
 }
 
 uint64_t
+tablet_led_since_ns(const struct tablet *t)
+{
+    return t->led_since_ns;
+}
+
+uint64_t
 tablet_note(const struct tablet *t)
 {
     return t->note;

@@ -115,6 +115,9 @@ MUST_USE enum status tablet_take_moment(const struct tablet *t, struct tablet_mo
 typedef void tablet_observer_fn(void *ctx, const struct entry *writes, uint32_t count);
 void tablet_observe(struct tablet *t, tablet_observer_fn *observer, void *ctx);
 
+/* When this member began to lead, if it does; env_boot_ns(). */
+uint64_t tablet_led_since_ns(const struct tablet *t);
+
 /* A number that whoever looks after the group may leave here; 0 at first. */
 uint64_t tablet_note(const struct tablet *t);
 void tablet_set_note(struct tablet *t, uint64_t note);

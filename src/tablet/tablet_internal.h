@@ -66,7 +66,8 @@ struct tablet {
     struct list on_reactor;
     tablet_observer_fn *observer; /* NULL: none */
     void *observer_ctx;
-    uint64_t note; /* tablet_note() */
+    uint64_t note;         /* tablet_note() */
+    uint64_t led_since_ns; /* tablet_led_since_ns() */
     bool sleeps;   /* no tick has anything to do here; the reactor's, until something happens */
     bool serves;   /* the loops run: the time of their rounds will do */
     struct list on_marked;

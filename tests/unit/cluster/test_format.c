@@ -58,6 +58,7 @@ say_report(void)
                                .leader = 1,
                                .term = 3,
                                .commit = 300,
+                               .basis = 0x2001,
                                .settled = true,
                                .bytes = 4096,
                                .bytes_left = 128,
