@@ -100,8 +100,8 @@ enter_into_book(struct change *g, version_t version, struct err *err)
     return st;
 }
 
-/* A book whose change was made elsewhere in the meantime may lack what came before this one: then it is
- * fed. */
+/* The tablet, if it is here, has told the book already.  A book to which others have made a change in the
+ * meantime lacks that one, too: then it is fed. */
 static void
 learn(struct change *g)
 {
@@ -111,6 +111,8 @@ learn(struct change *g)
 
     if (c->book.version == g->on && enter_into_book(g, version, &err) == ST_OK)
         cluster__redraw(c);
+    if (c->book.version >= version)
+        feed_announce(c);
     else
         feed_rumour(c, 0, version);
 }

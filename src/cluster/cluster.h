@@ -112,6 +112,9 @@ void cluster_receive(struct cluster *c, uint32_t loop_index, const struct peer_s
 void cluster_stranger(struct cluster *c, uint32_t loop_index, struct stream *stream,
                       struct slice begin);
 
+/* This node is about to stop: others are told, and give it no leadership until it is another process. */
+void cluster_depart(struct cluster *c);
+
 /* From now on nothing is begun; what is under way ends soon, and then cluster_idle(). */
 void cluster_drain(struct cluster *c);
 bool cluster_idle(const struct cluster *c);

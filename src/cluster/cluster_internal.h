@@ -21,6 +21,8 @@ enum {
 enum message_type {
     MESSAGE_HUNGRY = CLUSTER_MESSAGE_MIN, /* since:varint: feed me */
     MESSAGE_FEED,                         /* book.h */
+    MESSAGE_RUMOUR,                       /* version:varint: there is as much to be had of me */
+    MESSAGE_DEPART,                       /* empty: I am about to stop */
     MESSAGE_REPORTS,                      /* report.h, one after the other */
     MESSAGE_SWIM,                         /* swim/ */
     MESSAGE_ORDER,                        /* orders.c */
@@ -107,6 +109,10 @@ struct cluster {
     bool is_refused;
 
     struct confirm confirm;
+
+    /* nodes about to stop (departure.c) */
+    _Atomic bool departs;                        /* this one */
+    _Atomic uint64_t departed[TABLET_NODES_MAX]; /* incarnations, by the neighbour's slot */
     struct office *office; /* the steward's (office.c) */
     struct watch *watch;   /* who answers (watch.c) */
 
@@ -154,6 +160,10 @@ void shelf_tick(struct cluster *c, uint64_t now_ns);
 void feed_tick(struct cluster *c, uint64_t now_ns);
 void feed_asked(struct cluster *c, uint64_t from, struct slice payload);
 void feed_came(struct cluster *c, struct slice payload);
+/* Tell all nodes that the book has changed, and here. */
+void feed_announce(struct cluster *c);
+void feed_heard(struct cluster *c, uint64_t from, struct slice payload);
+
 /* Somebody has a book of this version. */
 void feed_rumour(struct cluster *c, uint64_t node, version_t version);
 
@@ -177,6 +187,11 @@ void change_drop(struct change *g); /* nothing was written */
 /* Takes it.  `fn` is called once: ST_OK, and the book has it; ST_CONFLICT: the metadata was another;
  * the statuses of a request otherwise. */
 void change_commit(struct change *g, change_fn *fn, void *ctx);
+
+/* ------------------------------------------------------------------ departure.c */
+
+void departure_heard(struct cluster *c, const struct peer_sender *from);
+bool departure_of(const struct cluster *c, uint64_t node); /* any loop */
 
 /* ------------------------------------------------------------------ entry.c */
 

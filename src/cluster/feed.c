@@ -4,8 +4,8 @@
  *      a member of the metadata group   from what its tablet applies
  *      all others                       ask whoever is said to be ahead: MESSAGE_HUNGRY, MESSAGE_FEED
  *
- * That somebody is ahead is said with the failure detector's messages, and by refused changes.  Now and then a node
- * asks without having heard anything: rumours may be lost.
+ * Whoever has made a change announces it to all (MESSAGE_RUMOUR).  Now and then a node asks without having heard
+ * anything: rumours may be lost.
  */
 #include "base/log.h"
 #include "base/prng.h"
@@ -122,6 +122,28 @@ feed_rumour(struct cluster *c, uint64_t node, version_t version)
     c->rumour = version;
     c->rumour_node = node;
     c->hungry_at_ns = 0;
+}
+
+void
+feed_announce(struct cluster *c)
+{
+    uint8_t bytes[VARINT_BYTES_MAX];
+    struct slice payload = { bytes, (size_t)(put_varint(bytes, c->book.version) - bytes) };
+
+    for (uint32_t i = 0; i < c->atlas->node_count; i++) {
+        if (c->atlas->nodes[i].id != c->self && c->atlas->nodes[i].state != NODE_REMOVED)
+            wires_send(&c->seats[0], c->atlas->nodes[i].id, MESSAGE_RUMOUR, payload);
+    }
+}
+
+void
+feed_heard(struct cluster *c, uint64_t from, struct slice payload)
+{
+    struct reader r = reader_of(payload);
+    version_t version = read_varint(&r);
+
+    if (!r.bad && version <= VERSION_MAX)
+        feed_rumour(c, from, version);
 }
 
 /* Whoever is said to be ahead; or any member of the metadata's group, in turn. */

@@ -45,9 +45,9 @@ has_caught_up(const struct raft *r, uint64_t node)
 }
 
 static bool
-can_take_over(const struct raft *r, uint64_t node)
+can_take_over(const struct cluster *c, const struct raft *r, uint64_t node)
 {
-    return node != raft_self(r) && raft_config_votes(raft_config(r), node) &&
+    return !departure_of(c, node) && node != raft_self(r) && raft_config_votes(raft_config(r), node) &&
            has_caught_up(r, node);
 }
 
@@ -60,20 +60,20 @@ hand_over(struct tablet *t, uint64_t node)
 
 /* Somebody who will vote, so that leadership does not move twice. */
 static uint64_t
-successor(const struct raft *r, const struct raft_config *target)
+successor(const struct cluster *c, const struct raft *r, const struct raft_config *target)
 {
     for (uint32_t i = 0; i < target->voter_count; i++) {
-        if (can_take_over(r, target->voters[i]))
+        if (can_take_over(c, r, target->voters[i]))
             return target->voters[i];
     }
     return 0;
 }
 
 static void
-change(struct tablet *t, const struct raft_config *target)
+change(const struct cluster *c, struct tablet *t, const struct raft_config *target)
 {
     const struct raft *r = tablet_raft(t);
-    uint64_t next = raft_config_votes(target, raft_self(r)) ? 0 : successor(r, target);
+    uint64_t next = raft_config_votes(target, raft_self(r)) ? 0 : successor(c, r, target);
 
     if (next != 0)
         hand_over(t, next);
@@ -92,10 +92,10 @@ follow(struct seat *s, struct tablet *t, const struct tablet_record *record)
         return;
     if (!raft_config_equal(raft_config(r), &target)) {
         if (confirm_is_since(s, tablet_led_since_ns(t)))
-            change(t, &target);
+            change(s->cluster, t, &target);
         else
             confirm_want(s);
-    } else if (record->leader != 0 && can_take_over(r, record->leader))
+    } else if (record->leader != 0 && can_take_over(s->cluster, r, record->leader))
         hand_over(t, record->leader);
 }
 

@@ -16,7 +16,7 @@
 enum {
     PLAN_EVERY_MS = 200,
     REPORT_KEPT_MS = 15000, /* leaders repeat theirs every 5 s */
-    JOINS_MAX = 4,          /* replicas that one node is sent at a time */
+    JOINS_MAX = 8,          /* replicas that one node is sent at a time */
 };
 
 struct office {
@@ -145,7 +145,9 @@ let_go_of_old(struct office *o, uint64_t now_ns)
 static enum node_health
 health(const void *ctx, uint64_t node)
 {
-    return watch_health(ctx, node);
+    enum node_health now = watch_health(ctx, node);
+
+    return now == HEALTH_UP && departure_of(ctx, node) ? HEALTH_SUSPICIOUS : now;
 }
 
 static bool

@@ -37,6 +37,23 @@ steward_bytes_to_move(const struct steward_view *v, const struct tablet_record *
     return bytes;
 }
 
+/* Is the group as its record says, and is that known? */
+static bool
+is_in_force(const struct steward_view *v, const struct tablet_record *t)
+{
+    const struct tablet_report *r = steward_report_of(v, t->id);
+
+    if (r == NULL || r->basis < t->version || !r->settled)
+        return false;
+    for (uint32_t i = 0; i < t->member_count; i++) {
+        const struct report_member *m = report_member(r, t->members[i].node);
+
+        if (m == NULL || m->votes != (t->members[i].role == MEMBER_VOTER))
+            return false;
+    }
+    return r->member_count == t->member_count;
+}
+
 static void
 look_at(const struct steward_view *v, const struct tablet_record *t, struct steward_outlook *out)
 {
@@ -47,7 +64,7 @@ look_at(const struct steward_view *v, const struct tablet_record *t, struct stew
     out->tablets++;
     out->leaderless += r == NULL;
     out->under_replicated += copies < aim(v, t, wanted).wanted_count;
-    out->moving += !steward_is_placed(v, t);
+    out->moving += !steward_is_placed(v, t) || !is_in_force(v, t);
     out->bytes_left += r == NULL ? 0 : r->bytes_left;
     if (copies < out->copies_min || out->tablets == 1)
         out->copies_min = copies;

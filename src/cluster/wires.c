@@ -147,14 +147,23 @@ struct arrival {
 };
 
 static void
-take(struct cluster *c, uint64_t from, enum message_type type, struct slice payload)
+take(struct cluster *c, const struct peer_sender *sender, enum message_type type,
+     struct slice payload)
 {
+    uint64_t from = sender->node;
+
     switch (type) {
     case MESSAGE_HUNGRY:
         feed_asked(c, from, payload);
         break;
     case MESSAGE_FEED:
         feed_came(c, payload);
+        break;
+    case MESSAGE_RUMOUR:
+        feed_heard(c, from, payload);
+        break;
+    case MESSAGE_DEPART:
+        departure_heard(c, sender);
         break;
     case MESSAGE_REPORTS:
         office_reported(c, from, payload);
@@ -180,7 +189,7 @@ arrive(struct task *task)
     struct cluster *c = a->cluster;
 
     if (!c->draining)
-        take(c, a->from.node, a->type, slice_of(a + 1, a->size));
+        take(c, &a->from, a->type, slice_of(a + 1, a->size));
     budget_return(engine_budget(c->engine), sizeof(*a) + a->size);
     mem_free(a);
 }

@@ -81,6 +81,10 @@ struct kv_options {
 MUST_USE enum status kv_open(struct kv **out, struct engine *engine,
                              const struct kv_options *options, struct err *err);
 
+/* This node is about to stop: have others lead what it leads, as far as they can, within a second or two; then
+ * call `done` on loop 0.  Requests are served meanwhile.  On loop 0; kv_drain() comes after `done`. */
+void kv_hand_over(struct kv *kv, void (*done)(void *ctx), void *ctx);
+
 /* Refuse new requests (ST_CLOSED), finish those under way (a read that has to change reactors may be refused,
  * too), give up what is being sent to other members or
  * received from them, then call `drained` on loop 0.  On loop 0. */

@@ -30,6 +30,8 @@ struct kv_door {
     uint64_t under_way;      /* pieces of scans and administrative jobs, not yet done */
     struct kv_counters counters;
     struct task drain_task;
+    struct timer *handover; /* while leaderships are handed over; NULL */
+    uint64_t handover_until_ns;
     bool draining;
     bool drained;
 };
@@ -69,6 +71,7 @@ struct kv {
 
     _Atomic bool closing;
     _Atomic uint32_t drains_left;
+    void (*handed_over)(void *ctx);
     void (*drained)(void *ctx);
     void *drained_ctx;
     struct task drained_task;

@@ -55,6 +55,7 @@ route_create(struct forward *f, struct site *site)
 
     if (route == NULL)
         return NULL;
+    budget_charge(engine_budget(f->door->kv->engine), sizeof(*route));
     route->way.back = take_back;
     route->forward = f;
     route->site = site;
@@ -75,6 +76,7 @@ route_destroy(struct route *route)
     ASSERT(route->way.under_way == 0 && !route->probing);
     list_remove(&route->on_busy);
     list_remove(&route->on_forward);
+    budget_return(engine_budget(route->forward->door->kv->engine), sizeof(*route));
     mem_free(route);
 }
 

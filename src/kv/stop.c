@@ -86,6 +86,7 @@ kv__destroy(struct kv *kv)
         map_release(&kv->doors[i].map);
         forward_destroy(kv->doors[i].forward);
         timer_destroy(kv->doors[i].tick);
+        timer_destroy(kv->doors[i].handover);
         tablet_reactor_release(&kv->doors[i].reactor);
     }
     tablet_node_release(&kv->node);

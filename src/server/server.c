@@ -3,7 +3,7 @@
  *
  *      env ── engine ── kv ── api        opened in this order, closed in the other
  *
- *      stop    api_drain ──> kv_drain ──> the loops end ──> api, kv (engine) closed ──> exit 0
+ *      stop    kv_hand_over ──> api_drain ──> kv_drain ──> the loops end ──> api, kv (engine) closed ──> exit 0
  *
  * A stop that is asked for twice does not wait any longer for slow clients.
  */
@@ -41,6 +41,8 @@ struct server {
     struct api *api;
     struct membership membership;
     bool stopping;
+    bool handed_over;
+    bool hurries; /* it was asked to stop twice */
     bool refused; /* by the cluster that it was to join */
     struct err refusal;
     struct task stop_task;
@@ -71,15 +73,26 @@ api_is_drained(void *ctx)
 }
 
 static void
+is_handed_over(void *ctx)
+{
+    struct server *s = ctx;
+
+    s->handed_over = true;
+    api_drain(s->api, s->hurries ? 0 : DRAIN_MS, api_is_drained, s);
+}
+
+static void
 begin_stop(struct server *s, const char *cause)
 {
     if (s->stopping) {
-        api_drain_now(s->api);
+        s->hurries = true;
+        if (s->handed_over)
+            api_drain_now(s->api);
         return;
     }
     s->stopping = true;
     log_event(LOG_INFO, "server.stopping", log_str("cause", cause));
-    api_drain(s->api, DRAIN_MS, api_is_drained, s);
+    kv_hand_over(s->kv, is_handed_over, s);
 }
 
 static void
