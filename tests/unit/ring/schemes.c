@@ -159,10 +159,11 @@ moved_replicas(const uint64_t *before, const uint64_t *after, uint32_t count, ui
     uint32_t moved = 0;
 
     for (uint32_t i = 0; i < count; i++) {
-        const uint64_t *row = before + (size_t)i * replicas;
+        for (uint32_t j = 0; j < replicas; j++) {
+            uint64_t id = after[(size_t)i * replicas + j];
 
-        for (uint32_t j = 0; j < replicas; j++)
-            moved += !row_has(row, replicas, after[(size_t)i * replicas + j]);
+            moved += id != 0 && !row_has(before + (size_t)i * replicas, replicas, id);
+        }
     }
     return (double)moved / ((double)count * replicas);
 }
