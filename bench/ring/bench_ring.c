@@ -78,7 +78,7 @@ add_balance(struct balance *sum, struct balance one)
 static void
 add_cluster(struct row *row, const struct contender *who, uint32_t nodes, uint64_t seed)
 {
-    struct ring_bound bound = { .replicas = REPLICAS, .slack_permille = who->slack_permille };
+    struct ring_bound bound = { .replicas_max = REPLICAS, .slack_permille = who->slack_permille };
     struct cluster large = cluster_of(nodes + 1, 0, seed);
     struct cluster c = large;
 
@@ -144,7 +144,7 @@ static void
 time_ring(uint32_t nodes, uint32_t weight, uint32_t zones)
 {
     struct cluster c = cluster_of(nodes, zones, 1);
-    struct ring_bound bound = { .replicas = REPLICAS, .slack_permille = RING_SLACK_PERMILLE };
+    struct ring_bound bound = { .replicas_max = REPLICAS, .slack_permille = RING_SLACK_PERMILLE };
     struct ring *ring = NULL;
     uint64_t begun_ns, made_ns, asked_ns, placed_ns;
     uint64_t found = 0;
@@ -185,7 +185,7 @@ main(int argc, char **argv)
         fprintf(stderr, "bench_ring: from 1 to %d tablets\n", TABLETS_MAX);
         return EXIT_FAILURE;
     }
-    tablets_of(tablets, tablet_count, 1);
+    tablets_of(tablets, tablet_count, REPLICAS, 1);
     if (csv) {
         print_csv();
         return EXIT_SUCCESS;

@@ -3,7 +3,8 @@
  *
  * Tablets are taken in the order of their positions, each goes to the first nodes of its list that
  * have room, and leaves less of it to those after it.  A node has room while its load is below its
- * cap: its fair share (share.h) of the sum of all sizes, and the slack.
+ * cap: its fair share (share.h) of the sum of all sizes, and the slack.  What is fair depends on how
+ * many replicas there are, so the tablets with each number of them have a part of the cap.
  *
  * Caps are rounded to whole tablets, down or up by a hash of the node, so that those of many nodes
  * add up to what they would unrounded (so does the paper).  Were all rounded up, they would cross
@@ -15,7 +16,8 @@
  *   B3  No node gets a tablet that has reached its cap, but where B1 and B2 leave nobody else; then
  *       it is the first of the list.  So a load is below its cap and a tablet more, and near the
  *       end, when few nodes have room, it may pass that by a little.
- *   B4  The same set of tablets and nodes gives the same rows, whatever the order they come in.
+ *   B4  The same set of tablets and nodes gives the same rows, whatever the order they come in; but for
+ *       two tablets in one of the 2^128 positions.
  *
  * Leaders are bounded the same way: each tablet is led by the first of its row that leads less than
  * its share and the slack, else by the one that leads least for its share.
@@ -56,9 +58,8 @@ by_position(const void *a, const void *b)
 {
     const struct ring_tablet *x = *(const struct ring_tablet *const *)a;
     const struct ring_tablet *y = *(const struct ring_tablet *const *)b;
-    int order = ring_position_compare(x->position, y->position);
 
-    return order != 0 ? order : (x->size > y->size) - (x->size < y->size); /* B4 */
+    return ring_position_compare(x->position, y->position); /* B4 */
 }
 
 static void
@@ -92,19 +93,26 @@ placing_init(struct placing *p, const struct ring *ring, const struct ring_table
     return ST_OK;
 }
 
-/* Members may have their share of `total`, and the slack, less a part of the mean tablet: a load
- * that is below that is rounded up to the next whole tablet. */
+/* Members may have their share of `total` more, and the slack. */
 static void
-set_caps(struct placing *p, uint64_t total, uint32_t slack_permille)
+raise_caps(struct placing *p, uint64_t total, uint32_t slack_permille)
+{
+    for (uint32_t i = 0; i < p->ring->member_count; i++)
+        p->caps[i] += (wide)p->shares[i] * ((uint64_t)PERMILLE + slack_permille) * total / PERMILLE;
+}
+
+/* Take a part of the mean of so many tablets from each cap: a load below what is left is rounded up to
+ * the next whole tablet. */
+static void
+round_caps(struct placing *p, uint64_t total)
 {
     wide mean = p->count == 0 ? 0 : (wide)total * RING_SHARE_ONE / p->count;
 
     for (uint32_t i = 0; i < p->ring->member_count; i++) {
-        wide cap = (wide)p->shares[i] * ((uint64_t)PERMILLE + slack_permille) * total / PERMILLE;
         wide dice = hash_u64(p->ring->members[i].id) >> 32;
         wide cut = (mean * dice) >> 32;
 
-        p->caps[i] = cap > cut ? cap - cut : 0;
+        p->caps[i] -= p->caps[i] > cut ? cut : p->caps[i];
         p->has_room[i] = p->caps[i] > 0;
     }
 }
@@ -116,11 +124,44 @@ add_load(struct placing *p, uint32_t member, uint64_t size)
     p->has_room[member] = p->loads[member] < p->caps[member]; /* B3 */
 }
 
+/* The sizes of the tablets with so many replicas. */
+static uint64_t
+total_size(const struct placing *p, uint32_t replicas)
+{
+    uint64_t total = 0;
+
+    for (uint32_t i = 0; i < p->count; i++)
+        total += p->order[i]->replicas == replicas ? p->order[i]->size : 0;
+    return total;
+}
+
+static enum status
+set_caps(struct placing *p, const struct ring_bound *bound)
+{
+    uint64_t total = 0;
+
+    for (uint32_t replicas = 1; replicas <= bound->replicas_max; replicas++) {
+        uint32_t all = p->ring->member_count;
+        uint64_t size = total_size(p, replicas);
+        enum status st;
+
+        if (size == 0)
+            continue;
+        st = ring__shares(p->ring, replicas < all ? replicas : all, p->shares);
+        if (st != ST_OK)
+            return st;
+        raise_caps(p, size, bound->slack_permille);
+        total += size;
+    }
+    round_caps(p, total);
+    return ST_OK;
+}
+
 static void
-place_one(struct placing *p, const struct ring_tablet *tablet, uint32_t replicas, uint64_t *row)
+place_one(struct placing *p, const struct ring_tablet *tablet, uint32_t row_size, uint64_t *row)
 {
     uint32_t points[RING_NODES_MAX];
-    uint32_t count = ring__choose(p->ring, tablet->position, replicas, p->has_room, points);
+    uint32_t count = ring__choose(p->ring, tablet->position, tablet->replicas, p->has_room, points);
 
     for (uint32_t i = 0; i < count; i++) {
         uint32_t member = p->ring->points[points[i]].member;
@@ -128,34 +169,33 @@ place_one(struct placing *p, const struct ring_tablet *tablet, uint32_t replicas
         row[i] = p->ring->members[member].id;
         add_load(p, member, tablet->size);
     }
-    memset(row + count, 0, (replicas - count) * sizeof(*row));
+    memset(row + count, 0, (row_size - count) * sizeof(*row));
 }
 
 enum status
 ring_place(const struct ring *ring, const struct ring_tablet *tablets, uint32_t count,
            const struct ring_bound *bound, uint64_t *holders)
 {
-    uint32_t all = ring->member_count;
     uint64_t total = 0;
     struct placing p;
     enum status st;
 
-    ASSERT(bound->replicas > 0);
+    ASSERT(bound->replicas_max > 0 && bound->replicas_max <= RING_NODES_MAX);
     for (uint32_t i = 0; i < count; i++) {
+        ASSERT(tablets[i].replicas <= bound->replicas_max);
         if (__builtin_add_overflow(total, tablets[i].size, &total))
             return ST_TOO_BIG;
     }
     st = placing_init(&p, ring, tablets, count);
     if (st != ST_OK)
         return st;
-    st = ring__shares(ring, bound->replicas < all ? bound->replicas : all, p.shares);
+    st = set_caps(&p, bound);
     if (st != ST_OK)
         goto out;
-    set_caps(&p, total, bound->slack_permille);
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t *row = holders + (size_t)(p.order[i] - tablets) * bound->replicas;
+        uint64_t *row = holders + (size_t)(p.order[i] - tablets) * bound->replicas_max;
 
-        place_one(&p, p.order[i], bound->replicas, row);
+        place_one(&p, p.order[i], bound->replicas_max, row);
     }
 
 out:
@@ -228,9 +268,11 @@ ring_lead(const struct ring *ring, const struct ring_tablet *tablets, uint32_t c
     if (st != ST_OK)
         return st;
     set_leader_shares(&p);
-    set_caps(&p, count, bound->slack_permille);
+    raise_caps(&p, count, bound->slack_permille);
+    round_caps(&p, count);
     for (uint32_t i = 0; i < count; i++)
-        lead_one(&p, holders + (size_t)(p.order[i] - tablets) * bound->replicas, bound->replicas);
+        lead_one(&p, holders + (size_t)(p.order[i] - tablets) * bound->replicas_max,
+                 bound->replicas_max);
     placing_release(&p);
     return ST_OK;
 }

@@ -21,6 +21,7 @@
 struct ring_tablet {
     struct ring_position position;
     uint64_t size; /* in whatever unit; what an empty tablet costs is the caller's to say */
+    uint32_t replicas;
 };
 
 enum {
@@ -28,13 +29,14 @@ enum {
 };
 
 struct ring_bound {
-    uint32_t replicas;       /* of each tablet; not 0 */
+    uint32_t replicas_max;   /* no tablet has more; at most RING_NODES_MAX */
     uint32_t slack_permille; /* so much more than its fair share a node may have */
 };
 
-/* Who should hold each tablet: a row of `bound->replicas` ids for each, clockwise in each zone's
- * round as by ring_prefer(); zeros at its end when the ring has fewer nodes.  ST_TOO_BIG: the sizes
- * add up to more than 64 bits hold; ST_NO_MEMORY.  On failure `holders` is untouched. */
+/* Who should hold each tablet: a row of `bound->replicas_max` ids for each, in rounds as by
+ * ring_prefer(); zeros at its end when the tablet has fewer replicas, or the ring fewer nodes.
+ * ST_TOO_BIG: the sizes add up to more than 64 bits hold; ST_NO_MEMORY.  On failure `holders` is
+ * untouched. */
 MUST_USE enum status ring_place(const struct ring *ring, const struct ring_tablet *tablets,
                                 uint32_t count, const struct ring_bound *bound, uint64_t *holders);
 

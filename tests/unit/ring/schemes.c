@@ -29,15 +29,21 @@ cluster_remove(struct cluster *c, uint32_t index)
 }
 
 void
-tablets_of(struct ring_tablet *tablets, uint32_t count, uint64_t seed)
+tablets_of(struct ring_tablet *tablets, uint32_t count, uint32_t replicas, uint64_t seed)
 {
     struct prng prng;
 
     prng_init(&prng, seed);
-    for (uint32_t i = 0; i < count; i++)
-        tablets[i] =
-            (struct ring_tablet){ .position = { .high = prng_next(&prng), .low = prng_next(&prng) },
-                                  .size = 1 };
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t high =
+            prng_next(&prng); /* an initializer list would not say which is drawn first */
+
+        tablets[i] = (struct ring_tablet){
+            .position = { .high = high, .low = prng_next(&prng) },
+            .size = 1,
+            .replicas = replicas,
+        };
+    }
 }
 
 /* ------------------------------------------------------------------ placing */
@@ -74,12 +80,12 @@ scheme_place(enum scheme scheme, const struct cluster *c, const struct ring_tabl
         ASSERT(st == ST_OK);
     } else {
         for (uint32_t i = 0; i < count; i++) {
-            uint64_t *row = holders + (size_t)i * bound->replicas;
+            uint64_t *row = holders + (size_t)i * bound->replicas_max;
 
             if (scheme == SCHEME_MODULO)
-                place_by_modulo(c, tablets[i].position, bound->replicas, row);
+                place_by_modulo(c, tablets[i].position, bound->replicas_max, row);
             else
-                place_by_ring(ring, tablets[i].position, bound->replicas, row);
+                place_by_ring(ring, tablets[i].position, bound->replicas_max, row);
         }
     }
     ring_destroy(ring);

@@ -27,9 +27,9 @@ struct cluster cluster_of(uint32_t count, uint32_t zone_count, uint64_t seed);
 void cluster_remove(struct cluster *c, uint32_t index);
 
 /* Tablets of size 1 in random positions. */
-void tablets_of(struct ring_tablet *tablets, uint32_t count, uint64_t seed);
+void tablets_of(struct ring_tablet *tablets, uint32_t count, uint32_t replicas, uint64_t seed);
 
-/* Rows of bound->replicas ids; zeros at their ends, as ring_place() has it. */
+/* Rows of bound->replicas_max ids; zeros at their ends, as ring_place() has it. */
 void scheme_place(enum scheme scheme, const struct cluster *c, const struct ring_tablet *tablets,
                   uint32_t count, const struct ring_bound *bound, uint64_t *holders);
 

@@ -21,10 +21,10 @@ struct fix {
 static void
 setup(struct fix *f, struct cluster c, uint32_t slack_permille)
 {
-    *f =
-        (struct fix){ .c = c, .bound = { .replicas = REPLICAS, .slack_permille = slack_permille } };
+    *f = (struct fix){ .c = c,
+                       .bound = { .replicas_max = REPLICAS, .slack_permille = slack_permille } };
     EXPECT_OK(ring_create(&f->ring, c.nodes, c.count, NULL));
-    tablets_of(f->tablets, TABLETS, 1);
+    tablets_of(f->tablets, TABLETS, REPLICAS, 1);
     scheme_place(SCHEME_RING, &c, f->tablets, TABLETS, &f->bound, f->placed);
     memcpy(f->holders, f->placed, sizeof(f->holders));
 }

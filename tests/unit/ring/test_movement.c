@@ -22,7 +22,8 @@ struct movement {
     struct balance balance; /* of the n nodes */
 };
 
-static const struct ring_bound bound = { .replicas = REPLICAS, .slack_permille = SLACK_PERMILLE };
+static const struct ring_bound bound = { .replicas_max = REPLICAS,
+                                         .slack_permille = SLACK_PERMILLE };
 
 static void
 place(enum scheme scheme, const struct cluster *c, uint64_t *holders)
@@ -38,7 +39,7 @@ measure(enum scheme scheme, uint32_t nodes, uint32_t zones)
     struct cluster small = large;
     struct movement m;
 
-    tablets_of(tablets, TABLETS, 1);
+    tablets_of(tablets, TABLETS, REPLICAS, 1);
     cluster_remove(&small, nodes);
     place(scheme, &small, before);
     place(scheme, &large, after);

@@ -28,7 +28,7 @@ setup(struct fix *f, struct cluster c, uint32_t tablet_count, struct ring_bound 
 {
     *f = (struct fix){ .c = c, .count = tablet_count, .bound = bound };
     EXPECT_OK(ring_create(&f->ring, c.nodes, c.count, NULL));
-    tablets_of(f->tablets, tablet_count, 1);
+    tablets_of(f->tablets, tablet_count, bound.replicas_max, 1);
 }
 
 static void
@@ -44,17 +44,21 @@ teardown(struct fix *f)
     ring_destroy(f->ring);
 }
 
-/* A random cluster, random sizes, and whatever bound. */
+/* A random cluster, random sizes and numbers of replicas, and whatever bound. */
 static void
 setup_random(struct fix *f, struct prng *p)
 {
-    struct ring_bound bound = { .replicas = 1 + (uint32_t)prng_below(p, REPLICAS_MAX),
+    struct ring_bound bound = { .replicas_max = 1 + (uint32_t)prng_below(p, REPLICAS_MAX),
                                 .slack_permille = (uint32_t)prng_below(p, 300) };
 
     setup(f, model_cluster(p), (uint32_t)prng_below(p, TABLETS_MAX + 1), bound);
-    for (uint32_t i = 0; i < f->count; i++)
-        f->tablets[i] =
-            (struct ring_tablet){ .position = model_position(p), .size = prng_below(p, 1000000) };
+    for (uint32_t i = 0; i < f->count; i++) {
+        struct ring_tablet *tablet = &f->tablets[i];
+
+        tablet->position = model_position(p);
+        tablet->size = prng_below(p, 1000000);
+        tablet->replicas = 1 + (uint32_t)prng_below(p, bound.replicas_max);
+    }
 }
 
 /* ------------------------------------------------------------------ the model */
@@ -76,26 +80,39 @@ rank_of(const struct cluster *c, const struct ring_node *node)
     return rank;
 }
 
+static double
+size_with(const struct fix *f, uint32_t replicas)
+{
+    double size = 0;
+
+    for (uint32_t i = 0; i < f->count; i++)
+        size += f->tablets[i].replicas == replicas ? (double)f->tablets[i].size : 0;
+    return size;
+}
+
 static void
 model_init(struct model *m, const struct fix *f)
 {
     uint32_t all = ring_node_count(f->ring);
-    uint64_t shares[MODEL_NODES_MAX];
     double total = 0;
 
     *m = (struct model){ 0 };
-    EXPECT_OK(ring__shares(f->ring, f->bound.replicas < all ? f->bound.replicas : all, shares));
-    for (uint32_t i = 0; i < f->count; i++)
-        total += (double)f->tablets[i].size;
-    for (uint32_t i = 0; i < f->c.count; i++) {
-        const struct ring_node *node = &f->c.nodes[i];
-        double dice = (double)(hash_u64(node->id) >> 32) / 0x1p32;
+    for (uint32_t replicas = 1; replicas <= f->bound.replicas_max; replicas++) {
+        double size = size_with(f, replicas);
+        uint64_t shares[MODEL_NODES_MAX];
 
-        if (node->weight == 0)
-            continue;
-        m->caps[i] = (double)shares[rank_of(&f->c, node)] / RING_SHARE_ONE * total *
-                         (1 + f->bound.slack_permille / 1000.0) -
-                     dice * total / f->count;
+        EXPECT_OK(ring__shares(f->ring, replicas < all ? replicas : all, shares));
+        total += size;
+        for (uint32_t i = 0; i < f->c.count; i++) {
+            if (f->c.nodes[i].weight > 0)
+                m->caps[i] += (double)shares[rank_of(&f->c, &f->c.nodes[i])] / RING_SHARE_ONE *
+                              size * (1 + f->bound.slack_permille / 1000.0);
+        }
+    }
+    for (uint32_t i = 0; i < f->c.count; i++) {
+        double dice = (double)(hash_u64(f->c.nodes[i].id) >> 32) / 0x1p32;
+
+        m->caps[i] -= dice * total / f->count;
         m->full[i] = m->caps[i] <= 0;
     }
 }
@@ -103,14 +120,16 @@ model_init(struct model *m, const struct fix *f)
 static void
 model_expect_row(struct model *m, const struct fix *f, uint32_t tablet)
 {
-    const uint64_t *row = &f->holders[tablet * f->bound.replicas];
+    const uint64_t *row = &f->holders[tablet * f->bound.replicas_max];
     struct ring_choice list[REPLICAS_MAX] = { 0 };
 
-    for (uint32_t i = 0; i < f->bound.replicas; i++) {
+    for (uint32_t i = 0; i < f->tablets[tablet].replicas; i++) {
         (void)model_next(&f->c, m->full, f->tablets[tablet].position, list, i);
         EXPECT_U64(row[i], list[i].node);
     }
-    for (uint32_t i = 0; i < f->bound.replicas && row[i] != 0; i++) {
+    for (uint32_t i = f->tablets[tablet].replicas; i < f->bound.replicas_max; i++)
+        EXPECT_U64(row[i], 0);
+    for (uint32_t i = 0; i < f->bound.replicas_max && row[i] != 0; i++) {
         uint32_t index = (uint32_t)(model_find(&f->c, row[i]) - f->c.nodes);
 
         m->loads[index] += (double)f->tablets[tablet].size;
@@ -176,9 +195,9 @@ TEST(the_order_of_the_tablets_is_of_no_importance)
         }
         place(&f);
         for (uint32_t i = 0; i < f.count; i++)
-            assert_memory_equal(&f.holders[i * f.bound.replicas],
-                                &turned[(f.count - 1 - i) * f.bound.replicas],
-                                f.bound.replicas * sizeof(turned[0]));
+            assert_memory_equal(&f.holders[i * f.bound.replicas_max],
+                                &turned[(f.count - 1 - i) * f.bound.replicas_max],
+                                f.bound.replicas_max * sizeof(turned[0]));
         teardown(&f);
     }
 }
@@ -192,7 +211,7 @@ TEST(a_row_ends_with_zeros_where_nodes_are_missing)
                          .count = 3 };
     struct fix f;
 
-    setup(&f, c, 10, (struct ring_bound){ .replicas = 3 });
+    setup(&f, c, 10, (struct ring_bound){ .replicas_max = 3 });
     place(&f);
     for (uint32_t i = 0; i < f.count; i++) {
         EXPECT_U64(f.holders[3 * i] + f.holders[3 * i + 1], 5 + 7);
@@ -203,7 +222,7 @@ TEST(a_row_ends_with_zeros_where_nodes_are_missing)
     teardown(&f);
 
     c.count = 0;
-    setup(&f, c, 2, (struct ring_bound){ .replicas = 2 });
+    setup(&f, c, 2, (struct ring_bound){ .replicas_max = 2 });
     place(&f);
     for (uint32_t i = 0; i < 4; i++)
         EXPECT_U64(f.holders[i], 0);
@@ -214,7 +233,7 @@ TEST(no_tablets_are_placed_nowhere)
 {
     struct fix f;
 
-    setup(&f, cluster_of(3, 0, 1), 0, (struct ring_bound){ .replicas = 3 });
+    setup(&f, cluster_of(3, 0, 1), 0, (struct ring_bound){ .replicas_max = 3 });
     place(&f);
     EXPECT_U64(f.holders[0], UINT64_MAX);
     teardown(&f);
@@ -228,7 +247,7 @@ TEST(few_tablets_lie_on_different_nodes)
     uint32_t used = 0;
 
     setup(&f, cluster_of(NODES, 0, 1), TABLETS,
-          (struct ring_bound){ .replicas = 3, .slack_permille = RING_SLACK_PERMILLE });
+          (struct ring_bound){ .replicas_max = 3, .slack_permille = RING_SLACK_PERMILLE });
     place(&f);
     for (uint32_t i = 0; i < NODES; i++) {
         uint32_t times = 0;
@@ -250,7 +269,7 @@ TEST(zones_come_before_the_bound)
     struct fix f;
 
     c.nodes[8].zone = 3;
-    setup(&f, c, TABLETS, (struct ring_bound){ .replicas = 3 });
+    setup(&f, c, TABLETS, (struct ring_bound){ .replicas_max = 3 });
     place(&f);
     for (uint32_t i = 0; i < TABLETS; i++) {
         uint32_t zones = 0;
@@ -269,9 +288,9 @@ TEST(sizes_may_be_as_large_as_they_can_be)
     uint64_t unit = UINT64_MAX / TABLETS_MAX;
 
     setup(&small, cluster_of(10, 0, 1), TABLETS_MAX,
-          (struct ring_bound){ .replicas = 3, .slack_permille = 50 });
+          (struct ring_bound){ .replicas_max = 3, .slack_permille = 50 });
     setup(&large, cluster_of(10, 0, 1), TABLETS_MAX,
-          (struct ring_bound){ .replicas = 3, .slack_permille = 50 });
+          (struct ring_bound){ .replicas_max = 3, .slack_permille = 50 });
     for (uint32_t i = 0; i < TABLETS_MAX; i++)
         large.tablets[i].size = unit;
     place(&small);
@@ -291,7 +310,7 @@ TEST(tablets_without_size_lie_where_the_ring_says)
 {
     struct fix f;
 
-    setup(&f, cluster_of(10, 0, 1), TABLETS_MAX, (struct ring_bound){ .replicas = 3 });
+    setup(&f, cluster_of(10, 0, 1), TABLETS_MAX, (struct ring_bound){ .replicas_max = 3 });
     for (uint32_t i = 0; i < TABLETS_MAX; i++)
         f.tablets[i].size = 0;
     place(&f);
@@ -311,7 +330,7 @@ TEST(ring_place_survives_the_failure_of_every_allocation)
     enum status st = ST_NO_MEMORY;
     struct fix f;
 
-    setup(&f, cluster_of(5, 3, 1), 10, (struct ring_bound){ .replicas = 3 });
+    setup(&f, cluster_of(5, 3, 1), 10, (struct ring_bound){ .replicas_max = 3 });
     memset(f.holders, 0xff, sizeof(f.holders));
     mem_heap_enter(&heap);
     for (uint64_t fail_at = 1; st != ST_OK; fail_at++) {
