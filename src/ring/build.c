@@ -14,12 +14,12 @@ judge(const struct ring_node *node, struct err *err)
 {
     if (node->id == 0)
         return err_raise(err, ST_INVALID, "ring: a node has the id 0, which is nobody's");
-    if (node->weight != 0 && (node->weight < RING_WEIGHT_MIN || node->weight > RING_WEIGHT_MAX))
-        return err_raise(err, ST_INVALID,
-                         "ring: node %016" PRIx64 " has the weight %" PRIu32
-                         ", which is neither 0 nor from %d to %d",
-                         node->id, node->weight, RING_WEIGHT_MIN, RING_WEIGHT_MAX);
-    return ST_OK;
+    if (node->weight == 0 || (node->weight >= RING_WEIGHT_MIN && node->weight <= RING_WEIGHT_MAX))
+        return ST_OK;
+    return err_raise(err, ST_INVALID,
+                     "ring: node %016" PRIx64 " has the weight %" PRIu32
+                     ", which is neither 0 nor from %d to %d",
+                     node->id, node->weight, RING_WEIGHT_MIN, RING_WEIGHT_MAX);
 }
 
 static int

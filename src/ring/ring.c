@@ -24,8 +24,8 @@
  *       other (not always in the same order), or has it besides, when there were too few.  When it
  *       goes, the reverse.  Nothing moves between others.
  *
- * N4 holds because what a zone gives are its first nodes clockwise, and so is the order in which zones
- * are asked in a round that is not completed.
+ * N4 holds because what a zone gives are its first nodes clockwise, and which zones give one in a
+ * round that is not completed is decided by the same order.
  *
  * A walk allocates nothing, so asking for a list cannot fail: what was taken is noted on the stack.
  */

@@ -3,18 +3,12 @@
 #include "base/mem.h"
 #include "base/prng.h"
 
-#include "ring/ring.h"
+#include "unit/ring/model.h"
 #include "unit/test.h"
 
 enum {
-    NODES_MAX = 40,
     ROUNDS = 300, /* of the random tests */
     LOOKUPS = 40, /* in each */
-};
-
-struct cluster {
-    struct ring_node nodes[NODES_MAX];
-    uint32_t count;
 };
 
 static struct ring *
@@ -26,138 +20,27 @@ create(const struct cluster *c)
     return ring;
 }
 
-static struct ring_position
-anywhere(struct prng *p)
-{
-    return (struct ring_position){ .high = prng_next(p), .low = prng_next(p) };
-}
-
-/* Any weights, zones of any size, nodes without a zone and without data among them. */
-static struct cluster
-random_cluster(struct prng *p)
-{
-    struct cluster c = { .count = (uint32_t)prng_below(p, NODES_MAX + 1) };
-    uint64_t zones = prng_below(p, 6);
-
-    for (uint32_t i = 0; i < c.count; i++) {
-        struct ring_node *node = &c.nodes[i];
-
-        node->id = 1 + (prng_next(p) >> 1);
-        node->zone = zones == 0 ? 0 : prng_below(p, zones + 1);
-        node->weight =
-            RING_WEIGHT_MIN + (uint32_t)prng_below(p, RING_WEIGHT_MAX - RING_WEIGHT_MIN + 1);
-        if (prng_chance(p, 1, 10))
-            node->weight = 0;
-    }
-    return c;
-}
-
-static bool
-contains(const struct ring_choice *list, uint32_t count, uint64_t node)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (list[i].node == node)
-            return true;
-    }
-    return false;
-}
-
-static const struct ring_node *
-find(const struct cluster *c, uint64_t id)
-{
-    for (uint32_t i = 0; i < c->count; i++) {
-        if (c->nodes[i].id == id)
-            return &c->nodes[i];
-    }
-    fail_msg("no such node");
-    return NULL;
-}
-
-/* How many of the list are in the node's zone. */
-static uint32_t
-zone_count(const struct cluster *c, const struct ring_choice *list, uint32_t count,
-           const struct ring_node *node)
-{
-    uint32_t same = 0;
-
-    for (uint32_t i = 0; i < count; i++)
-        same +=
-            node->zone == 0 ? list[i].node == node->id : find(c, list[i].node)->zone == node->zone;
-    return same;
-}
-
-/* ------------------------------------------------------------------ the model */
-
-/* How far it is from `from` to `to`, clockwise. */
-static struct ring_position
-distance(struct ring_position from, struct ring_position to)
-{
-    return (struct ring_position){ .high = to.high - from.high - (to.low < from.low),
-                                   .low = to.low - from.low };
-}
-
-/* The nearest virtual node of a node. */
-static struct ring_position
-nearest(const struct ring_node *node, struct ring_position from)
-{
-    struct ring_position best = ring_position_of_node(node->id, 0);
-
-    for (uint32_t number = 1; number < node->weight; number++) {
-        struct ring_position p = ring_position_of_node(node->id, number);
-
-        if (ring_position_compare(distance(from, p), distance(from, best)) < 0)
-            best = p;
-    }
-    return best;
-}
-
-/* Of those not yet on the list, in a zone that is on it least often: the nearest. */
-static bool
-model_next(const struct cluster *c, struct ring_position from, struct ring_choice *list,
-           uint32_t count)
-{
-    uint32_t rarest = UINT32_MAX;
-    bool found = false;
-
-    for (uint32_t i = 0; i < c->count; i++) {
-        const struct ring_node *node = &c->nodes[i];
-        uint32_t times = zone_count(c, list, count, node);
-        struct ring_position at;
-
-        if (node->weight == 0 || contains(list, count, node->id) || times > rarest)
-            continue;
-        at = nearest(node, from);
-        if (times == rarest &&
-            ring_position_compare(distance(from, at), distance(from, list[count].position)) > 0)
-            continue;
-        rarest = times;
-        list[count] = (struct ring_choice){ .node = node->id, .position = at };
-        found = true;
-    }
-    return found;
-}
-
 TEST(a_list_is_what_the_naive_model_says)
 {
     struct prng prng;
 
     prng_init(&prng, test_seed(1));
     for (int round = 0; round < ROUNDS / 10; round++) {
-        struct cluster c = random_cluster(&prng);
+        struct cluster c = model_cluster(&prng);
         struct ring *ring = create(&c);
 
         for (int lookup = 0; lookup < LOOKUPS / 10; lookup++) {
-            struct ring_position from = anywhere(&prng);
-            struct ring_choice got[NODES_MAX];
-            struct ring_choice want[NODES_MAX + 1];
-            uint32_t count = ring_prefer(ring, from, NODES_MAX, got);
+            struct ring_position from = model_position(&prng);
+            struct ring_choice got[MODEL_NODES_MAX];
+            struct ring_choice want[MODEL_NODES_MAX + 1];
+            uint32_t count = ring_prefer(ring, from, MODEL_NODES_MAX, got);
 
             for (uint32_t i = 0; i < count; i++) {
-                EXPECT(model_next(&c, from, want, i));
+                EXPECT(model_next(&c, NULL, from, want, i));
                 EXPECT_U64(got[i].node, want[i].node);
                 EXPECT(ring_position_compare(got[i].position, want[i].position) == 0);
             }
-            EXPECT(!model_next(&c, from, want, count));
+            EXPECT(!model_next(&c, NULL, from, want, count));
         }
         ring_destroy(ring);
     }
@@ -207,7 +90,7 @@ TEST(the_order_of_the_nodes_is_of_no_importance)
 
     prng_init(&prng, test_seed(2));
     for (int round = 0; round < ROUNDS; round++) {
-        struct cluster c = random_cluster(&prng);
+        struct cluster c = model_cluster(&prng);
         struct cluster turned = { .count = c.count };
         struct ring *a = create(&c);
         struct ring *b;
@@ -216,11 +99,11 @@ TEST(the_order_of_the_nodes_is_of_no_importance)
             turned.nodes[i] = c.nodes[c.count - 1 - i];
         b = create(&turned);
         for (int lookup = 0; lookup < LOOKUPS; lookup++) {
-            struct ring_position from = anywhere(&prng);
-            struct ring_choice x[NODES_MAX], y[NODES_MAX];
-            uint32_t count = ring_prefer(a, from, NODES_MAX, x);
+            struct ring_position from = model_position(&prng);
+            struct ring_choice x[MODEL_NODES_MAX], y[MODEL_NODES_MAX];
+            uint32_t count = ring_prefer(a, from, MODEL_NODES_MAX, x);
 
-            EXPECT_U64(ring_prefer(b, from, NODES_MAX, y), count);
+            EXPECT_U64(ring_prefer(b, from, MODEL_NODES_MAX, y), count);
             for (uint32_t i = 0; i < count; i++)
                 EXPECT_U64(x[i].node, y[i].node);
         }
@@ -255,7 +138,7 @@ TEST(one_node_is_everywhere_the_first_and_the_only)
 
     prng_init(&prng, test_seed(3));
     for (int lookup = 0; lookup < LOOKUPS; lookup++) {
-        EXPECT_U64(ring_prefer(ring, anywhere(&prng), 3, list), 1);
+        EXPECT_U64(ring_prefer(ring, model_position(&prng), 3, list), 1);
         EXPECT_U64(list[0].node, 9);
     }
     ring_destroy(ring);
@@ -339,11 +222,11 @@ expect_zones_even(const struct cluster *c, const struct ring_choice *list, uint3
     uint32_t least = UINT32_MAX; /* of zones with a node that is not on the list */
 
     for (uint32_t i = 0; i < c->count; i++) {
-        uint32_t times = zone_count(c, list, count, &c->nodes[i]);
+        uint32_t times = model_zone_count(c, list, count, &c->nodes[i]);
 
         if (times > most)
             most = times;
-        if (c->nodes[i].weight > 0 && !contains(list, count, c->nodes[i].id) && times < least)
+        if (c->nodes[i].weight > 0 && !model_contains(list, count, c->nodes[i].id) && times < least)
             least = times;
     }
     EXPECT(least == UINT32_MAX || most <= least + 1);
@@ -355,19 +238,19 @@ TEST(lists_keep_to_n1_to_n3)
 
     prng_init(&prng, test_seed(4));
     for (int round = 0; round < ROUNDS; round++) {
-        struct cluster c = random_cluster(&prng);
+        struct cluster c = model_cluster(&prng);
         struct ring *ring = create(&c);
         uint32_t wanted = 1 + (uint32_t)prng_below(&prng, 7);
-        struct ring_choice list[NODES_MAX], whole[NODES_MAX];
-        struct ring_position from = anywhere(&prng);
-        uint32_t all = ring_prefer(ring, from, NODES_MAX, whole);
+        struct ring_choice list[MODEL_NODES_MAX], whole[MODEL_NODES_MAX];
+        struct ring_position from = model_position(&prng);
+        uint32_t all = ring_prefer(ring, from, MODEL_NODES_MAX, whole);
         uint32_t count = ring_prefer(ring, from, wanted, list);
 
         EXPECT_U64(all, ring_node_count(ring));         /* N2 */
         EXPECT_U64(count, wanted < all ? wanted : all); /* N2 */
         for (uint32_t i = 0; i < all; i++) {
-            EXPECT(!contains(whole, i, whole[i].node)); /* N1 */
-            EXPECT(find(&c, whole[i].node)->weight > 0);
+            EXPECT(!model_contains(whole, i, whole[i].node)); /* N1 */
+            EXPECT(model_find(&c, whole[i].node)->weight > 0);
             EXPECT(i >= count || whole[i].node == list[i].node);
             expect_zones_even(&c, whole, i + 1); /* N3 */
         }
@@ -380,17 +263,17 @@ static void
 expect_at_most_one_moved(const struct ring *small, const struct ring *large, uint64_t newcomer,
                          struct ring_position from, uint32_t wanted)
 {
-    struct ring_choice before[NODES_MAX], after[NODES_MAX];
+    struct ring_choice before[MODEL_NODES_MAX], after[MODEL_NODES_MAX];
     uint32_t before_count = ring_prefer(small, from, wanted, before);
     uint32_t after_count = ring_prefer(large, from, wanted, after);
     uint32_t gone = 0;
 
     for (uint32_t i = 0; i < before_count; i++)
-        gone += !contains(after, after_count, before[i].node);
+        gone += !model_contains(after, after_count, before[i].node);
     for (uint32_t i = 0; i < after_count; i++)
-        EXPECT(after[i].node == newcomer || contains(before, before_count, after[i].node));
+        EXPECT(after[i].node == newcomer || model_contains(before, before_count, after[i].node));
     EXPECT(gone <= 1);
-    EXPECT(gone == 0 || contains(after, after_count, newcomer));
+    EXPECT(gone == 0 || model_contains(after, after_count, newcomer));
 }
 
 TEST(a_node_that_comes_or_goes_moves_nothing_between_others)
@@ -399,7 +282,7 @@ TEST(a_node_that_comes_or_goes_moves_nothing_between_others)
 
     prng_init(&prng, test_seed(5));
     for (int round = 0; round < ROUNDS; round++) {
-        struct cluster c = random_cluster(&prng);
+        struct cluster c = model_cluster(&prng);
         struct ring *large = create(&c);
         uint64_t newcomer;
         struct ring *small;
@@ -411,7 +294,7 @@ TEST(a_node_that_comes_or_goes_moves_nothing_between_others)
         newcomer = c.nodes[--c.count].id;
         small = create(&c);
         for (int lookup = 0; lookup < LOOKUPS; lookup++)
-            expect_at_most_one_moved(small, large, newcomer, anywhere(&prng),
+            expect_at_most_one_moved(small, large, newcomer, model_position(&prng),
                                      1 + (uint32_t)prng_below(&prng, 7));
         ring_destroy(small);
         ring_destroy(large);
@@ -435,7 +318,7 @@ TEST(weights_decide_how_much_a_node_gets)
     ring = create(&c);
     prng_init(&prng, test_seed(6));
     for (int i = 0; i < TABLETS; i++)
-        counts[first_of(ring, anywhere(&prng)) - 1]++;
+        counts[first_of(ring, model_position(&prng)) - 1]++;
     for (uint32_t i = 0; i < NODES; i++) {
         double part = counts[i] / (TABLETS * c.nodes[i].weight / total);
 
