@@ -21,8 +21,7 @@ cluster_depart(struct cluster *c)
 void
 departure_heard(struct cluster *c, const struct peer_sender *from)
 {
-    const struct tablet_neighbour *slot =
-        neighbours_find(&c->options.node->neighbours, from->node);
+    const struct tablet_neighbour *slot = neighbours_find(&c->options.node->neighbours, from->node);
 
     if (slot != NULL)
         atomic_store(&c->departed[number_of(c, slot)], from->incarnation);

@@ -40,15 +40,15 @@ has_caught_up(const struct raft *r, uint64_t node)
         return false;
     if (node == raft_self(r))
         return true;
-    return p.state == RAFT_REPLICATE && p.match > 0 && p.match + CAUGHT_UP_ENTRIES >= raft_commit(r) &&
-           (p.active || raft_is_quiesced(r));
+    return p.state == RAFT_REPLICATE && p.match > 0 &&
+           p.match + CAUGHT_UP_ENTRIES >= raft_commit(r) && (p.active || raft_is_quiesced(r));
 }
 
 static bool
 can_take_over(const struct cluster *c, const struct raft *r, uint64_t node)
 {
-    return !departure_of(c, node) && node != raft_self(r) && raft_config_votes(raft_config(r), node) &&
-           has_caught_up(r, node);
+    return !departure_of(c, node) && node != raft_self(r) &&
+           raft_config_votes(raft_config(r), node) && has_caught_up(r, node);
 }
 
 static void

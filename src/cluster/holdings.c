@@ -121,7 +121,7 @@ cluster_is_surplus(const struct cluster *c, uint64_t tablet)
     const struct page *page = book_find(&c->book, &key);
     struct record r;
 
-    if (page == NULL || record_decode(&key, page->value, &r, NULL) != ST_OK)
+    if (c->is_fixed || page == NULL || record_decode(&key, page->value, &r, NULL) != ST_OK)
         return false;
     return r.as.tablet.state == TABLET_GONE || tablet_record_member(&r.as.tablet, c->self) == NULL;
 }

@@ -45,7 +45,7 @@ report_essence(const struct tablet_report *r)
 enum status
 report_encode(const struct tablet_report *r, struct buf *out)
 {
-    const uint64_t numbers[] = { r->tablet,  r->leader, r->term,       r->commit, r->basis,
+    const uint64_t numbers[] = { r->tablet,  r->leader, r->term,       r->commit,      r->basis,
                                  r->settled, r->bytes,  r->bytes_left, r->member_count };
     size_t begin = out->size;
     enum status st = ST_OK;
