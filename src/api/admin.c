@@ -82,6 +82,21 @@ submit(struct admin *a)
     kv_admin_submit(a->call->session->reactor->door, &a->admin);
 }
 
+static void ask_next(struct admin *a);
+
+/* One tablet after the other, round the ring of them; a key is enough.  False: that was all. */
+static bool
+reads_on(struct admin *a)
+{
+    if (a->admin.kind == KV_RANDOM && a->admin.status == ST_OK)
+        return false;
+    if (--a->left == 0)
+        return false;
+    buf_release(&a->admin.key);
+    ask_next(a);
+    return true;
+}
+
 static void
 step_done(struct kv_admin *self)
 {
@@ -99,6 +114,9 @@ step_done(struct kv_admin *self)
         return;
     }
     add_report(a);
+    a->count += self->count;
+    if (a->reads && reads_on(a))
+        return;
     if (a->every && ++a->database < LIMIT_DATABASES &&
         kv_database(c->session->reactor->door, a->database, &self->keyspace) == ST_OK) {
         submit(a);
@@ -140,6 +158,7 @@ asked(struct call *c)
 {
     struct admin *a = c->task;
 
+    a->admin.tablet = c->request.only;
     a->admin.node = c->request.elsewhere;
     if (c->request.status == ST_OK)
         submit(a);
@@ -147,13 +166,48 @@ asked(struct call *c)
         call_reply_status(c, c->request.status, &c->request.err);
 }
 
+/* A tablet that came in the meantime is not asked; one that went has handed its keys on. */
+static void
+ask_next(struct admin *a)
+{
+    struct call *c = a->call;
+    struct kv_door *door = c->session->reactor->door;
+    uint64_t tablet = kv_tablet_number(door, c->keyspace, a->tablet);
+
+    if (tablet == 0)
+        tablet = kv_tablet_number(door, c->keyspace, a->tablet = 0);
+    a->tablet++;
+    c->request.only = tablet;
+    c->request.deadline_ns = 0;
+    c->finish = asked;
+    call_submit(c, NULL, NULL, 0, 0);
+}
+
+static uint32_t
+count_tablets(struct call *c)
+{
+    uint32_t count = 0;
+
+    while (kv_tablet_number(c->session->reactor->door, c->keyspace, count) != 0)
+        count++;
+    return count;
+}
+
 void
 admin_read(struct call *c, enum kv_admin_kind kind, void (*done)(struct admin *a))
 {
-    if (create(c, kind, done) == NULL)
+    struct admin *a = create(c, kind, done);
+    uint32_t count = count_tablets(c);
+    uint32_t first = 0;
+
+    if (a == NULL)
         return;
-    c->finish = asked;
-    call_submit(c, NULL, NULL, 0, 0);
+    if (count > 1 && kind == KV_RANDOM)
+        env_random(c->session->reactor->api->env, &first, sizeof(first));
+    a->reads = true;
+    a->left = count == 0 ? 1 : count;
+    a->tablet = count == 0 ? 0 : first % count;
+    ask_next(a);
 }
 
 void

@@ -11,6 +11,10 @@
 struct admin {
     struct kv_admin admin;
     struct call *call;
+    bool reads;        /* of every tablet, one after the other */
+    uint32_t tablet;   /* the number of the next of them */
+    uint32_t left;     /* and how many there are to come */
+    uint64_t count;    /* of those before */
     uint32_t database; /* of the running step, when it is one per database */
     bool every;
     uint64_t weights[LIMIT_DATABASES]; /* of each database in the whole, when it is every one */

@@ -10,8 +10,12 @@ arg_database(struct session *s, struct slice text, uint32_t *number, uint32_t *k
 {
     int64_t value;
 
-    if (!decimal_parse_i64(text, &value))
-        return REDIS_NOT_INTEGER;
+    if (!decimal_parse_i64(text, &value)) {
+        if (kv_keyspace_named(s->reactor->door, text, keyspace) != ST_OK)
+            return REDIS_NOT_INTEGER;
+        *number = *keyspace; /* beyond the databases */
+        return NULL;
+    }
     if (value < INT32_MIN || value > INT32_MAX)
         return REDIS_NOT_INT32;
     if (value < 0 || value >= LIMIT_DATABASES ||

@@ -202,7 +202,7 @@ dbsize_done(struct admin *a)
     size_t mark = 0;
     struct resp_writer w = call_reply(a->call, 32, &mark);
 
-    resp_put_i64(&w, (int64_t)a->admin.count);
+    resp_put_i64(&w, (int64_t)a->count);
     call_replied(a->call, &w, mark);
     call_finish(a->call);
 }

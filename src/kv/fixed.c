@@ -15,10 +15,11 @@
 enum { FEED_BYTES_MAX = 64 << 20, TABLET_ID_MIN = 1 << 16 };
 
 static uint64_t
-founding_tablet(const struct kv *kv, uint32_t keyspace)
+founding_tablet(const struct kv *kv, uint32_t keyspace, uint32_t number)
 {
     const struct engine_identity *id = engine_identity(kv->engine);
-    uint64_t tablet = hash64_seeded(slice_of(id->cluster, sizeof(id->cluster)), keyspace);
+    uint64_t tablet = hash64_seeded(slice_of(id->cluster, sizeof(id->cluster)),
+                                    (uint64_t)number << 32 | keyspace);
 
     return tablet < TABLET_ID_MIN ? tablet + TABLET_ID_MIN : tablet;
 }
@@ -84,6 +85,30 @@ put_node(struct book *b, const struct kv_node *node, struct err *err)
 }
 
 static enum status
+put_tablet(const struct kv *kv, struct book *b, const struct kv_cluster *cluster, uint32_t keyspace,
+           uint32_t number, struct err *err)
+{
+    uint32_t of = cluster->tablets == 0 ? 1 : cluster->tablets;
+    uint8_t from[2], limit[2];
+    struct record t = { .kind = RECORD_TABLET,
+                        .as.tablet = { .id = founding_tablet(kv, keyspace, number),
+                                       .keyspace = keyspace,
+                                       .state = TABLET_LIVE,
+                                       .founder_count = cluster->founder_count,
+                                       .member_count = cluster->founder_count } };
+
+    if (number > 0)
+        t.as.tablet.from = atlas_slot_bound(number * ATLAS_SLOTS / of, from);
+    if (number + 1 < of)
+        t.as.tablet.limit = atlas_slot_bound((number + 1) * ATLAS_SLOTS / of, limit);
+    for (uint32_t i = 0; i < cluster->founder_count; i++) {
+        t.as.tablet.founders[i] = cluster->founders[i];
+        t.as.tablet.members[i] = (struct tablet_member){ cluster->founders[i], MEMBER_VOTER };
+    }
+    return put(b, &t, err);
+}
+
+static enum status
 put_keyspace(const struct kv *kv, struct book *b, const struct kv_cluster *cluster, uint32_t id,
              struct err *err)
 {
@@ -93,21 +118,13 @@ put_keyspace(const struct kv *kv, struct book *b, const struct kv_cluster *clust
                                          .mode = KEYSPACE_STRONG,
                                          .partition = PARTITION_HASH,
                                          .replicas = 3 } };
-    struct record t = { .kind = RECORD_TABLET,
-                        .as.tablet = { .id = founding_tablet(kv, id),
-                                       .keyspace = id,
-                                       .state = TABLET_LIVE,
-                                       .founder_count = cluster->founder_count,
-                                       .member_count = cluster->founder_count } };
     enum status st;
 
     snprintf(k.as.keyspace.name, sizeof(k.as.keyspace.name), "%u", id);
-    for (uint32_t i = 0; i < cluster->founder_count; i++) {
-        t.as.tablet.founders[i] = cluster->founders[i];
-        t.as.tablet.members[i] = (struct tablet_member){ cluster->founders[i], MEMBER_VOTER };
-    }
     st = put(b, &k, err);
-    return st == ST_OK ? put(b, &t, err) : st;
+    for (uint32_t i = 0; i == 0 || (i < cluster->tablets && st == ST_OK); i++)
+        st = st == ST_OK ? put_tablet(kv, b, cluster, id, i, err) : st;
+    return st;
 }
 
 enum status

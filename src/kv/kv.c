@@ -68,6 +68,14 @@ kv_keyspace_named(struct kv_door *door, struct slice name, uint32_t *keyspace)
 }
 
 uint64_t
+kv_tablet_number(struct kv_door *door, uint32_t keyspace, uint32_t number)
+{
+    const struct space *s = map_space(&door->map, keyspace);
+
+    return s == NULL || number >= s->keyspace->tablet_count ? 0 : s->sites[number]->tablet;
+}
+
+uint64_t
 kv_now_ms(struct kv_door *door, uint32_t keyspace)
 {
     (void)keyspace;

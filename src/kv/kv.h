@@ -38,6 +38,7 @@ struct kv_cluster {
     uint32_t founder_count;
     /* 1 .. 4096, the same on all nodes; the first LIMIT_DATABASES are Redis's databases. */
     uint32_t keyspace_count;
+    uint32_t tablets;       /* of each keyspace; 0: one */
     uint32_t lease_percent; /* see raft.h; 0: none */
     /* Any node answers any request: what it does not lead, it asks the leader's.  Otherwise it refuses,
      * and says who leads. */
@@ -108,6 +109,9 @@ MUST_USE enum status kv_database(struct kv_door *door, uint64_t number, uint32_t
 /* A keyspace by its name; ST_NOT_FOUND. */
 MUST_USE enum status kv_keyspace_named(struct kv_door *door, struct slice name, uint32_t *keyspace);
 
+/* The keyspace's tablets, by number from 0; 0: there are not so many. */
+uint64_t kv_tablet_number(struct kv_door *door, uint32_t keyspace, uint32_t number);
+
 /* The time by which expiry is judged, Unix ms (DESIGN "Time"). */
 uint64_t kv_now_ms(struct kv_door *door, uint32_t keyspace);
 
@@ -120,8 +124,8 @@ void kv_snapshot_release(struct kv_snapshot *s); /* no request uses it; zeroed: 
 
 /* ------------------------------------------------------------------ scans */
 
-/* Reads the keys of a keyspace in order, from one snapshot, in pieces: each kv_scan_next() is one job.
- * One at a time per scan.
+/* Reads the keys of a keyspace in order, from one snapshot of each of its tablets, in pieces: each
+ * kv_scan_next() is one job, or one for each tablet concerned.  One at a time per scan.
  *
  * The first piece asks as every read does: whatever was committed before is in the snapshot, which is taken where
  * that was answered, here or at another node. */

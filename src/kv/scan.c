@@ -53,6 +53,7 @@ copy_bounds(struct kv_scan *s)
 void
 scan__free(struct kv_scan *s)
 {
+    merge__close(s->merge);
     kv_snapshot_release(&s->snapshot);
     arena_release(&s->arena);
     buf_release(&s->bounds);
@@ -88,6 +89,56 @@ scan__open(struct kv_door *door, const struct kv_scan_options *options, uint64_t
     return ST_OK;
 }
 
+/* May the tablet have keys of the range?  Those of a hash keyspace may have any. */
+static bool
+concerns(const struct space *space, const struct site *site, const struct kv_scan_options *o)
+{
+    const struct tablet_record *t = site->record;
+
+    if (space->keyspace->record.partition != PARTITION_RANGE)
+        return true;
+    return (t->limit.size == 0 || slice_compare(o->from, t->limit) < 0) &&
+           (!o->has_limit || slice_compare(t->from, o->limit) < 0);
+}
+
+/* Those concerned, at the front of `out`, at least one. */
+static uint32_t
+choose(const struct space *space, const struct kv_scan_options *o, struct site **out)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < space->keyspace->tablet_count; i++) {
+        if (concerns(space, space->sites[i], o))
+            out[count++] = space->sites[i];
+    }
+    if (count == 0)
+        out[count++] = space->sites[0]; /* an empty range: somebody has to say so */
+    return count;
+}
+
+static enum status
+open_several(struct kv_door *door, const struct space *space, const struct kv_scan_options *options,
+             struct kv_scan **out, struct err *err)
+{
+    struct site **sites = mem_new_array(struct site *, space->keyspace->tablet_count);
+    struct kv_scan *whole = NULL;
+    uint32_t count;
+    enum status st;
+
+    if (sites == NULL)
+        return err_raise(err, ST_NO_MEMORY, "out of memory for a scan");
+    count = choose(space, options, sites);
+    st = scan__open(door, options, sites[0]->tablet, &whole, err);
+    if (st == ST_OK && count > 1)
+        st = merge__open(whole, options, sites, count, err);
+    mem_free(sites);
+    if (st == ST_OK)
+        *out = whole;
+    else if (whole != NULL)
+        scan__free(whole);
+    return st;
+}
+
 enum status
 kv_scan_open(struct kv_door *door, const struct kv_scan_options *options, struct kv_scan **out,
              struct err *err)
@@ -96,13 +147,17 @@ kv_scan_open(struct kv_door *door, const struct kv_scan_options *options, struct
 
     if (space == NULL || space->keyspace->tablet_count == 0)
         return err_raise(err, ST_NOT_FOUND, "no such keyspace");
-    return scan__open(door, options, space->sites[0]->tablet, out, err);
+    if (space->keyspace->tablet_count == 1)
+        return scan__open(door, options, space->sites[0]->tablet, out, err);
+    return open_several(door, space, options, out, err);
 }
 
 void
 kv_scan_rewind(struct kv_scan *s)
 {
     ASSERT(!s->busy);
+    if (s->merge != NULL)
+        merge__rewind(s->merge);
     s->resume.size = 0; /* from the beginning */
     s->resume_after = false;
     s->ended = false;
@@ -363,7 +418,9 @@ kv_scan_next(struct kv_scan *s, uint32_t keys_max, uint64_t examined_max, size_t
     s->piece = (struct kv_scan_piece){ .err = &s->ask.err };
     s->ask.err.code = ST_OK;
     arena_reset(&s->arena);
-    if (s->far.begun)
+    if (s->merge != NULL)
+        merge__next(s->merge);
+    else if (s->far.begun)
         scan__next_far(s);
     else if (s->snapshot.pin == NULL)
         ask(s);
@@ -377,6 +434,10 @@ kv_scan_close(struct kv_scan *s)
     if (s == NULL)
         return;
     s->closed = true;
+    if (s->busy && s->merge != NULL && merge__give_up(s->merge)) {
+        scan__tell(s);
+        return;
+    }
     if (s->busy)
         return;
     if (s->far.begun)

@@ -46,6 +46,7 @@ struct kv_scan {
     size_t bytes;
     struct kv_scan_piece piece;
     struct scan_far far;
+    struct merge *merge; /* owned; of several tablets; NULL: it is of one */
 };
 
 /* ------------------------------------------------------------------ scan.c */
@@ -80,5 +81,20 @@ void scan__begin_far(struct kv_scan *s, uint64_t node);
 void scan__next_far(struct kv_scan *s);
 /* The scan is over: its node is told, then it is freed. */
 void scan__end_far(struct kv_scan *s);
+
+/* ------------------------------------------------------------------ scan_merge.c */
+
+struct site;
+struct merge;
+
+/* The scan is of these tablets.  ST_NO_MEMORY. */
+MUST_USE enum status merge__open(struct kv_scan *whole, const struct kv_scan_options *options,
+                                 struct site *const *sites, uint32_t count, struct err *err);
+void merge__next(struct merge *m);
+void merge__rewind(struct merge *m);
+
+/* The whole is closed in the midst of a piece.  True: it can be freed now; false: when its task has run. */
+bool merge__give_up(struct merge *m);
+void merge__close(struct merge *m); /* NULL is allowed */
 
 #endif

@@ -47,6 +47,7 @@ boot_body(void *ctx)
         .founders = n->founders,
         .founder_count = n->count < NODES_FOUNDERS ? n->count : NODES_FOUNDERS,
         .keyspace_count = n->keyspace_count,
+        .tablets = n->tablets,
         .lease_percent = n->lease_percent,
         .forward = n->forward,
     };
@@ -117,6 +118,12 @@ void
 nodes_create_forwarding(struct nodes *n, uint64_t seed, uint32_t count)
 {
     create(n, seed, &(struct nodes){ .count = count, .forward = true });
+}
+
+void
+nodes_create_with_tablets(struct nodes *n, uint64_t seed, uint32_t count, uint32_t tablets)
+{
+    create(n, seed, &(struct nodes){ .count = count, .forward = true, .tablets = tablets });
 }
 
 void

@@ -18,6 +18,7 @@ struct nodes {
     uint32_t lease_percent;
     bool forward;
     uint32_t keyspace_count;
+    uint32_t tablets;    /* of each keyspace; 0: one */
     uint32_t keyspace;   /* that requests and orders are about */
     size_t budget_bytes; /* so small that the leader keeps few entries for its followers */
     uint64_t log_reserve_bytes;
@@ -33,6 +34,9 @@ struct nodes {
 
 /* As nodes_create(), and any of them answers any request. */
 void nodes_create_forwarding(struct nodes *n, uint64_t seed, uint32_t count);
+
+/* The same, and each keyspace has so many tablets. */
+void nodes_create_with_tablets(struct nodes *n, uint64_t seed, uint32_t count, uint32_t tablets);
 
 /* As nodes_create(), with leases. */
 void nodes_create_with_leases(struct nodes *n, uint64_t seed, uint32_t count);
