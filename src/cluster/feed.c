@@ -140,6 +140,7 @@ feeder(struct cluster *c)
     return node;
 }
 
+/* Who has the metadata's tablet is curious, too: it may have left the group, and then its replica is told no more. */
 void
 feed_tick(struct cluster *c, uint64_t now_ns)
 {
@@ -149,7 +150,7 @@ feed_tick(struct cluster *c, uint64_t now_ns)
 
     if (c->unread && c->meta != NULL && !c->reading && !c->draining)
         begin_to_read(c);
-    if (now_ns < c->hungry_at_ns || (c->meta != NULL && !behind))
+    if (now_ns < c->hungry_at_ns)
         return;
     c->hungry_at_ns = now_ns + (uint64_t)(behind ? HUNGRY_EVERY_MS : CURIOUS_EVERY_MS) * NS_PER_MS;
     payload.size = (size_t)(put_varint(bytes, c->book.version) - bytes);
