@@ -164,7 +164,7 @@ objection(const struct cluster *c, const struct petition *p, char text[VERDICT_T
                  "node %016llx was removed from this cluster, and stays out; with an empty data "
                  "directory it joins as a new node",
                  (unsigned long long)p->node.id);
-    else if (apart_ms > CLOCKS_APART_MS_MAX || apart_ms < -CLOCKS_APART_MS_MAX)
+    else if (known == NULL && (apart_ms > CLOCKS_APART_MS_MAX || apart_ms < -CLOCKS_APART_MS_MAX))
         snprintf(text, VERDICT_TEXT_MAX,
                  "its clock is %lld.%03lld s %s ours, and at most %d s are allowed; set it first",
                  (long long)llabs(apart_ms) / 1000, (long long)llabs(apart_ms) % 1000,
@@ -438,13 +438,32 @@ is_as_known(const struct cluster *c)
     return known != NULL && says_the_same(known, &now);
 }
 
+/* Nobody is heard: they may have removed us, and who is removed is not spoken to any more.  A petition is
+ * answered all the same. */
+static bool
+is_isolated(const struct cluster *c)
+{
+    uint32_t others = 0;
+
+    for (uint32_t i = 0; i < c->atlas->node_count; i++) {
+        const struct node_record *n = &c->atlas->nodes[i];
+
+        if (n->id == c->self || n->state == NODE_REMOVED)
+            continue;
+        if (watch_health(c, n->id) == HEALTH_UP)
+            return false;
+        others++;
+    }
+    return others > 0;
+}
+
 void
 entry_tick(struct cluster *c, uint64_t now_ns)
 {
     if (c->petition != NULL)
         dialog_due(c->petition, now_ns);
     if (c->draining || c->is_refused || c->adopting || c->petition != NULL ||
-        now_ns < c->petition_at_ns || is_as_known(c))
+        now_ns < c->petition_at_ns || (is_as_known(c) && !is_isolated(c)))
         return;
     c->petition_at_ns = now_ns + (uint64_t)PETITION_EVERY_MS * NS_PER_MS;
     if (cluster__ourselves(c) != NULL && count_nodes(c->atlas) == 1)
