@@ -2,7 +2,6 @@
 
 #include "cluster/cluster.h"
 #include "unit/test.h"
-
 enum { LOOPS = 2, ORDER_MS = 8000, STEP_MS = 100, WEIGHT = 128, CLIENT_PORT = 6379 };
 
 /* ------------------------------------------------------------------ machines */
