@@ -276,10 +276,11 @@ cluster_loop_of(const struct cluster *c, uint64_t tablet)
     return tablet == ATLAS_META_TABLET ? 0 : (uint32_t)(tablet % c->options.reactor_count);
 }
 
+/* A store that was to join may have taken on the cluster's id and nothing else: it is not a new cluster. */
 bool
 cluster_begins_here(const struct cluster *c)
 {
-    return !c->is_fixed && c->book.version == 0 && !is_of_none(c);
+    return !c->is_fixed && c->book.version == 0 && !is_of_none(c) && c->options.join.port == 0;
 }
 
 uint64_t

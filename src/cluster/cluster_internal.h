@@ -95,6 +95,7 @@ struct cluster {
     bool unread; /* the metadata's tree has what the book may lack */
     bool reading;
     struct job read_job;
+    struct tablet *read_from; /* held meanwhile; it may be dropped as `meta` */
     struct buf read_bytes;
     enum status read_status;
 

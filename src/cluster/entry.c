@@ -165,7 +165,7 @@ objection(const struct cluster *c, const struct petition *p, char text[VERDICT_T
                  "node %016llx was removed from this cluster, and stays out; with an empty data "
                  "directory it joins as a new node",
                  (unsigned long long)p->node.id);
-    else if (apart_ms > CLOCKS_APART_MS_MAX || apart_ms < -CLOCKS_APART_MS_MAX)
+    else if (known == NULL && (apart_ms > CLOCKS_APART_MS_MAX || apart_ms < -CLOCKS_APART_MS_MAX))
         snprintf(text, VERDICT_TEXT_MAX,
                  "its clock is %lld.%03lld s %s ours, and at most %d s are allowed; set it first",
                  (long long)llabs(apart_ms) / 1000, (long long)llabs(apart_ms) % 1000,

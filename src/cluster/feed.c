@@ -58,7 +58,7 @@ read_tree(struct job *job)
     struct book book = { 0 };
     struct err err;
 
-    c->read_status = feed_from_tree(c->meta, &book, &err);
+    c->read_status = feed_from_tree(c->read_from, &book, &err);
     if (c->read_status == ST_OK)
         c->read_status = book_feed(&book, 0, &c->read_bytes);
     else
@@ -73,7 +73,7 @@ tree_is_read(struct job *job)
 
     c->reading = false;
     c->under_way--;
-    tablet_let_go(c->meta);
+    tablet_let_go(c->read_from);
     if (c->read_status == ST_OK)
         feed_came(c, buf_slice(&c->read_bytes));
     buf_release(&c->read_bytes);
@@ -87,7 +87,7 @@ begin_to_read(struct cluster *c)
     c->reading = true;
     c->under_way++;
     c->read_bytes = buf_empty(VERDICT_BYTES_MAX);
-    tablet_hold(c->meta);
+    c->read_from = tablet_hold(c->meta);
     c->read_job = (struct job){ .run = read_tree, .done = tree_is_read, .loop = c->loop };
     env_submit(c->env, ENV_LANE_READ, &c->read_job);
 }
@@ -162,6 +162,7 @@ feeder(struct cluster *c)
     return node;
 }
 
+/* Who has the metadata's tablet is curious, too: it may have left the group, and then its replica is told no more. */
 void
 feed_tick(struct cluster *c, uint64_t now_ns)
 {
@@ -171,7 +172,7 @@ feed_tick(struct cluster *c, uint64_t now_ns)
 
     if (c->unread && c->meta != NULL && !c->reading && !c->draining)
         begin_to_read(c);
-    if (now_ns < c->hungry_at_ns || (c->meta != NULL && !behind))
+    if (now_ns < c->hungry_at_ns)
         return;
     c->hungry_at_ns = now_ns + (uint64_t)(behind ? HUNGRY_EVERY_MS : CURIOUS_EVERY_MS) * NS_PER_MS;
     payload.size = (size_t)(put_varint(bytes, c->book.version) - bytes);

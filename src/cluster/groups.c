@@ -7,6 +7,8 @@
  *      ditto                        another, settled         change the membership
  *      we do not vote any more      another, settled         hand over first, if somebody can take it
  *
+ * A group that sleeps is woken when a member that lacks something is there again.
+ *
  * A report goes out when it says something new, and all of them now and then: those who are told may have been
  * started anew.
  */
@@ -97,6 +99,34 @@ follow(struct seat *s, struct tablet *t, const struct tablet_record *record)
             confirm_want(s);
     } else if (record->leader != 0 && can_take_over(s->cluster, r, record->leader))
         hand_over(t, record->leader);
+}
+
+/* ------------------------------------------------------------------ waking */
+
+static bool
+is_heard(const struct seat *s, uint64_t node)
+{
+    const struct tablet_neighbour *n = neighbours_find(&s->cluster->options.node->neighbours, node);
+
+    return n != NULL &&
+           loop_now_ns(s->reactor->loop) < atomic_load(&n->heard_ns) + TABLET_SILENCE_NS;
+}
+
+/* A node whose process has started anew is asked for an election timeout, and then the group sleeps without it.
+ * Its replica may be made later than that, and does not know whom to ask. */
+static void
+wake_for_those_behind(const struct seat *s, struct tablet *t)
+{
+    const struct raft_config *config = raft_config(tablet_raft(t));
+
+    for (uint32_t i = 0; i < config->voter_count + config->learner_count; i++) {
+        uint64_t node =
+            i < config->voter_count ? config->voters[i] : config->learners[i - config->voter_count];
+
+        if (raft_is_quiesced(tablet_raft(t)) && !has_caught_up(tablet_raft(t), node) &&
+            is_heard(s, node))
+            tablet_ask_again(t, node);
+    }
 }
 
 /* ------------------------------------------------------------------ reporting */
@@ -199,6 +229,7 @@ look_after(void *ctx, struct tablet *t)
 
     if (r == NULL || raft_role(r) != RAFT_LEADER)
         return;
+    wake_for_those_behind(round->seat, t);
     if (record != NULL && record->member_count > 0)
         follow(round->seat, t, record);
     report(round, t);

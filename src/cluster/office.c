@@ -155,8 +155,8 @@ place_anew(struct office *o)
 {
     const struct cluster *c = o->cluster;
 
-    if (o->placed == c->atlas)
-        return o->placement != NULL;
+    if (o->placed == c->atlas && o->placement != NULL)
+        return true;
     placement_destroy(o->placement);
     atlas_unref(o->placed);
     o->placed = atlas_ref(c->atlas);

@@ -96,6 +96,12 @@ kv_tablet(struct kv *kv, uint32_t keyspace)
     return kv__first_tablet(&kv->doors[0], keyspace);
 }
 
+struct tablet *
+kv_tablet_with(struct kv *kv, uint64_t id)
+{
+    return tablet_reactor_find(&kv->doors[0].reactor, id);
+}
+
 /* ------------------------------------------------------------------ figures */
 
 struct kv_door *

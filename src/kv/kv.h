@@ -61,7 +61,8 @@ struct kv_member {
     struct kv_address client; /* what clients are told to call */
     struct kv_address
         join; /* a member's peer port; port 0: none.  The engine's of_no_cluster goes with it */
-    uint32_t lease_percent; /* see raft.h; 0: none */
+    uint32_t lease_percent;           /* see raft.h; 0: none */
+    const struct peer_faults *faults; /* for the simulator; borrowed; NULL: none */
 
     /* The cluster will never let this node in; on loop 0. */
     void (*refused)(void *ctx, const struct err *err);
@@ -237,6 +238,9 @@ uint32_t kv_compact_permille(struct kv_door *door, uint32_t keyspace);
 /* The keyspace's first tablet on this node, for who changes its group or looks at it, on tablet_loop(); NULL:
  * there is none here. */
 struct tablet *kv_tablet(struct kv *kv, uint32_t keyspace);
+
+/* The same of any tablet, by its id. */
+struct tablet *kv_tablet_with(struct kv *kv, uint64_t id);
 
 /* ------------------------------------------------------------------ figures */
 

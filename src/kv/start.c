@@ -254,7 +254,8 @@ start_cluster(struct kv *kv, struct err *err)
     return st;
 }
 
-/* Those that this node should have; later the cluster makes them. */
+/* Those that this node should have; later the cluster makes them.  So it does with the metadata's, if that was
+ * not here when the cluster began: nobody would start it now. */
 static enum status
 claim_tablets(struct kv *kv, struct err *err)
 {
@@ -264,8 +265,9 @@ claim_tablets(struct kv *kv, struct err *err)
     for (uint32_t i = 0; i < a->tablet_count && st == ST_OK; i++) {
         struct tablet *unused;
 
-        if (cluster_is_fixed(kv->cluster) ||
-            tablet_record_member(a->tablets[i], kv->node.id) != NULL)
+        if (a->tablets[i]->id != ATLAS_META_TABLET &&
+            (cluster_is_fixed(kv->cluster) ||
+             tablet_record_member(a->tablets[i], kv->node.id) != NULL))
             st = claim_tablet(kv, a->tablets[i]->id, &unused, err);
     }
     return st;
@@ -403,6 +405,7 @@ take_options(struct kv *kv, struct engine *engine, const struct kv_options *opti
     } else if (options->member != NULL) {
         kv->member = *options->member;
         kv->node.lease_percent = options->member->lease_percent;
+        kv->node.faults = options->member->faults;
     }
 }
 

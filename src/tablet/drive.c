@@ -391,6 +391,12 @@ tablet_transfer(struct tablet *t, uint64_t node)
     return tablet__step(t, (struct raft_event){ .kind = RAFT_TRANSFER, .node = node }, NULL);
 }
 
+void
+tablet_ask_again(struct tablet *t, uint64_t node)
+{
+    tablet__hear(t, (struct raft_event){ .kind = RAFT_SILENT, .node = node });
+}
+
 const struct raft *
 tablet_raft(const struct tablet *t)
 {

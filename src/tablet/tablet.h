@@ -95,6 +95,9 @@ MUST_USE enum status tablet_change_members(struct tablet *t, const struct raft_c
  * not a voter; ST_NO_MEMORY. */
 MUST_USE enum status tablet_transfer(struct tablet *t, uint64_t node);
 
+/* The node may have come to what it lacked: a leader whose group fell asleep without it asks it again. */
+void tablet_ask_again(struct tablet *t, uint64_t node);
+
 /* For those who look: operators, checkers. */
 const struct raft *tablet_raft(const struct tablet *t);
 

@@ -86,7 +86,7 @@ static void
 create(struct nodes *n, uint64_t seed, const struct nodes *like)
 {
     static const char *const hosts[NODES_MAX] = { "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4",
-                                                  "10.0.0.5" };
+                                                  "10.0.0.5", "10.0.0.6", "10.0.0.7", "10.0.0.8" };
 
     *n = *like;
     if (n->keyspace_count == 0)

@@ -10,7 +10,7 @@
 #include "simenv/simenv.h"
 #include "tablet/tablet.h"
 
-enum { NODES_MAX = 5, NODES_FOUNDERS = 3, NODES_VALUE_MAX = 4096, NODES_LARGE_BYTES = 1000 };
+enum { NODES_MAX = 8, NODES_FOUNDERS = 3, NODES_VALUE_MAX = 4096, NODES_LARGE_BYTES = 1000 };
 
 struct nodes {
     struct sim *w;

@@ -1,0 +1,207 @@
+/* A cluster in the midst of a movement, and what goes wrong then: leaders that die, majorities that are lost, files
+ * that are damaged, memory that is short. */
+#include "simenv/simenv.h"
+#include "unit/kv/formed.h"
+#include "unit/test.h"
+
+enum {
+    KEYS = 12,
+
+    CHAOS_RUNS = 8
+};
+
+TEST(without_a_majority_of_the_metadata_nothing_changes_and_then_it_does)
+{
+    struct formed f;
+    uint64_t change;
+
+    formed_create(&f, 230, 3);
+    formed_put_keys(&f, KEYS);
+    nodes_crash(&f.n, 1);
+    nodes_crash(&f.n, 2);
+    sim_run_ms(f.n.w, 2000);
+    change = formed_newest(&f)->cluster.change;
+    EXPECT(formed_try_order(&f, 3, "drain n1") != ST_OK);
+    EXPECT(formed_try_order(&f, 3, "keyspace-create a 3 4 hash") != ST_OK);
+    EXPECT_OK(formed_try_order(&f, 3, "status")); /* what it knows it tells */
+    EXPECT_U64(formed_newest(&f)->cluster.change, change);
+    formed_boot(&f, 1);
+    formed_order(&f, 3, "keyspace-create b 3 4 hash");
+    formed_boot(&f, 2);
+    formed_await_placed(&f);
+    formed_expect_keys(&f, KEYS);
+    formed_destroy(&f);
+}
+
+TEST(all_machines_lose_power_at_once_in_the_midst_of_it)
+{
+    for (uint32_t run = 0; run < 12; run++) {
+        struct formed f;
+
+        formed_prepare(&f, 240 + run, 4);
+        formed_boot_all(&f);
+        sim_run_ms(f.n.w, 300 + 200 * run);
+        for (uint32_t i = 1; i <= 4; i++)
+            nodes_crash(&f.n, i);
+        formed_boot_all(&f);
+        for (uint32_t i = 1; i <= 4; i++)
+            formed_await_member(&f, i);
+        formed_await_placed(&f);
+        EXPECT_U64(formed_newest(&f)->node_count, 4);
+        formed_put_keys(&f, KEYS);
+        formed_expect_keys(&f, KEYS);
+        formed_destroy(&f);
+    }
+}
+
+/* ------------------------------------------------------------------ the file ATLAS */
+
+TEST(a_node_that_has_lost_its_file_learns_it_anew)
+{
+    struct formed f;
+
+    formed_create(&f, 250, 4);
+    formed_put_keys(&f, KEYS);
+    for (uint32_t i = 2; i <= 4; i++) {
+        sim_run_ms(f.n.w, 1000);
+        nodes_crash(&f.n, i);
+        EXPECT(sim_disk_remove(f.n.w, i, "data/ATLAS"));
+        formed_boot(&f, i);
+        formed_await_placed(&f);
+        formed_expect_keys(&f, KEYS);
+    }
+    EXPECT_U64(formed_newest(&f)->node_count, 4);
+    formed_destroy(&f);
+}
+
+TEST(a_damaged_file_is_not_believed)
+{
+    struct formed f;
+
+    formed_create(&f, 251, 3);
+    formed_put_keys(&f, KEYS);
+    sim_run_ms(f.n.w, 1000);
+    nodes_crash(&f.n, 3);
+    EXPECT(sim_disk_flip(f.n.w, 3, "data/ATLAS", 100, 3));
+    EXPECT_ST(formed_try_boot(&f, 3), ST_CORRUPT);
+    EXPECT(strstr(f.nodes[3].refusal.text, "ATLAS: damaged") != NULL);
+    EXPECT(sim_disk_remove(f.n.w, 3, "data/ATLAS"));
+    formed_boot(&f, 3);
+    formed_await_placed(&f);
+    formed_expect_keys(&f, KEYS);
+    formed_destroy(&f);
+}
+
+TEST(a_file_that_is_cut_short_anywhere_is_not_believed)
+{
+    struct formed f;
+    struct buf bytes = buf_empty(1 << 20);
+    struct sim_disk_image *whole;
+
+    formed_create(&f, 252, 2);
+    sim_run_ms(f.n.w, 1000);
+    nodes_crash(&f.n, 2);
+    whole = sim_disk_save(f.n.w, 2);
+    EXPECT(sim_disk_read(f.n.w, 2, "data/ATLAS", &bytes));
+    for (uint64_t size = 0; size < bytes.size; size += 1 + size / 8) {
+        sim_disk_load(f.n.w, 2, whole);
+        EXPECT(sim_disk_truncate(f.n.w, 2, "data/ATLAS", size));
+        EXPECT_ST(formed_try_boot(&f, 2), ST_CORRUPT);
+    }
+    buf_release(&bytes);
+    sim_disk_image_free(whole);
+    formed_destroy(&f);
+}
+
+/* ------------------------------------------------------------------ memory and disks */
+
+/* One allocation after the other fails, at each node in turn, while everything moves. */
+TEST(a_node_without_memory_for_a_moment_finds_its_way)
+{
+    struct formed f;
+
+    formed_create(&f, 260, 3);
+    (void)formed_add(&f);
+    formed_boot(&f, 4);
+    for (uint32_t i = 0; i < 600; i++) {
+        struct mem_heap *heap = sim_heap(f.n.w, 1 + i % 4);
+
+        heap->fail_at = heap->allocation + 1 + i / 16;
+        sim_run_ms(f.n.w, 10);
+        heap->fail_at = 0;
+        if (i == 200)
+            (void)formed_try_order(&f, 1, "drain n2");
+        if (i == 400)
+            (void)formed_try_order(&f, 3, "undrain n2");
+    }
+    formed_await_member(&f, 4);
+    formed_await_placed(&f);
+    formed_put_keys(&f, KEYS);
+    formed_expect_keys(&f, KEYS);
+    formed_destroy(&f);
+}
+
+/* ------------------------------------------------------------------ everything at once */
+
+static void
+one_mishap(struct formed *f, struct prng *p)
+{
+    uint32_t node = 1 + (uint32_t)prng_below(p, f->n.count);
+    static const char *const orders[] = { "drain n1",   "undrain n1", "drain n3",
+                                          "undrain n3", "drain n5",   "undrain n5" };
+
+    if (!sim_running(f->n.w, node))
+        formed_boot(f, node);
+    else if (prng_chance(p, 1, 3))
+        nodes_crash(&f->n, node);
+    else if (prng_chance(p, 1, 2))
+        nodes_cut(&f->n, node, prng_chance(p, 1, 2));
+    else if (formed_is_member(f, node))
+        (void)formed_try_order(f, node, orders[prng_below(p, sizeof(orders) / sizeof(orders[0]))]);
+}
+
+static void
+undrain(struct formed *f, const char *words)
+{
+    while (formed_try_order(f, 1, words) != ST_OK && strstr(f->answer, "is not draining") == NULL)
+        sim_run_ms(f->n.w, 100);
+}
+
+TEST(whatever_happens_on_the_way_the_cluster_becomes_as_it_should_be)
+{
+    uint64_t first = test_seed(1000);
+
+    for (uint64_t seed = first; seed < first + CHAOS_RUNS; seed++) {
+        struct formed f;
+
+        formed_prepare(&f, seed, 5);
+        formed_spoil_messages(&f, true);
+        formed_boot_all(&f);
+        for (uint32_t i = 0; i < 60; i++) {
+            one_mishap(&f, sim_prng(f.n.w));
+            sim_run_ms(f.n.w, prng_below(sim_prng(f.n.w), 600));
+        }
+        for (uint32_t i = 1; i <= 5; i++)
+            nodes_cut(&f.n, i, false);
+        formed_spoil_messages(&f, false);
+        formed_boot_all(&f);
+        for (uint32_t i = 1; i <= 5; i++)
+            formed_await_member(&f, i);
+        undrain(&f, "undrain n1");
+        undrain(&f, "undrain n3");
+        undrain(&f, "undrain n5");
+        formed_await_placed(&f);
+        formed_put_keys(&f, KEYS);
+        formed_expect_keys(&f, KEYS);
+        EXPECT_U64(formed_newest(&f)->node_count, 5);
+        formed_destroy(&f);
+    }
+}
+
+QUIET_TEST_MAIN(RUN(without_a_majority_of_the_metadata_nothing_changes_and_then_it_does),
+                RUN(all_machines_lose_power_at_once_in_the_midst_of_it),
+                RUN(a_node_that_has_lost_its_file_learns_it_anew),
+                RUN(a_damaged_file_is_not_believed),
+                RUN(a_file_that_is_cut_short_anywhere_is_not_believed),
+                RUN(a_node_without_memory_for_a_moment_finds_its_way),
+                RUN(whatever_happens_on_the_way_the_cluster_becomes_as_it_should_be))
