@@ -40,7 +40,7 @@ address_json(const struct node_address *a)
 static json_t *
 bytes_json(struct slice s)
 {
-    json_t *text = json_stringn((const char *)s.data, s.size);
+    json_t *text = s.size == 0 ? json_string("") : json_stringn((const char *)s.data, s.size);
     char hex[2 * CLUSTER_BOUND_BYTES + 3] = "0x";
 
     if (text != NULL || s.size > CLUSTER_BOUND_BYTES)

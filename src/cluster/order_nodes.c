@@ -1,12 +1,12 @@
 /*
- * Orders about nodes.  Who goes is asked about first (departure.h): nothing is changed unless every tablet stays
+ * Orders about nodes.  Who goes is asked about first (withdrawal.h): nothing is changed unless every tablet stays
  * above its quorum.  Several go at once only when the operator says which cluster is meant.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cluster/departure.h"
 #include "cluster/orders_internal.h"
+#include "cluster/withdrawal.h"
 
 /* The nodes that one order names. */
 struct party {
@@ -105,7 +105,7 @@ set_states(struct order *o, const struct party *p, enum node_state state)
 enum { HARMS_NAMED_MAX = 2, HARM_TEXT_MAX = 160 };
 
 static void
-refuse_harm(struct order *o, const struct departure_harm *harms, uint32_t count)
+refuse_harm(struct order *o, const struct withdrawal_harm *harms, uint32_t count)
 {
     char text[HARM_TEXT_MAX] = "";
     size_t at = 0;
@@ -146,7 +146,7 @@ may_drain(struct order *o, const struct node_record *n)
 static void
 drain_party(struct order *o, const struct party *p)
 {
-    struct departure_harm harms[HARMS_NAMED_MAX];
+    struct withdrawal_harm harms[HARMS_NAMED_MAX];
     struct steward_view v;
     uint32_t count;
 
@@ -155,8 +155,8 @@ drain_party(struct order *o, const struct party *p)
             return;
     }
     office_view(o->cluster, &v);
-    count = departure_harms(&v, p->ids, p->count, harms, HARMS_NAMED_MAX);
-    if (departure_keepers(v.atlas, p->ids, p->count) == 0)
+    count = withdrawal_harms(&v, p->ids, p->count, harms, HARMS_NAMED_MAX);
+    if (withdrawal_keepers(v.atlas, p->ids, p->count) == 0)
         orders__refuse(o, ST_INVALID, "nobody would be left to take over what node %s has",
                        p->nodes[0]->name);
     else if (count > 0)

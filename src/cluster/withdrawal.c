@@ -1,4 +1,4 @@
-#include "cluster/departure.h"
+#include "cluster/withdrawal.h"
 
 static bool
 is_among(const uint64_t *nodes, uint32_t count, uint64_t node)
@@ -23,7 +23,7 @@ keeps(const struct party *p, const struct node_record *n)
 }
 
 uint32_t
-departure_keepers(const struct atlas *a, const uint64_t *going, uint32_t going_count)
+withdrawal_keepers(const struct atlas *a, const uint64_t *going, uint32_t going_count)
 {
     struct party p = { going, going_count };
     uint32_t count = 0;
@@ -72,14 +72,14 @@ count_voters(const struct tablet_record *t)
 }
 
 uint32_t
-departure_harms(const struct steward_view *v, const uint64_t *going, uint32_t going_count,
-                struct departure_harm *out, uint32_t max)
+withdrawal_harms(const struct steward_view *v, const uint64_t *going, uint32_t going_count,
+                 struct withdrawal_harm *out, uint32_t max)
 {
     struct party p = { going, going_count };
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < v->atlas->tablet_count; i++) {
-        struct departure_harm harm = { .tablet = v->atlas->tablets[i] };
+        struct withdrawal_harm harm = { .tablet = v->atlas->tablets[i] };
 
         if (!has_any(&p, harm.tablet))
             continue;

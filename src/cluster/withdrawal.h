@@ -1,5 +1,5 @@
 /*
- * cluster/departure.h — whom a node would leave behind without a quorum, if it went.
+ * cluster/withdrawal.h — whom a node would leave behind without a quorum, if it went.
  *
  *      A B C      B is down, and there is no other node: A may not go, for C alone is no majority of three
  *      A B C  D   B is down: A may go, for D gets a copy first
@@ -11,12 +11,12 @@
  *
  * Pure.
  */
-#ifndef CLUSTER_DEPARTURE_H
-#define CLUSTER_DEPARTURE_H
+#ifndef CLUSTER_WITHDRAWAL_H
+#define CLUSTER_WITHDRAWAL_H
 
 #include "cluster/steward.h"
 
-struct departure_harm {
+struct withdrawal_harm {
     const struct tablet_record *tablet;
     uint32_t left;     /* copies that stay, or can be made */
     uint32_t majority; /* and how many are needed */
@@ -24,10 +24,10 @@ struct departure_harm {
 
 /* Of the tablets that these nodes have, those that would be under their quorum without them: how many.  The
  * first `max` of them are told. */
-uint32_t departure_harms(const struct steward_view *v, const uint64_t *going, uint32_t going_count,
-                         struct departure_harm *out, uint32_t max);
+uint32_t withdrawal_harms(const struct steward_view *v, const uint64_t *going, uint32_t going_count,
+                          struct withdrawal_harm *out, uint32_t max);
 
 /* Nodes that store something, and are not about to go. */
-uint32_t departure_keepers(const struct atlas *a, const uint64_t *going, uint32_t going_count);
+uint32_t withdrawal_keepers(const struct atlas *a, const uint64_t *going, uint32_t going_count);
 
 #endif
