@@ -267,28 +267,31 @@ desk_main(const struct desk_program *p, int argc, char **argv)
 
 /* ------------------------------------------------------------------ asking */
 
+static bool
+begins_with(struct slice text, const char *code)
+{
+    size_t size = strlen(code);
+
+    return text.size > size && memcmp(text.data, code, size) == 0 && text.data[size] == ' ';
+}
+
 /* What the server says, without the code that is for programs. */
 static enum status
 refusal(struct slice text, struct err *err)
 {
-    static const char error[] = "ERR ";
-    static const char locked[] = "NOAUTH";
-    enum { ERROR_BYTES = sizeof(error) - 1, LOCKED_BYTES = sizeof(locked) - 1 };
+    static const char *const codes[] = { "ERR", "TRYAGAIN", "TIMEOUT", "UNKNOWN" };
 
-    if (text.size > LOCKED_BYTES && memcmp(text.data, locked, LOCKED_BYTES) == 0)
+    if (begins_with(text, "NOAUTH"))
         return err_raise(err, ST_INVALID,
                          "a password is needed: --password-file, or DISTKV_PASSWORD");
-    if (text.size > ERROR_BYTES && memcmp(text.data, error, ERROR_BYTES) == 0)
-        text = slice_of(text.data + ERROR_BYTES, text.size - ERROR_BYTES);
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        size_t size = strlen(codes[i]) + 1;
+
+        if (begins_with(text, codes[i]))
+            return err_raise(err, ST_INVALID, "%.*s", (int)(text.size - size),
+                             (const char *)text.data + size);
+    }
     return err_raise(err, ST_INVALID, "%.*s", (int)text.size, (const char *)text.data);
-}
-
-static bool
-is_worth_another(struct slice text)
-{
-    static const char code[] = "TRYAGAIN";
-
-    return text.size >= sizeof(code) && memcmp(text.data, code, sizeof(code) - 1) == 0;
 }
 
 static void
@@ -312,7 +315,8 @@ call(struct desk *d, const struct slice *words, uint32_t count, struct resp_item
         if (st == ST_OK)
             st = client_call(target_client(d->target), words, count, item, &d->answer, err);
         d->is_broken = st != ST_OK;
-        if (st != ST_OK || item->type != RESP_FAILURE || !is_worth_another(buf_slice(&d->answer)))
+        if (st != ST_OK || item->type != RESP_FAILURE ||
+            !begins_with(buf_slice(&d->answer), "TRYAGAIN"))
             break;
         pause_ms(AGAIN_MS);
     }

@@ -57,6 +57,10 @@ is_written(void *ctx, enum status st, const struct err *err)
     (void)err;
     if (st == ST_CONFLICT)
         orders__refuse(o, ST_CONFLICT, "the cluster's metadata has just changed; ask again");
+    else if (st == ST_UNKNOWN)
+        orders__refuse(o, st,
+                       "it is not known whether the order was carried out; look before you "
+                       "repeat it");
     else if (st != ST_OK)
         orders__refuse(o, st, "the cluster's metadata could not be changed (%s)", status_name(st));
     else
