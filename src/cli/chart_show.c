@@ -1,98 +1,16 @@
 #include "cli/chart_show.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/mem.h"
 
+#include "cli/chart_words.h"
 #include "cli/desk.h"
-#include "cli/sheet.h"
 #include "cli/show.h"
 
-enum { NAMES_BYTES_MAX = 1024, WORDS_BYTES_MAX = 256 };
-
-const char *
-show_time(double seconds, char out[SHOW_TIME_MAX])
-{
-    unsigned long whole = seconds < 0 ? 0 : (unsigned long)seconds;
-
-    if (seconds < 1)
-        snprintf(out, SHOW_TIME_MAX, "less than 1 s");
-    else if (whole < 60)
-        snprintf(out, SHOW_TIME_MAX, "%lu s", whole);
-    else if (whole < 3600)
-        snprintf(out, SHOW_TIME_MAX, "%lu min %lu s", whole / 60, whole % 60);
-    else
-        snprintf(out, SHOW_TIME_MAX, "%lu h %lu min", whole / 3600, whole % 3600 / 60);
-    return out;
-}
-
-/* ------------------------------------------------------------------ words */
-
-static bool
-is_text(const json_t *object, const char *name, const char *text)
-{
-    return strcmp(desk_text(object, name), text) == 0;
-}
-
-static const char *
-plural(uint64_t count)
-{
-    return count == 1 ? "" : "s";
-}
-
-/* Behind what is there already; what does not fit is left out. */
-static void PRINTF_LIKE(3, 4) add(char *text, size_t room, const char *fmt, ...)
-{
-    size_t at = strlen(text);
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(text + at, room - at, fmt, args);
-    va_end(args);
-}
-
-/* "a, b, c" */
-static const char *
-join_names(const json_t *list, char out[NAMES_BYTES_MAX])
-{
-    size_t i;
-    const json_t *name;
-
-    out[0] = '\0';
-    json_array_foreach(list, i, name)
-        add(out, NAMES_BYTES_MAX, "%s%s", i == 0 ? "" : ", ", json_string_value(name));
-    return json_array_size(list) == 0 ? "-" : out;
-}
-
-/* A node's state and its health, as one: what an operator would say. */
-static const char *
-condition_of(const json_t *node, enum paint *paint)
-{
-    bool healthy = is_text(node, "health", "healthy");
-    const char *state = desk_text(node, "state");
-
-    *paint = PAINT_WARN;
-    if (strcmp(state, "removed") == 0) {
-        *paint = PAINT_NONE;
-        return state;
-    }
-    if (strcmp(state, "failed") == 0) {
-        *paint = PAINT_BAD;
-        return state;
-    }
-    if (strcmp(state, "draining") == 0 && healthy)
-        return state;
-    if (strcmp(state, "draining") == 0)
-        return "draining, silent";
-    if (healthy)
-        *paint = PAINT_GOOD;
-    else if (!is_text(node, "health", "suspicious"))
-        *paint = PAINT_BAD;
-    return is_text(node, "health", "lost") ? "down for long" : desk_text(node, "health");
-}
+enum { REASONS_BYTES_MAX = 256 };
 
 /* ------------------------------------------------------------------ status */
 
@@ -109,7 +27,7 @@ chart_is_healthy(const json_t *status)
 }
 
 static void
-list_reasons(const json_t *status, char out[WORDS_BYTES_MAX])
+list_reasons(const json_t *status, char out[REASONS_BYTES_MAX])
 {
     const json_t *nodes = json_object_get(status, "nodes");
     const json_t *tablets = json_object_get(status, "tablets");
@@ -120,16 +38,16 @@ list_reasons(const json_t *status, char out[WORDS_BYTES_MAX])
 
     out[0] = '\0';
     if (silent > 0)
-        add(out, WORDS_BYTES_MAX, "; %llu of %llu nodes do%s not answer",
-            (unsigned long long)silent, (unsigned long long)total, silent == 1 ? "es" : "");
+        chart_add(out, REASONS_BYTES_MAX, "; %llu of %llu nodes do%s not answer",
+                  (unsigned long long)silent, (unsigned long long)total, silent == 1 ? "es" : "");
     if (mute > 0)
-        add(out, WORDS_BYTES_MAX, "; %llu tablet%s ha%s no leader", (unsigned long long)mute,
-            plural(mute), mute == 1 ? "s" : "ve");
+        chart_add(out, REASONS_BYTES_MAX, "; %llu tablet%s ha%s no leader",
+                  (unsigned long long)mute, chart_plural(mute), mute == 1 ? "s" : "ve");
     if (few > 0)
-        add(out, WORDS_BYTES_MAX, "; %llu tablet%s ha%s fewer copies than wanted",
-            (unsigned long long)few, plural(few), few == 1 ? "s" : "ve");
+        chart_add(out, REASONS_BYTES_MAX, "; %llu tablet%s ha%s fewer copies than wanted",
+                  (unsigned long long)few, chart_plural(few), few == 1 ? "s" : "ve");
     if (!json_is_string(json_object_get(json_object_get(status, "metadata"), "leader")))
-        add(out, WORDS_BYTES_MAX, "; nobody leads the metadata");
+        chart_add(out, REASONS_BYTES_MAX, "; nobody leads the metadata");
 }
 
 static void
@@ -137,12 +55,12 @@ show_verdict(const json_t *status, FILE *out)
 {
     const char *name = desk_text(json_object_get(status, "cluster"), "name");
     uint64_t nodes = desk_count(json_object_get(status, "nodes"), "total");
-    char reasons[WORDS_BYTES_MAX];
+    char reasons[REASONS_BYTES_MAX];
 
     if (chart_is_healthy(status)) {
         fprintf(out, "Cluster %s is %shealthy%s: %llu node%s, every tablet with all its copies.\n",
                 name, paint_on(out, PAINT_GOOD), paint_off(out, PAINT_GOOD),
-                (unsigned long long)nodes, plural(nodes));
+                (unsigned long long)nodes, chart_plural(nodes));
         return;
     }
     list_reasons(status, reasons);
@@ -160,7 +78,7 @@ show_conditions(const json_t *nodes, FILE *out)
     const char *gap = "  nodes      ";
 
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-        char names[NAMES_BYTES_MAX] = "";
+        char names[CHART_TEXT_MAX] = "";
         uint64_t count = 0;
         enum paint paint, its = PAINT_NONE;
         const json_t *node;
@@ -168,9 +86,10 @@ show_conditions(const json_t *nodes, FILE *out)
 
         json_array_foreach(nodes, at, node)
         {
-            if (strcmp(condition_of(node, &paint), order[i]) != 0)
+            if (strcmp(chart_condition(node, &paint), order[i]) != 0)
                 continue;
-            add(names, sizeof(names), "%s%s", count == 0 ? "" : ", ", desk_text(node, "name"));
+            chart_add(names, sizeof(names), "%s%s", count == 0 ? "" : ", ",
+                      desk_text(node, "name"));
             its = paint;
             count++;
         }
@@ -242,7 +161,7 @@ void
 chart_show_status(const json_t *status, const json_t *nodes, FILE *out)
 {
     const json_t *metadata = json_object_get(status, "metadata");
-    char names[NAMES_BYTES_MAX];
+    char names[CHART_TEXT_MAX];
 
     show_verdict(status, out);
     fputc('\n', out);
@@ -251,7 +170,7 @@ chart_show_status(const json_t *status, const json_t *nodes, FILE *out)
     fprintf(out, "  metadata   led by %s, on %s\n",
             json_is_string(json_object_get(metadata, "leader")) ? desk_text(metadata, "leader")
                                                                 : "nobody",
-            join_names(json_object_get(metadata, "members"), names));
+            chart_join(json_object_get(metadata, "members"), names));
     show_birth(json_object_get(status, "cluster"), out);
     show_worst(json_object_get(status, "worst"), out);
 }
@@ -269,7 +188,7 @@ add_node(struct sheet *s, const json_t *node)
 {
     char bytes[SHOW_MAX];
     enum paint paint;
-    const char *condition = condition_of(node, &paint);
+    const char *condition = chart_condition(node, &paint);
 
     sheet_cell(s, PAINT_NONE, "%s", desk_text(node, "name"));
     sheet_cell(s, paint, "%s", condition);
@@ -295,7 +214,7 @@ chart_show_nodes(const json_t *nodes, bool all, FILE *out)
     sheet_begin(&s, 10, heads);
     json_array_foreach(nodes, i, node)
     {
-        if (all || !is_text(node, "state", "removed"))
+        if (all || !chart_says(node, "state", "removed"))
             add_node(&s, node);
     }
     sheet_end(&s, out);
@@ -325,36 +244,36 @@ chart_show_keyspaces(const json_t *keyspaces, FILE *out)
 
 /* A bound of a range, or what stands for none. */
 static void
-add_bound(char out[NAMES_BYTES_MAX], const char *bound, const char *none)
+add_bound(char out[CHART_TEXT_MAX], const char *bound, const char *none)
 {
     if (bound == NULL || bound[0] == '\0')
-        add(out, NAMES_BYTES_MAX, "%s", none);
+        chart_add(out, CHART_TEXT_MAX, "%s", none);
     else
-        add(out, NAMES_BYTES_MAX, "\"%.200s\"", bound);
+        chart_add(out, CHART_TEXT_MAX, "\"%.200s\"", bound);
 }
 
 /* What a tablet has: slots, or keys. */
 static const char *
-extent_of(const json_t *tablet, char out[NAMES_BYTES_MAX])
+extent_of(const json_t *tablet, char out[CHART_TEXT_MAX])
 {
     const json_t *slots = json_object_get(tablet, "slots");
 
     out[0] = '\0';
     if (slots != NULL) {
-        add(out, NAMES_BYTES_MAX, "%lld-%lld",
-            (long long)json_integer_value(json_array_get(slots, 0)),
-            (long long)json_integer_value(json_array_get(slots, 1)));
+        chart_add(out, CHART_TEXT_MAX, "%lld-%lld",
+                  (long long)json_integer_value(json_array_get(slots, 0)),
+                  (long long)json_integer_value(json_array_get(slots, 1)));
         return out;
     }
     add_bound(out, json_string_value(json_object_get(tablet, "from")), "the first key");
-    add(out, NAMES_BYTES_MAX, "%s", " to ");
+    chart_add(out, CHART_TEXT_MAX, "%s", " to ");
     add_bound(out, json_string_value(json_object_get(tablet, "limit")), "the last");
     return out;
 }
 
 /* "a, b, c (learner, behind)": voters that have everything need no word. */
 static const char *
-join_members(const json_t *members, char out[NAMES_BYTES_MAX])
+join_members(const json_t *members, char out[CHART_TEXT_MAX])
 {
     const json_t *m;
     size_t i;
@@ -366,10 +285,10 @@ join_members(const json_t *members, char out[NAMES_BYTES_MAX])
         bool votes = strcmp(role, "voter") == 0;
         bool has_all = json_is_true(json_object_get(m, "caught_up"));
 
-        add(out, NAMES_BYTES_MAX, "%s%s", i == 0 ? "" : ", ", desk_text(m, "node"));
+        chart_add(out, CHART_TEXT_MAX, "%s%s", i == 0 ? "" : ", ", desk_text(m, "node"));
         if (!votes || !has_all)
-            add(out, NAMES_BYTES_MAX, " (%s%s%s)", votes ? "" : role, votes || has_all ? "" : ", ",
-                has_all ? "" : "behind");
+            chart_add(out, CHART_TEXT_MAX, " (%s%s%s)", votes ? "" : role,
+                      votes || has_all ? "" : ", ", has_all ? "" : "behind");
     }
     return out;
 }
@@ -385,7 +304,7 @@ chart_show_tablets(const json_t *tablets, FILE *out)
 {
     static const char *const heads[] = { "KEYSPACE", "TABLET", "SLOTS OR KEYS",
                                          "LEADER",   ">BYTES", "COPIES ON" };
-    char text[NAMES_BYTES_MAX], bytes[SHOW_MAX];
+    char text[CHART_TEXT_MAX], bytes[SHOW_MAX];
     struct sheet s;
     const json_t *t;
     size_t i;
@@ -417,7 +336,7 @@ compare_positions(const void *a, const void *b)
 
 /* The first of the ring's list that should have it, and the rest behind a bar. */
 static const char *
-join_preference(const json_t *place, char out[NAMES_BYTES_MAX])
+join_preference(const json_t *place, char out[CHART_TEXT_MAX])
 {
     const json_t *list = json_object_get(place, "preference");
     size_t wanted = json_array_size(json_object_get(place, "wanted"));
@@ -425,11 +344,11 @@ join_preference(const json_t *place, char out[NAMES_BYTES_MAX])
     size_t i;
 
     out[0] = '\0';
-    json_array_foreach(list, i, name) add(out, NAMES_BYTES_MAX, "%s%s",
-                                          i == 0        ? ""
-                                          : i == wanted ? " | "
-                                                        : ", ",
-                                          json_string_value(name));
+    json_array_foreach(list, i, name) chart_add(out, CHART_TEXT_MAX, "%s%s",
+                                                i == 0        ? ""
+                                                : i == wanted ? " | "
+                                                              : ", ",
+                                                json_string_value(name));
     return out;
 }
 
@@ -440,7 +359,7 @@ chart_show_ring(const json_t *places, FILE *out)
                                          "CLOCKWISE FROM THERE", "COPIES ON" };
     size_t count = json_array_size(places);
     json_t **sorted = mem_new_array(json_t *, count + 1);
-    char text[NAMES_BYTES_MAX];
+    char text[CHART_TEXT_MAX];
     struct sheet s;
 
     sheet_begin(&s, 5, heads);
@@ -465,7 +384,7 @@ chart_show_key(const json_t *answer, FILE *out)
 {
     const json_t *place = json_object_get(answer, "place");
     const char *leader = leader_of(place);
-    char text[NAMES_BYTES_MAX];
+    char text[CHART_TEXT_MAX];
 
     fprintf(out, "  key         %s\n", desk_text(answer, "key"));
     fprintf(out, "  hash        0x%04llx, CRC16 of the key or of what stands in its {braces}\n",
@@ -486,7 +405,7 @@ chart_show_moves(const json_t *answer, FILE *out)
 {
     static const char *const heads[] = { "KEYSPACE", "TABLET", "FROM", "TO", ">BYTES", ">COPIES" };
     const json_t *moves = json_object_get(answer, "moves");
-    char text[NAMES_BYTES_MAX], bytes[SHOW_MAX], time[SHOW_TIME_MAX];
+    char text[CHART_TEXT_MAX], bytes[SHOW_MAX], time[SHOW_TIME_MAX];
     size_t count = json_array_size(moves);
     struct sheet s;
     const json_t *m;
@@ -501,8 +420,8 @@ chart_show_moves(const json_t *answer, FILE *out)
     {
         sheet_cell(&s, PAINT_NONE, "%s", desk_text(m, "keyspace"));
         sheet_cell(&s, PAINT_NONE, "%s", desk_text(m, "tablet"));
-        sheet_cell(&s, PAINT_NONE, "%s", join_names(json_object_get(m, "from"), text));
-        sheet_cell(&s, PAINT_NONE, "%s", join_names(json_object_get(m, "to"), text));
+        sheet_cell(&s, PAINT_NONE, "%s", chart_join(json_object_get(m, "from"), text));
+        sheet_cell(&s, PAINT_NONE, "%s", chart_join(json_object_get(m, "to"), text));
         sheet_cell(&s, PAINT_NONE, "%s", show_bytes(desk_count(m, "bytes"), bytes));
         sheet_cell(&s, PAINT_NONE, "%llu", (unsigned long long)desk_count(m, "copies"));
     }
@@ -510,7 +429,7 @@ chart_show_moves(const json_t *answer, FILE *out)
     fprintf(out,
             "\n%zu tablet%s to move, %s to copy: %s at full throughput.\n"
             "No tablet has fewer than %llu cop%s on the way.\n",
-            count, plural(count), show_bytes(desk_count(answer, "bytes"), bytes),
+            count, chart_plural(count), show_bytes(desk_count(answer, "bytes"), bytes),
             show_time(json_number_value(json_object_get(answer, "seconds")), time),
             (unsigned long long)desk_count(answer, "copies_min"),
             desk_count(answer, "copies_min") == 1 ? "y" : "ies");

@@ -8,7 +8,6 @@
 
 #include <jansson.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 
 /* Every node answers, every tablet has a leader and all its copies, and somebody leads the metadata. */
@@ -24,12 +23,8 @@ void chart_show_keyspaces(const json_t *keyspaces, FILE *out);
 
 /* Where the tablets of a keyspace lie on the ring, in its order; or all of one key. */
 void chart_show_ring(const json_t *places, FILE *out);
-void chart_show_key(const json_t *place, FILE *out);
+void chart_show_key(const json_t *answer, FILE *out);
 
-void chart_show_moves(const json_t *moves, FILE *out);
-
-/* "3 min 20 s" */
-enum { SHOW_TIME_MAX = 32 };
-const char *show_time(double seconds, char out[SHOW_TIME_MAX]);
+void chart_show_moves(const json_t *answer, FILE *out);
 
 #endif

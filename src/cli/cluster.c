@@ -231,10 +231,11 @@ remove_nodes(struct desk *d)
         return 1;
     if (desk_prints_json(d))
         return 0;
-    for (uint32_t i = 0; i < d->word_count; i++)
+    for (uint32_t i = 0; i < d->word_count; i++) {
         printf("Node %s is removed for good; stop its process. With an empty data directory it "
                "can join as a new node.\n",
                d->words[i]);
+    }
     return 0;
 }
 

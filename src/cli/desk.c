@@ -134,15 +134,16 @@ take_value(struct desk *d, enum desk_flag flag, const char *value)
     const struct flag_rule *rule = &rules[flag];
 
     d->flags[flag] = value;
-    if (value == NULL)
+    if (value == NULL) {
         desk_complain(d, "%s needs a value", rule->name);
-    else if (rule->most > 0 && !is_number(rule, value))
+    } else if (rule->most > 0 && !is_number(rule, value)) {
         desk_complain(d, "%s: a number from %lu to %lu, and not %s", rule->name, rule->least,
                       rule->most, value);
-    else if (rule->choices != NULL && !is_choice(rule->choices, value))
+    } else if (rule->choices != NULL && !is_choice(rule->choices, value)) {
         desk_complain(d, "%s: %s, and not %s", rule->name, rule->choices, value);
-    else
+    } else {
         return true;
+    }
     return false;
 }
 

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/chart_show.h"
+#include "cli/chart_words.h"
 #include "cli/show.h"
 
 enum { POLL_MS = 250, LINE_S = 5, SAME_LINE_S = 60, CODE_INTERRUPTED = 130 };

@@ -63,11 +63,12 @@ await_leaders(struct desk *d)
                         .look = count_leaderless };
     enum status st = follow(&f);
 
-    if (st == ST_TIMEOUT)
+    if (st == ST_TIMEOUT) {
         desk_complain(d,
                       "keyspace %s is made, but not all of its tablets have a leader yet; see "
                       "distkv cluster tablets %s",
                       d->words[0], d->words[0]);
+    }
     return st == ST_OK ? 0 : 1;
 }
 
@@ -87,11 +88,12 @@ create(struct desk *d)
         return 1;
     if (d->flags[FLAG_NO_WAIT] == NULL && await_leaders(d) != 0)
         return 1;
-    if (d->flags[FLAG_JSON] == NULL)
+    if (d->flags[FLAG_JSON] == NULL) {
         printf("Keyspace %s: %u tablet%s, %u cop%s of each. Redis clients reach it with SELECT "
                "%s.\n",
                d->words[0], tablets, tablets == 1 ? "" : "s", replicas, replicas == 1 ? "y" : "ies",
                d->words[0]);
+    }
     return 0;
 }
 
@@ -133,10 +135,11 @@ alter(struct desk *d)
         return 1;
     if (d->flags[FLAG_NO_WAIT] == NULL && follow(&f) != ST_OK)
         return 1;
-    if (d->flags[FLAG_JSON] == NULL)
+    if (d->flags[FLAG_JSON] == NULL) {
         printf("Keyspace %s: %s cop%s of each tablet%s.\n", d->words[0], replicas,
                strcmp(replicas, "1") == 0 ? "y" : "ies",
                d->flags[FLAG_NO_WAIT] == NULL ? "" : ", in a while");
+    }
     return 0;
 }
 

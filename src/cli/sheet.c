@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 
 enum { SHEET_BYTES_MAX = 256 << 20, CELL_BYTES_MAX = 4096, GAP = 2 };
@@ -35,6 +36,7 @@ paint_off(FILE *out, enum paint paint)
 void
 sheet_begin(struct sheet *s, uint32_t columns, const char *const *heads)
 {
+    ASSERT(columns > 0 && columns <= SHEET_COLUMNS_MAX);
     *s = (struct sheet){ .heads = heads, .columns = columns, .text = buf_empty(SHEET_BYTES_MAX) };
 }
 
@@ -76,8 +78,10 @@ sheet_cell(struct sheet *s, enum paint paint, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    for (char *c = text; *c != '\0'; c++)
-        *c = (unsigned char)*c < ' ' || *c == '\x7f' ? '?' : *c;
+    for (char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == '\x7f')
+            *c = '?';
+    }
     cell = s->is_short ? NULL : add_cell(s);
     if (cell != NULL)
         *cell = (struct sheet_cell){ s->text.size, strlen(text), width_of(text), paint };
@@ -129,6 +133,7 @@ sheet_end(struct sheet *s, FILE *out)
 {
     uint32_t widths[SHEET_COLUMNS_MAX] = { 0 };
 
+    ASSERT(s->columns > 0);
     measure(s, widths);
     for (uint32_t i = 0; i < s->columns && !s->is_short; i++) {
         struct slice head = slice_str(head_of(s, i));

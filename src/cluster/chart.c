@@ -106,7 +106,7 @@ cluster_json(const struct cluster *c)
     const uint8_t *id = engine_identity(c->engine)->cluster;
     char text[2 * CLUSTER_ID_BYTES + 1];
 
-    for (int i = 0; i < CLUSTER_ID_BYTES; i++)
+    for (size_t i = 0; i < CLUSTER_ID_BYTES; i++)
         snprintf(text + 2 * i, 3, "%02x", id[i]);
     return json_pack("{s:s, s:s, s:I, s:I, s:I}", "name", c->atlas->cluster.name, "id", text,
                      "change", (json_int_t)c->atlas->cluster.change, "version",
@@ -152,11 +152,12 @@ worst_json(struct cluster *c, const struct steward_view *v)
     uint32_t count = steward_worst(v, worst, WORST_MAX);
     json_t *list = json_array();
 
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         json_array_append_new(list, json_pack("{s:o, s:s, s:i, s:i}", "tablet",
                                               id_json(worst[i].tablet->id), "keyspace",
                                               keyspace_name(c, worst[i].tablet->keyspace), "copies",
                                               worst[i].copies, "wanted", worst[i].wanted));
+    }
     return list;
 }
 

@@ -43,22 +43,23 @@ read_keyspace(struct order *o, struct keyspace_record *k, uint32_t *tablets)
         return false;
     }
     memcpy(k->name, name.data, name.size);
-    if (atlas_keyspace_named(o->cluster->atlas, name) != NULL)
+    if (atlas_keyspace_named(o->cluster->atlas, name) != NULL) {
         orders__refuse(o, ST_INVALID, "there is a keyspace %s already", k->name);
-    else if (!parse_count(o->words[2], 1, CLUSTER_REPLICAS_MAX, &k->replicas))
+    } else if (!parse_count(o->words[2], 1, CLUSTER_REPLICAS_MAX, &k->replicas)) {
         orders__refuse(o, ST_INVALID, "replicas: 1 to %d", CLUSTER_REPLICAS_MAX);
-    else if (!parse_count(o->words[3], 1, CHANGE_RECORDS_MAX - 1, tablets))
+    } else if (!parse_count(o->words[3], 1, CHANGE_RECORDS_MAX - 1, tablets)) {
         orders__refuse(o, ST_INVALID, "tablets: 1 to %d at the beginning", CHANGE_RECORDS_MAX - 1);
-    else if (orders__is_word(o->words[4], "range") && *tablets == 1)
+    } else if (orders__is_word(o->words[4], "range") && *tablets == 1) {
         k->partition = PARTITION_RANGE;
-    else if (orders__is_word(o->words[4], "range"))
+    } else if (orders__is_word(o->words[4], "range")) {
         orders__refuse(o, ST_INVALID,
                        "a range keyspace begins with one tablet: where to split is not "
                        "known before there are keys");
-    else if (!orders__is_word(o->words[4], "hash"))
+    } else if (!orders__is_word(o->words[4], "hash")) {
         orders__refuse(o, ST_INVALID, "partition: hash or range");
-    else
+    } else {
         return true;
+    }
     return k->partition == PARTITION_RANGE;
 }
 

@@ -119,27 +119,29 @@ refuse_harm(struct order *o, const struct withdrawal_harm *harms, uint32_t count
 
         at += (size_t)size < sizeof(text) - at ? (size_t)size : sizeof(text) - at - 1;
     }
-    if (count > HARMS_NAMED_MAX)
+    if (count > HARMS_NAMED_MAX) {
         orders__refuse(o, ST_INVALID, "%u tablets would be under their quorum: %s, and %u more",
                        count, text, count - HARMS_NAMED_MAX);
-    else
+    } else {
         orders__refuse(o, ST_INVALID, "%u tablet%s would be under %s quorum: %s", count,
                        count == 1 ? "" : "s", count == 1 ? "its" : "their", text);
+    }
 }
 
 /* False: the order was refused. */
 static bool
 may_drain(struct order *o, const struct node_record *n)
 {
-    if (n->state == NODE_REMOVED)
+    if (n->state == NODE_REMOVED) {
         orders__refuse(o, ST_INVALID, "node %s was removed", n->name);
-    else if (n->state == NODE_FAILED)
+    } else if (n->state == NODE_FAILED) {
         orders__refuse(o, ST_INVALID,
                        "node %s has failed, and others are taking its place already; remove it "
                        "when nothing is left on it",
                        n->name);
-    else
+    } else {
         return true;
+    }
     return false;
 }
 
@@ -156,13 +158,14 @@ drain_party(struct order *o, const struct party *p)
     }
     office_view(o->cluster, &v);
     count = withdrawal_harms(&v, p->ids, p->count, harms, HARMS_NAMED_MAX);
-    if (withdrawal_keepers(v.atlas, p->ids, p->count) == 0)
+    if (withdrawal_keepers(v.atlas, p->ids, p->count) == 0) {
         orders__refuse(o, ST_INVALID, "nobody would be left to take over what node %s has",
                        p->nodes[0]->name);
-    else if (count > 0)
+    } else if (count > 0) {
         refuse_harm(o, harms, count);
-    else
+    } else {
         set_states(o, p, NODE_DRAINING);
+    }
 }
 
 void
@@ -181,11 +184,12 @@ orders__undrain(struct order *o)
 
     if (!join_party(o, &p, 1))
         return;
-    if (p.nodes[0]->state != NODE_DRAINING)
+    if (p.nodes[0]->state != NODE_DRAINING) {
         orders__refuse(o, ST_INVALID, "node %s is not draining; its state is: %s", p.nodes[0]->name,
                        node_state_name(p.nodes[0]->state));
-    else
+    } else {
         set_states(o, &p, NODE_MEMBER);
+    }
 }
 
 /* Where its copies go is the ring's matter; the new node is there to have its share. */
@@ -200,17 +204,18 @@ orders__replace(struct order *o)
     new = node_of(o, 2);
     if (new == NULL)
         return;
-    if (new == old.nodes[0])
+    if (new == old.nodes[0]) {
         orders__refuse(o, ST_INVALID, "node %s cannot replace itself", new->name);
-    else if (new->state != NODE_MEMBER || new->weight == 0)
+    } else if (new->state != NODE_MEMBER || new->weight == 0) {
         orders__refuse(o, ST_INVALID,
                        "node %s can take nothing over: its state is %s, its weight %u", new->name,
                        node_state_name(new->state), new->weight);
-    else if (watch_health(o->cluster, new->id) != HEALTH_UP)
+    } else if (watch_health(o->cluster, new->id) != HEALTH_UP) {
         orders__refuse(o, ST_INVALID, "node %s can take nothing over: it does not answer",
                        new->name);
-    else
+    } else {
         drain_party(o, &old);
+    }
 }
 
 /* ------------------------------------------------------------------ remove */
@@ -238,15 +243,16 @@ may_remove(struct order *o, const struct node_record *n)
     uint32_t count;
     const struct tablet_record *left = tablet_on(o->cluster, n->id, &count);
 
-    if (n->state == NODE_REMOVED)
+    if (n->state == NODE_REMOVED) {
         orders__refuse(o, ST_INVALID, "node %s was removed already", n->name);
-    else if (left != NULL)
+    } else if (left != NULL) {
         orders__refuse(o, ST_INVALID,
                        "node %s still has copies of %u tablets, %016llx among them; drain it "
                        "first, and wait until it has none",
                        n->name, count, (unsigned long long)left->id);
-    else
+    } else {
         return true;
+    }
     return false;
 }
 

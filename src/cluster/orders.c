@@ -55,16 +55,17 @@ is_written(void *ctx, enum status st, const struct err *err)
     struct order *o = ctx;
 
     (void)err;
-    if (st == ST_CONFLICT)
+    if (st == ST_CONFLICT) {
         orders__refuse(o, ST_CONFLICT, "the cluster's metadata has just changed; ask again");
-    else if (st == ST_UNKNOWN)
+    } else if (st == ST_UNKNOWN) {
         orders__refuse(o, st,
                        "it is not known whether the order was carried out; look before you "
                        "repeat it");
-    else if (st != ST_OK)
+    } else if (st != ST_OK) {
         orders__refuse(o, st, "the cluster's metadata could not be changed (%s)", status_name(st));
-    else
+    } else {
         orders__finish(o, chart_done(o->cluster, &o->answer));
+    }
 }
 
 void
@@ -230,16 +231,16 @@ cluster_order(struct cluster *c, struct order *o)
     o->id = 0;
     o->turn = 0;
     list_init(&o->link);
-    if (verb == NULL)
+    if (verb == NULL) {
         orders__refuse(o, ST_INVALID,
                        "no such order, or not so many words; see distkv cluster --help");
-    else if (c->draining)
+    } else if (c->draining) {
         orders__refuse(o, ST_CLOSED, "this node is shutting down");
-    else if (c->is_fixed)
+    } else if (c->is_fixed) {
         orders__refuse(o, ST_INVALID, "this cluster is fixed, and takes no orders");
-    else if (carries_out(c))
+    } else if (carries_out(c)) {
         verb->run(o);
-    else {
+    } else {
         list_push_back(&c->orders, &o->link);
         hand_on(o, loop_now_ns(c->loop));
     }

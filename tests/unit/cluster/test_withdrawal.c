@@ -37,11 +37,9 @@ scene_set(struct scene *s, uint32_t nodes, uint32_t copies, uint32_t voters)
     s->atlas = (struct atlas){
         .nodes = s->nodes, .node_count = nodes, .tablets = s->tablets, .tablet_count = 1
     };
-    s->view = (struct steward_view){ .atlas = &s->atlas,
-                                     .reports = &s->report,
-                                     .report_count = 1,
-                                     .health = health_of,
-                                     .ctx = s };
+    s->view = (struct steward_view){
+        .atlas = &s->atlas, .reports = &s->report, .report_count = 1, .health = health_of, .ctx = s
+    };
 }
 
 static bool
