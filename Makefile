@@ -22,7 +22,7 @@ endef
 
 sources = $(shell find $(wildcard src include tests bench) -name '*.[ch]')
 
-.PHONY: all run test asan ubsan tsan optimised sim-campaign sim-mutants damage exhaust fuzz hostile mutants test-oracle bench bench-raft lint fmt install deps clean help
+.PHONY: all run cluster cluster-stop cluster-status test asan ubsan tsan optimised sim-campaign sim-mutants damage exhaust fuzz hostile mutants test-oracle bench bench-raft lint fmt install deps clean help
 
 all:
 	@scripts/install-deps --check build
@@ -33,6 +33,16 @@ run:
 	@scripts/install-deps build
 	@$(MAKE) --no-print-directory all
 	@exec build/distkv server $(ARGS)
+
+# Three nodes on this machine, or NODES=5; clients at PORT=6379 and those that follow.
+cluster: all
+	@NODES='$(or $(NODES),3)' PORT='$(or $(PORT),6379)' scripts/cluster start
+
+cluster-stop:
+	@scripts/cluster stop
+
+cluster-status:
+	@PORT='$(or $(PORT),6379)' scripts/cluster status
 
 test:
 	$(call test_in,build-test,)
@@ -180,6 +190,9 @@ clean:
 help:
 	@echo 'make                  build the program: build/distkv'
 	@echo 'make run              install what is missing, build, and start a server on this machine'
+	@echo 'make cluster          three nodes on this machine, from PORT=6379 on; NODES=5: more'
+	@echo 'make cluster-stop     end them; their data stays in build/cluster'
+	@echo 'make cluster-status   how they are'
 	@echo 'make test [T=bloom]   run the tests, or those whose name matches T'
 	@echo 'make asan|ubsan|tsan  the same under the address, undefined-behaviour or thread sanitizer'
 	@echo 'make optimised [T=wal]  the tests, built as a release is'

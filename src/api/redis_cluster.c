@@ -1,4 +1,6 @@
 /* DISTKV CLUSTER: what operators ask of the cluster, in words; the answer is JSON. */
+#include <stdio.h>
+
 #include "base/mem.h"
 
 #include "api/api_internal.h"
@@ -23,6 +25,24 @@ release(struct call *c)
     mem_free(o);
 }
 
+/* Why an order was not carried out is worth more words than the status has; TRYAGAIN: nothing was changed, and
+ * the same may be asked again at once. */
+static void
+reply_refusal(struct call *c, const struct order *o)
+{
+    char text[ERR_TEXT_MAX + 16];
+    const char *code = "ERR";
+
+    if (o->status == ST_CONFLICT || o->status == ST_BUSY)
+        code = "TRYAGAIN";
+    else if (o->status == ST_TIMEOUT)
+        code = "TIMEOUT";
+    else if (o->status == ST_UNKNOWN)
+        code = "UNKNOWN";
+    snprintf(text, sizeof(text), "%s %s", code, o->err.text);
+    call_reply_error(c, text);
+}
+
 static void
 come_back(struct hop *h)
 {
@@ -32,7 +52,7 @@ come_back(struct hop *h)
     size_t mark = 0;
 
     if (o->order.status != ST_OK) {
-        call_reply_status(c, o->order.status, &o->order.err);
+        reply_refusal(c, &o->order);
         return;
     }
     w = call_reply(c, o->order.answer.size + 32, &mark);

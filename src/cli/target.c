@@ -11,11 +11,14 @@
 
 enum { PORT_DEFAULT = 6379, PASSWORD_BYTES = 16 };
 
+#define NODE_HELP                                           \
+ "  -h, --host HOST       the node's address [127.0.0.1]\n" \
+ "  -p, --port PORT       its port [6379]\n"                \
+ "  --password-file FILE  its first line is the password; or set DISTKV_PASSWORD\n"
+
+const char target_node_help[] = NODE_HELP;
 const char target_options_help[] =
-    "  -h HOST               the node's address [127.0.0.1]\n"
-    "  -p PORT               its port [6379]\n"
-    "  --password-file FILE  its first line is the password; or set DISTKV_PASSWORD\n"
-    "  --data-dir DIR        no server: open this data directory\n";
+    NODE_HELP "  --data-dir DIR        no server: open this data directory\n";
 
 struct target {
     struct target_options options;
@@ -66,14 +69,26 @@ take_password_file(struct target_options *o, const char *path, struct err *err)
     return ST_OK;
 }
 
+static bool
+is_host(const char *flag)
+{
+    return strcmp(flag, "-h") == 0 || strcmp(flag, "--host") == 0;
+}
+
+static bool
+is_port(const char *flag)
+{
+    return strcmp(flag, "-p") == 0 || strcmp(flag, "--port") == 0;
+}
+
 static enum status
 take_one(struct target_options *o, const char *flag, const char *value, struct err *err)
 {
-    if (strcmp(flag, "-h") == 0) {
+    if (is_host(flag)) {
         o->host = value;
         return ST_OK;
     }
-    if (strcmp(flag, "-p") == 0)
+    if (is_port(flag))
         return take_port(o, value, err);
     if (strcmp(flag, "--password-file") == 0)
         return take_password_file(o, value, err);
@@ -84,8 +99,8 @@ take_one(struct target_options *o, const char *flag, const char *value, struct e
 static bool
 is_ours(const char *flag)
 {
-    return strcmp(flag, "-h") == 0 || strcmp(flag, "-p") == 0 ||
-           strcmp(flag, "--password-file") == 0 || strcmp(flag, "--data-dir") == 0;
+    return is_host(flag) || is_port(flag) || strcmp(flag, "--password-file") == 0 ||
+           strcmp(flag, "--data-dir") == 0;
 }
 
 bool

@@ -17,14 +17,15 @@ struct target_options {
     char password_line[256];
 };
 
-/* Take the flags that every command understands (-h HOST, -p PORT, --password-file FILE,
- * --data-dir DIR) from the front of argv: `*used` words.  ST_INVALID. */
+/* Take the flags that every command understands (-h or --host HOST, -p or --port PORT,
+ * --password-file FILE, --data-dir DIR) from the front of argv: `*used` words.  ST_INVALID. */
 MUST_USE enum status target_options_take(struct target_options *o, int argc, char **argv, int *used,
                                          struct err *err);
 /* --help among the first `most` words, or -h where no host can follow it. */
 bool target_wants_help(int argc, char **argv, int most);
 void target_options_default(struct target_options *o);
 extern const char target_options_help[];
+extern const char target_node_help[]; /* without --data-dir */
 
 struct target;
 

@@ -334,9 +334,15 @@ hash_tag(struct slice key)
 }
 
 uint32_t
+atlas_hash(struct slice key)
+{
+    return crc16(hash_tag(key));
+}
+
+uint32_t
 atlas_slot(struct slice key)
 {
-    return crc16(hash_tag(key)) % ATLAS_SLOTS;
+    return atlas_hash(key) % ATLAS_SLOTS;
 }
 
 struct slice

@@ -45,7 +45,8 @@ const struct tablet_record *atlas_tablet(const struct atlas *a, uint64_t id);
 const struct atlas_keyspace *atlas_keyspace(const struct atlas *a, uint32_t id);
 const struct atlas_keyspace *atlas_keyspace_named(const struct atlas *a, struct slice name);
 
-/* Redis Cluster's: CRC16 of the part between the first { and the next }, if there is any, modulo 16384. */
+/* Redis Cluster's: CRC16 of the part between the first { and the next }, if there is any; and that modulo 16384. */
+uint32_t atlas_hash(struct slice key);
 uint32_t atlas_slot(struct slice key);
 
 /* Which of the keyspace's tablets has the key, by its number or as its record.  Where they leave a hole, the one

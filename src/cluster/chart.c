@@ -10,7 +10,11 @@
 
 #include "cluster/cluster_internal.h"
 
-enum { ID_TEXT_BYTES = 17, WORST_MAX = 20 };
+enum {
+    ID_TEXT_BYTES = 17,
+    WORST_MAX = 20,
+    STREAMING_BYTES_PER_S = 50000000, /* by which what is left is turned into time */
+};
 
 /* ------------------------------------------------------------------ words */
 
@@ -36,7 +40,7 @@ address_json(const struct node_address *a)
 static json_t *
 bytes_json(struct slice s)
 {
-    json_t *text = json_stringn((const char *)s.data, s.size);
+    json_t *text = s.size == 0 ? json_string("") : json_stringn((const char *)s.data, s.size);
     char hex[2 * CLUSTER_BOUND_BYTES + 3] = "0x";
 
     if (text != NULL || s.size > CLUSTER_BOUND_BYTES)
@@ -102,7 +106,7 @@ cluster_json(const struct cluster *c)
     const uint8_t *id = engine_identity(c->engine)->cluster;
     char text[2 * CLUSTER_ID_BYTES + 1];
 
-    for (int i = 0; i < CLUSTER_ID_BYTES; i++)
+    for (size_t i = 0; i < CLUSTER_ID_BYTES; i++)
         snprintf(text + 2 * i, 3, "%02x", id[i]);
     return json_pack("{s:s, s:s, s:I, s:I, s:I}", "name", c->atlas->cluster.name, "id", text,
                      "change", (json_int_t)c->atlas->cluster.change, "version",
@@ -148,11 +152,12 @@ worst_json(struct cluster *c, const struct steward_view *v)
     uint32_t count = steward_worst(v, worst, WORST_MAX);
     json_t *list = json_array();
 
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         json_array_append_new(list, json_pack("{s:o, s:s, s:i, s:i}", "tablet",
                                               id_json(worst[i].tablet->id), "keyspace",
                                               keyspace_name(c, worst[i].tablet->keyspace), "copies",
                                               worst[i].copies, "wanted", worst[i].wanted));
+    }
     return list;
 }
 
@@ -164,9 +169,10 @@ tablet_counts_json(struct cluster *c, const struct steward_view *v)
 
     (void)c;
     steward_look_out(v, &o);
-    j = json_pack("{s:i, s:i, s:i, s:i, s:i, s:I}", "total", o.tablets, "under_replicated",
+    j = json_pack("{s:i, s:i, s:i, s:i, s:i, s:I, s:f}", "total", o.tablets, "under_replicated",
                   o.under_replicated, "leaderless", o.leaderless, "moving", o.moving, "copies_min",
-                  o.copies_min, "bytes_left", (json_int_t)o.bytes_left);
+                  o.copies_min, "bytes_left", (json_int_t)o.bytes_left, "seconds_left",
+                  (double)o.bytes_left / STREAMING_BYTES_PER_S);
     return j;
 }
 
@@ -184,31 +190,42 @@ chart_status(struct cluster *c, struct buf *out)
 
 /* ------------------------------------------------------------------ nodes */
 
-static void
-count_on(const struct steward_view *v, uint64_t node, uint32_t *tablets, uint32_t *leads)
+/* What a node has. */
+struct share {
+    uint32_t tablets;
+    uint32_t leads;
+    uint64_t bytes;
+};
+
+static struct share
+share_of(const struct steward_view *v, uint64_t node)
 {
-    *tablets = *leads = 0;
+    struct share s = { 0 };
+
     for (uint32_t i = 0; i < v->atlas->tablet_count; i++) {
         const struct tablet_record *t = v->atlas->tablets[i];
         const struct tablet_report *r = steward_report_of(v, t->id);
 
-        *tablets += tablet_record_member(t, node) != NULL;
-        *leads += r != NULL && r->leader == node;
+        if (tablet_record_member(t, node) == NULL)
+            continue;
+        s.tablets++;
+        s.leads += r != NULL && r->leader == node;
+        s.bytes += r == NULL ? 0 : r->bytes;
     }
+    return s;
 }
 
 static json_t *
 node_json(struct cluster *c, const struct steward_view *v, const struct node_record *n)
 {
-    uint32_t tablets, leads;
+    struct share has = share_of(v, n->id);
 
-    count_on(v, n->id, &tablets, &leads);
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:i, s:i, s:I}", "id",
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:i, s:i, s:I, s:I}", "id",
                      id_json(n->id), "name", n->name, "zone", n->zone, "state",
                      node_state_name(n->state), "health", health_name(c, n->id), "weight",
                      (int)n->weight, "peer", address_json(&n->peer), "client",
-                     address_json(&n->client), "tablets", (int)tablets, "leads", (int)leads,
-                     "joined_ms", (json_int_t)n->joined_ms);
+                     address_json(&n->client), "tablets", (int)has.tablets, "leads", (int)has.leads,
+                     "bytes", (json_int_t)has.bytes, "joined_ms", (json_int_t)n->joined_ms);
 }
 
 enum status
@@ -323,14 +340,29 @@ chart_tablets(struct cluster *c, const struct atlas_keyspace *k, struct buf *out
 
 /* ------------------------------------------------------------------ the ring */
 
+/* All that could have it, as the ring has them; the first of these should. */
+static json_t *
+preference_json(struct cluster *c, const struct tablet_record *t)
+{
+    uint64_t nodes[CLUSTER_REPLICAS_MAX];
+    uint32_t count = office_wanted(c, t, CLUSTER_REPLICAS_MAX, nodes);
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(list, json_string(node_name(c, nodes[i])));
+    return list;
+}
+
 static json_t *
 place_json(struct cluster *c, const struct steward_view *v, const struct tablet_record *t)
 {
     json_t *j = tablet_json(c, v, t);
     char position[PLACEMENT_POSITION_BYTES];
 
-    if (j != NULL)
-        json_object_set_new(j, "position", json_string(placement_position(t, position)));
+    if (j == NULL)
+        return NULL;
+    json_object_set_new(j, "position", json_string(placement_position(t, position)));
+    json_object_set_new(j, "preference", preference_json(c, t));
     return j;
 }
 
@@ -343,8 +375,9 @@ chart_ring(struct cluster *c, const struct atlas_keyspace *k, const struct slice
 
     office_view(c, &v);
     if (key != NULL && k->tablet_count > 0) {
-        j = json_pack("{s:o, s:i, s:o}", "key", bytes_json(*key), "slot", (int)atlas_slot(*key),
-                      "place", place_json(c, &v, atlas_tablet_of(k, *key)));
+        j = json_pack("{s:o, s:i, s:i, s:o}", "key", bytes_json(*key), "hash",
+                      (int)atlas_hash(*key), "slot", (int)atlas_slot(*key), "place",
+                      place_json(c, &v, atlas_tablet_of(k, *key)));
         return dump(j, out);
     }
     j = json_array();
@@ -355,26 +388,57 @@ chart_ring(struct cluster *c, const struct atlas_keyspace *k, const struct slice
 
 /* ------------------------------------------------------------------ moves */
 
+/* Those of `wanted` who have it not, or those who have it and are not wanted. */
+static json_t *
+others_json(struct cluster *c, const struct steward_view *v, const struct tablet_record *t,
+            bool lacking)
+{
+    const struct tablet_report *r = steward_report_of(v, t->id);
+    uint64_t wanted[CLUSTER_REPLICAS_MAX];
+    uint32_t count = placement_of(v->placement, t, wanted);
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; lacking && i < count; i++) {
+        const struct report_member *m = r == NULL ? NULL : report_member(r, wanted[i]);
+
+        if (m == NULL || !m->caught_up)
+            json_array_append_new(list, json_string(node_name(c, wanted[i])));
+    }
+    for (uint32_t i = 0; !lacking && i < t->member_count; i++) {
+        bool is_wanted = false;
+
+        for (uint32_t j = 0; j < count && !is_wanted; j++)
+            is_wanted = wanted[j] == t->members[i].node;
+        if (!is_wanted)
+            json_array_append_new(list, json_string(node_name(c, t->members[i].node)));
+    }
+    return list;
+}
+
 static json_t *
 move_json(struct cluster *c, const struct steward_view *v, const struct tablet_record *t)
 {
     const struct tablet_report *r = steward_report_of(v, t->id);
-    uint32_t copies = steward_copies(v, t);
 
-    return json_pack("{s:o, s:s, s:o, s:o, s:I, s:i}", "tablet", id_json(t->id), "keyspace",
-                     keyspace_name(c, t->keyspace), "members", members_json(c, t, r), "wanted",
-                     wanted_json(c, v, t), "bytes", (json_int_t)(r == NULL ? 0 : r->bytes),
-                     "copies_min", (int)copies);
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:I, s:i}", "tablet", id_json(t->id),
+                     "keyspace", keyspace_name(c, t->keyspace), "to", others_json(c, v, t, true),
+                     "from", others_json(c, v, t, false), "members", members_json(c, t, r),
+                     "wanted", wanted_json(c, v, t), "bytes",
+                     (json_int_t)steward_bytes_to_move(v, t), "copies", (int)steward_copies(v, t));
 }
 
+/* A copy is dropped only when the one in its place has caught up: nowhere on the way are there fewer than
+ * now. */
 enum status
 chart_moves(struct cluster *c, struct buf *out)
 {
     json_t *list = json_array();
+    struct steward_outlook now;
     uint64_t bytes = 0;
     struct steward_view v;
 
     office_view(c, &v);
+    steward_look_out(&v, &now);
     for (uint32_t i = 0; v.placement != NULL && i < c->atlas->tablet_count; i++) {
         const struct tablet_record *t = c->atlas->tablets[i];
 
@@ -383,5 +447,8 @@ chart_moves(struct cluster *c, struct buf *out)
         bytes += steward_bytes_to_move(&v, t);
         json_array_append_new(list, move_json(c, &v, t));
     }
-    return dump(json_pack("{s:o, s:I}", "moves", list, "bytes", (json_int_t)bytes), out);
+    return dump(json_pack("{s:o, s:I, s:f, s:i}", "moves", list, "bytes", (json_int_t)bytes,
+                          "seconds", (double)bytes / STREAMING_BYTES_PER_S, "copies_min",
+                          (int)now.copies_min),
+                out);
 }

@@ -25,6 +25,7 @@
 
 enum {
     PETITION_EVERY_MS = 500,
+    PETITION_FROM_ALONE_EVERY_MS = 10000,
     CLOCKS_APART_MS_MAX = 10000, /* beyond: a node is not let in */
     GUESTS_MAX = 64,             /* of a loop at a time */
 };
@@ -464,16 +465,31 @@ is_isolated(const struct cluster *c)
     return others > 0;
 }
 
+/* A store that is a cluster of one already, and is told to join somebody: they say that this cannot be, and so
+ * the operator hears of it. */
+static bool
+asks_from_alone(const struct cluster *c)
+{
+    const struct node_record *us = cluster__ourselves(c);
+
+    return us != NULL && is_as_known(c) && count_nodes(c->atlas) == 1 &&
+           c->options.join.port != 0 && !same_address(&us->peer, &c->options.join);
+}
+
 void
 entry_tick(struct cluster *c, uint64_t now_ns)
 {
+    bool from_alone = asks_from_alone(c);
+
     if (c->petition != NULL)
         dialog_due(c->petition, now_ns);
     if (c->draining || c->is_refused || c->adopting || c->petition != NULL ||
-        now_ns < c->petition_at_ns || (is_as_known(c) && !is_isolated(c)))
+        now_ns < c->petition_at_ns || (is_as_known(c) && !from_alone && !is_isolated(c)))
         return;
-    c->petition_at_ns = now_ns + (uint64_t)PETITION_EVERY_MS * NS_PER_MS;
-    if (cluster__ourselves(c) != NULL && count_nodes(c->atlas) == 1)
+    c->petition_at_ns =
+        now_ns +
+        (uint64_t)(from_alone ? PETITION_FROM_ALONE_EVERY_MS : PETITION_EVERY_MS) * NS_PER_MS;
+    if (!from_alone && cluster__ourselves(c) != NULL && count_nodes(c->atlas) == 1)
         change_own_record(c);
     else
         petition(c);

@@ -3,11 +3,13 @@
  *
  *      status                                 nodes                       keyspaces
  *      tablets [KEYSPACE]                     ring KEYSPACE [KEY]         rebalance
- *      drain NODE   undrain NODE              remove NODE [CLUSTER]
+ *      drain NODE... [confirm CLUSTER]        undrain NODE
+ *      remove NODE... [confirm CLUSTER]       replace OLD NEW
  *      keyspace-create NAME REPLICAS TABLETS hash|range                   keyspace-drop NAME
  *      keyspace-alter NAME REPLICAS
  *
- * NODE is a name or an id, KEYSPACE a name.  `rebalance` says what moves and what it takes; the steward does it
+ * NODE is a name or an id, KEYSPACE a name.  Several nodes at once go only with the cluster's name, and none
+ * goes that would leave a tablet under its quorum.  `rebalance` says what moves and what it takes; the steward does it
  * without being asked.  An order is carried out by a member of the metadata's group, who knows what
  * all leaders have reported; a node that is none hands it on.
  *
@@ -18,7 +20,7 @@
 
 #include "cluster/cluster.h"
 
-enum { ORDER_WORDS_MAX = 8, ORDER_WORD_BYTES_MAX = 1024, ORDER_ANSWER_BYTES_MAX = 16 << 20 };
+enum { ORDER_WORDS_MAX = 16, ORDER_WORD_BYTES_MAX = 1024, ORDER_ANSWER_BYTES_MAX = 16 << 20 };
 
 /* The caller's, from cluster_order() until `done`, which is called once, perhaps at once. */
 struct order {
