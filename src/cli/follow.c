@@ -9,7 +9,7 @@
 #include "cli/chart_words.h"
 #include "cli/show.h"
 
-enum { POLL_MS = 250, LINE_S = 5, SAME_LINE_S = 60, CODE_INTERRUPTED = 130 };
+enum { POLL_MS = 250, LINE_S = 5, SAME_LINE_S = 60, RATE_SHARE = 20, CODE_INTERRUPTED = 130 };
 
 struct watching {
     struct follow *follow;
@@ -46,16 +46,23 @@ catch_interrupt(void (*handler)(int number))
 
 /* ------------------------------------------------------------------ what is shown */
 
-/* By the rate so far, of bytes where there are any; 0: it cannot be told yet. */
+/* What a rate says of how long the rest takes; 0: too little is done for that. */
+static double
+rest_of(double spent, uint64_t first, uint64_t now)
+{
+    if (now >= first || (first - now) * RATE_SHARE < first)
+        return 0;
+    return spent * (double)now / (double)(first - now);
+}
+
+/* By the rate so far: of bytes, or of what is counted as long as hardly a byte has moved. */
 static double
 seconds_left(const struct watching *w)
 {
-    uint64_t first = w->first.bytes > 0 ? w->first.bytes : w->first.count;
-    uint64_t now = w->first.bytes > 0 ? w->now.bytes : w->now.count;
+    double spent = show_clock() - w->begun;
+    double seconds = rest_of(spent, w->first.bytes, w->now.bytes);
 
-    if (now >= first)
-        return 0;
-    return (show_clock() - w->begun) * (double)now / (double)(first - now);
+    return seconds > 0 ? seconds : rest_of(spent, w->first.count, w->now.count);
 }
 
 static void
