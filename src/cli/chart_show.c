@@ -12,6 +12,57 @@
 
 enum { REASONS_BYTES_MAX = 256 };
 
+/* ------------------------------------------------------------------ order */
+
+static int
+compare_names(const void *a, const void *b)
+{
+    return strverscmp(desk_text(*(json_t *const *)a, "name"),
+                      desk_text(*(json_t *const *)b, "name"));
+}
+
+static int
+compare_positions(const void *a, const void *b)
+{
+    return strcmp(desk_text(*(json_t *const *)a, "position"),
+                  desk_text(*(json_t *const *)b, "position"));
+}
+
+/* By keyspace, and in it by what they have. */
+static int
+compare_tablets(const void *a, const void *b)
+{
+    const json_t *x = *(json_t *const *)a;
+    const json_t *y = *(json_t *const *)b;
+    int order = strverscmp(desk_text(x, "keyspace"), desk_text(y, "keyspace"));
+    json_int_t x_slot = json_integer_value(json_array_get(json_object_get(x, "slots"), 0));
+    json_int_t y_slot = json_integer_value(json_array_get(json_object_get(y, "slots"), 0));
+
+    if (order != 0)
+        return order;
+    if (x_slot != y_slot)
+        return x_slot < y_slot ? -1 : 1;
+    return strcmp(desk_text(x, "from"), desk_text(y, "from"));
+}
+
+/* In that order: the caller's to json_decref().  NULL: out of memory. */
+static json_t *
+sort(const json_t *list, int (*compare)(const void *a, const void *b))
+{
+    size_t count = json_array_size(list);
+    json_t **items = mem_new_array(json_t *, count + 1);
+    json_t *sorted = json_array();
+
+    for (size_t i = 0; i < count && items != NULL; i++)
+        items[i] = json_array_get(list, i);
+    if (items != NULL)
+        qsort(items, count, sizeof(json_t *), compare);
+    for (size_t i = 0; i < count && items != NULL; i++)
+        json_array_append(sorted, items[i]);
+    mem_free(items);
+    return sorted;
+}
+
 /* ------------------------------------------------------------------ status */
 
 bool
@@ -207,17 +258,19 @@ chart_show_nodes(const json_t *nodes, bool all, FILE *out)
 {
     static const char *const heads[] = { "NODE",   "STATE",  "ZONE",    ">WEIGHT", ">TABLETS",
                                          ">LEADS", ">BYTES", "CLIENTS", "PEERS",   "ID" };
+    json_t *sorted = sort(nodes, compare_names);
     struct sheet s;
     const json_t *node;
     size_t i;
 
     sheet_begin(&s, 10, heads);
-    json_array_foreach(nodes, i, node)
+    json_array_foreach(sorted, i, node)
     {
         if (all || !chart_says(node, "state", "removed"))
             add_node(&s, node);
     }
     sheet_end(&s, out);
+    json_decref(sorted);
 }
 
 /* ------------------------------------------------------------------ keyspaces and tablets */
@@ -304,13 +357,14 @@ chart_show_tablets(const json_t *tablets, FILE *out)
 {
     static const char *const heads[] = { "KEYSPACE", "TABLET", "SLOTS OR KEYS",
                                          "LEADER",   ">BYTES", "COPIES ON" };
+    json_t *sorted = sort(tablets, compare_tablets);
     char text[CHART_TEXT_MAX], bytes[SHOW_MAX];
     struct sheet s;
     const json_t *t;
     size_t i;
 
     sheet_begin(&s, 6, heads);
-    json_array_foreach(tablets, i, t)
+    json_array_foreach(sorted, i, t)
     {
         const char *leader = leader_of(t);
 
@@ -323,16 +377,10 @@ chart_show_tablets(const json_t *tablets, FILE *out)
         sheet_cell(&s, PAINT_NONE, "%s", join_members(json_object_get(t, "members"), text));
     }
     sheet_end(&s, out);
+    json_decref(sorted);
 }
 
 /* ------------------------------------------------------------------ the ring */
-
-static int
-compare_positions(const void *a, const void *b)
-{
-    return strcmp(desk_text(*(json_t *const *)a, "position"),
-                  desk_text(*(json_t *const *)b, "position"));
-}
 
 /* The first of the ring's list that should have it, and the rest behind a bar. */
 static const char *
@@ -357,26 +405,23 @@ chart_show_ring(const json_t *places, FILE *out)
 {
     static const char *const heads[] = { "POSITION", "TABLET", "SLOTS OR KEYS",
                                          "CLOCKWISE FROM THERE", "COPIES ON" };
-    size_t count = json_array_size(places);
-    json_t **sorted = mem_new_array(json_t *, count + 1);
+    json_t *sorted = sort(places, compare_positions);
     char text[CHART_TEXT_MAX];
     struct sheet s;
+    const json_t *t;
+    size_t i;
 
     sheet_begin(&s, 5, heads);
-    for (size_t i = 0; i < count && sorted != NULL; i++)
-        sorted[i] = json_array_get(places, i);
-    if (sorted != NULL)
-        qsort(sorted, count, sizeof(json_t *), compare_positions);
-    s.is_short = sorted == NULL;
-    for (size_t i = 0; i < count && sorted != NULL; i++) {
-        sheet_cell(&s, PAINT_NONE, "%s", desk_text(sorted[i], "position"));
-        sheet_cell(&s, PAINT_NONE, "%s", desk_text(sorted[i], "id"));
-        sheet_cell(&s, PAINT_NONE, "%s", extent_of(sorted[i], text));
-        sheet_cell(&s, PAINT_NONE, "%s", join_preference(sorted[i], text));
-        sheet_cell(&s, PAINT_NONE, "%s", join_members(json_object_get(sorted[i], "members"), text));
+    json_array_foreach(sorted, i, t)
+    {
+        sheet_cell(&s, PAINT_NONE, "%s", desk_text(t, "position"));
+        sheet_cell(&s, PAINT_NONE, "%s", desk_text(t, "id"));
+        sheet_cell(&s, PAINT_NONE, "%s", extent_of(t, text));
+        sheet_cell(&s, PAINT_NONE, "%s", join_preference(t, text));
+        sheet_cell(&s, PAINT_NONE, "%s", join_members(json_object_get(t, "members"), text));
     }
     sheet_end(&s, out);
-    mem_free(sorted);
+    json_decref(sorted);
 }
 
 void

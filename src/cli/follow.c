@@ -9,7 +9,14 @@
 #include "cli/chart_words.h"
 #include "cli/show.h"
 
-enum { POLL_MS = 250, LINE_S = 5, SAME_LINE_S = 60, CODE_INTERRUPTED = 130 };
+enum {
+    POLL_MS = 250,
+    LINE_S = 5,
+    SAME_LINE_S = 60,
+    STUCK_S = 15,
+    RATE_SHARE = 20,
+    CODE_INTERRUPTED = 130
+};
 
 struct watching {
     struct follow *follow;
@@ -18,6 +25,7 @@ struct watching {
     double heard;  /* when somebody answered last */
     double line;   /* off a terminal: when the last line was written */
     uint64_t told; /* and what was left then */
+    double moved;  /* when something was seen to change */
     struct follow_left first;
     struct follow_left now;
 };
@@ -46,16 +54,23 @@ catch_interrupt(void (*handler)(int number))
 
 /* ------------------------------------------------------------------ what is shown */
 
-/* By the rate so far, of bytes where there are any; 0: it cannot be told yet. */
+/* What a rate says of how long the rest takes; 0: too little is done for that. */
+static double
+rest_of(double spent, uint64_t first, uint64_t now)
+{
+    if (now >= first || (first - now) * RATE_SHARE < first)
+        return 0;
+    return spent * (double)now / (double)(first - now);
+}
+
+/* By the rate so far: of bytes, or of what is counted as long as hardly a byte has moved. */
 static double
 seconds_left(const struct watching *w)
 {
-    uint64_t first = w->first.bytes > 0 ? w->first.bytes : w->first.count;
-    uint64_t now = w->first.bytes > 0 ? w->now.bytes : w->now.count;
+    double spent = show_clock() - w->begun;
+    double seconds = rest_of(spent, w->first.bytes, w->now.bytes);
 
-    if (now >= first)
-        return 0;
-    return (show_clock() - w->begun) * (double)now / (double)(first - now);
+    return seconds > 0 ? seconds : rest_of(spent, w->first.count, w->now.count);
 }
 
 static void
@@ -74,7 +89,9 @@ draw(struct watching *w)
             w->now.count == 1 ? "" : "s");
     if (w->now.bytes > 0)
         fprintf(stderr, ", %s", show_bytes(w->now.bytes, bytes));
-    if (seconds > 0)
+    if (show_clock() - w->moved > STUCK_S)
+        fprintf(stderr, ", no progress for %s", show_time(show_clock() - w->moved, time));
+    else if (seconds > 0)
         fprintf(stderr, ", %s", show_time(seconds, time));
     fputs(w->terminal ? "" : "\n", stderr);
     fflush(stderr);
@@ -92,8 +109,12 @@ wipe(const struct watching *w)
 static void
 take_in(struct watching *w, const json_t *answer)
 {
+    struct follow_left before = w->now;
+
     w->heard = show_clock();
     w->now = w->follow->look(w->follow->ctx, answer);
+    if (w->now.count != before.count || w->now.bytes != before.bytes)
+        w->moved = w->heard;
     if (w->now.count > w->first.count)
         w->first.count = w->now.count; /* there is more to do than was seen at first */
     if (w->now.bytes > w->first.bytes)
@@ -130,7 +151,7 @@ follow(struct follow *f)
                           .begun = show_clock() };
     enum status st;
 
-    w.heard = w.line = w.begun;
+    w.heard = w.line = w.moved = w.begun;
     catch_interrupt(leave);
     while ((st = look(&w)) == ST_BUSY) {
         if (f->wait_s > 0 && show_clock() - w.begun > f->wait_s) {

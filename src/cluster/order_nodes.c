@@ -104,9 +104,21 @@ set_states(struct order *o, const struct party *p, enum node_state state)
 
 enum { HARMS_NAMED_MAX = 2, HARM_TEXT_MAX = 160 };
 
+/* It may be only that a new leader does not know yet who has everything: then it is worth another try. */
+static enum status
+weight_of(const struct withdrawal_harm *harms, uint32_t count)
+{
+    for (uint32_t i = 0; i < count && i < HARMS_NAMED_MAX; i++) {
+        if (harms[i].left + harms[i].behind < harms[i].majority)
+            return ST_INVALID;
+    }
+    return ST_BUSY;
+}
+
 static void
 refuse_harm(struct order *o, const struct withdrawal_harm *harms, uint32_t count)
 {
+    enum status st = weight_of(harms, count);
     char text[HARM_TEXT_MAX] = "";
     size_t at = 0;
 
@@ -120,10 +132,10 @@ refuse_harm(struct order *o, const struct withdrawal_harm *harms, uint32_t count
         at += (size_t)size < sizeof(text) - at ? (size_t)size : sizeof(text) - at - 1;
     }
     if (count > HARMS_NAMED_MAX) {
-        orders__refuse(o, ST_INVALID, "%u tablets would be under their quorum: %s, and %u more",
-                       count, text, count - HARMS_NAMED_MAX);
+        orders__refuse(o, st, "%u tablets would be under their quorum: %s, and %u more", count,
+                       text, count - HARMS_NAMED_MAX);
     } else {
-        orders__refuse(o, ST_INVALID, "%u tablet%s would be under %s quorum: %s", count,
+        orders__refuse(o, st, "%u tablet%s would be under %s quorum: %s", count,
                        count == 1 ? "" : "s", count == 1 ? "its" : "their", text);
     }
 }

@@ -44,21 +44,23 @@ has_any(const struct party *p, const struct tablet_record *t)
 }
 
 /* Who is a member, and is not said to have caught up, may have everything in a moment, but also never. */
-static uint32_t
-count_left(const struct steward_view *v, const struct party *p, const struct tablet_record *t)
+static void
+count_left(const struct steward_view *v, const struct party *p, struct withdrawal_harm *harm)
 {
-    const struct tablet_report *r = steward_report_of(v, t->id);
-    uint32_t left = 0;
+    const struct tablet_report *r = steward_report_of(v, harm->tablet->id);
 
     for (uint32_t i = 0; i < v->atlas->node_count; i++) {
         const struct node_record *n = &v->atlas->nodes[i];
         const struct report_member *said = r == NULL ? NULL : report_member(r, n->id);
+        bool has_all = said != NULL && said->caught_up;
 
         if (!keeps(p, n) || v->health(v->ctx, n->id) != HEALTH_UP)
             continue;
-        left += tablet_record_member(t, n->id) == NULL || (said != NULL && said->caught_up);
+        if (has_all || tablet_record_member(harm->tablet, n->id) == NULL)
+            harm->left++;
+        else
+            harm->behind++;
     }
-    return left;
 }
 
 static uint32_t
@@ -83,7 +85,7 @@ withdrawal_harms(const struct steward_view *v, const uint64_t *going, uint32_t g
 
         if (!has_any(&p, harm.tablet))
             continue;
-        harm.left = count_left(v, &p, harm.tablet);
+        count_left(v, &p, &harm);
         harm.majority = count_voters(harm.tablet) / 2 + 1;
         if (harm.left >= harm.majority)
             continue;

@@ -18,8 +18,10 @@
 
 struct withdrawal_harm {
     const struct tablet_record *tablet;
-    uint32_t left;     /* copies that stay, or can be made */
-    uint32_t majority; /* and how many are needed */
+    uint32_t left; /* copies that stay, or can be made */
+    uint32_t
+        behind; /* that stay on nodes that are up, and of which nobody says that they have everything */
+    uint32_t majority; /* how many are needed */
 };
 
 /* Of the tablets that these nodes have, those that would be under their quorum without them: how many.  The

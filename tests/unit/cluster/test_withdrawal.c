@@ -92,12 +92,19 @@ TEST(it_may_go_when_a_fourth_can_be_given_a_copy)
 
 TEST(a_copy_that_is_behind_counts_for_nothing)
 {
+    struct withdrawal_harm harm;
+    uint64_t going = 1;
     struct scene s;
 
     scene_set(&s, 3, 3, 3);
     s.report.members[2].caught_up = false;
-    EXPECT(!may_go(&s, 1));
+    EXPECT_U64(withdrawal_harms(&s.view, &going, 1, &harm, 1), 1);
+    EXPECT_U64(harm.left, 1);
+    EXPECT_U64(harm.behind, 1);
     EXPECT(may_go(&s, 3));
+    s.health[3] = HEALTH_SUSPICIOUS;
+    EXPECT_U64(withdrawal_harms(&s.view, &going, 1, &harm, 1), 1);
+    EXPECT_U64(harm.behind, 0);
 }
 
 TEST(a_tablet_of_which_nobody_has_reported_keeps_its_nodes)
