@@ -236,6 +236,7 @@ status_text(enum status st, const struct err *err, bool writes, char out[STATUS_
     case ST_CONFLICT:
     case ST_WOULD_BLOCK:
     case ST_NOT_LEADER:
+    case ST_MOVED:
     case ST_STATUS_COUNT:
         text = said(err, text);
         break;

@@ -23,6 +23,7 @@ static const char *const names[ST_STATUS_COUNT] = {
     [ST_UNKNOWN] = "unknown",
     [ST_NOT_LEADER] = "not-leader",
     [ST_SCATTERED] = "scattered",
+    [ST_MOVED] = "moved",
     [ST_CLOSED] = "closed",
 };
 

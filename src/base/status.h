@@ -38,6 +38,7 @@ enum status {
     ST_UNKNOWN,     /* the outcome is unknown: it may or may not have been applied */
     ST_NOT_LEADER,  /* ask the node named in the reply */
     ST_SCATTERED,   /* its keys lie in several tablets, and it is to be done as one */
+    ST_MOVED,       /* its keys are another tablet's by now */
     ST_CLOSED,      /* the other side is gone, or we are shutting down */
     ST_STATUS_COUNT
 };

@@ -9,9 +9,11 @@
 #ifndef CLUSTER_ATLAS_H
 #define CLUSTER_ATLAS_H
 
+#include "base/slot.h"
+
 #include "cluster/book.h"
 
-enum { ATLAS_SLOTS = 16384, ATLAS_META_TABLET = 1 };
+enum { ATLAS_META_TABLET = 1 };
 
 /* The keyspace of the metadata itself. */
 #define ATLAS_META_KEYSPACE UINT32_MAX
@@ -45,19 +47,12 @@ const struct tablet_record *atlas_tablet(const struct atlas *a, uint64_t id);
 const struct atlas_keyspace *atlas_keyspace(const struct atlas *a, uint32_t id);
 const struct atlas_keyspace *atlas_keyspace_named(const struct atlas *a, struct slice name);
 
-/* Redis Cluster's: CRC16 of the part between the first { and the next }, if there is any; and that modulo 16384. */
-uint32_t atlas_hash(struct slice key);
-uint32_t atlas_slot(struct slice key);
-
 /* Which of the keyspace's tablets has the key, by its number or as its record.  Where they leave a hole, the one
  * before it, or the first.  A keyspace without tablets has no number, and the record is NULL. */
 uint32_t atlas_tablet_number(const struct atlas_keyspace *k, struct slice key);
 const struct tablet_record *atlas_tablet_of(const struct atlas_keyspace *k, struct slice key);
 
-/* A slot as a bound, two bytes. */
-struct slice atlas_slot_bound(uint32_t slot, uint8_t room[2]);
-
-/* The slots of a tablet of a hash keyspace: [*begin, *limit), within ATLAS_SLOTS whatever its bounds. */
+/* The slots of a tablet of a hash keyspace: [*begin, *limit), within SLOT_COUNT whatever its bounds. */
 void atlas_slots_of(const struct tablet_record *t, uint32_t *begin, uint32_t *limit);
 
 #endif

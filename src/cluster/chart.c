@@ -376,7 +376,7 @@ chart_ring(struct cluster *c, const struct atlas_keyspace *k, const struct slice
     office_view(c, &v);
     if (key != NULL && k->tablet_count > 0) {
         j = json_pack("{s:o, s:i, s:i, s:o}", "key", bytes_json(*key), "hash",
-                      (int)atlas_hash(*key), "slot", (int)atlas_slot(*key), "place",
+                      (int)slot_hash(*key), "slot", (int)slot_of(*key), "place",
                       place_json(c, &v, atlas_tablet_of(k, *key)));
         return dump(j, out);
     }

@@ -97,9 +97,9 @@ make_tablet(struct cluster *c, const struct keyspace_record *k, uint32_t at, uin
     *out =
         (struct tablet_record){ .id = new_tablet_id(c), .keyspace = k->id, .state = TABLET_LIVE };
     if (at > 0)
-        out->from = atlas_slot_bound(at * ATLAS_SLOTS / of, rooms[0]);
+        out->from = slot_bound(at * SLOT_COUNT / of, rooms[0]);
     if (at + 1 < of)
-        out->limit = atlas_slot_bound((at + 1) * ATLAS_SLOTS / of, rooms[1]);
+        out->limit = slot_bound((at + 1) * SLOT_COUNT / of, rooms[1]);
     count = office_wanted(c, out, k->replicas, wanted);
     for (uint32_t i = 0; i < count; i++) {
         bool votes = i < step_voters(count);

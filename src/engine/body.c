@@ -6,7 +6,7 @@
 
 enum {
     ENTRY_BYTES_MIN = 2, /* type, and a key's length */
-    HEAD_BYTES_MAX = BODY_SMALL_MAX,
+    HEAD_BYTES_MAX = BODY_SMALL_MAX + 2 * VARINT_BYTES_MAX + SCOPE_BYTES_MAX,
 };
 
 static bool
@@ -45,7 +45,7 @@ put_slice(uint8_t *at, struct slice *s)
 static uint8_t *
 put_start(uint8_t *at, enum body_kind kind, const struct body *b)
 {
-    *at++ = BODY_FORMAT;
+    *at++ = kind == BODY_SPLIT ? BODY_FORMAT_SPLIT : BODY_FORMAT;
     *at++ = (uint8_t)kind;
     at = put_varint(at, b->version);
     return put_varint(at, b->lag);
@@ -110,6 +110,33 @@ read_config(struct reader *r, struct raft_config *c)
         r->bad = true;
 }
 
+/* ------------------------------------------------------------------ splits */
+
+static uint8_t *
+put_split(uint8_t *at, const struct split *s)
+{
+    put_u64le(at, s->heir);
+    at += sizeof(s->heir);
+    *at++ = (uint8_t)s->kind;
+    *at++ = s->at.size;
+    memcpy(at, s->at.bytes, s->at.size);
+    return at + s->at.size;
+}
+
+static void
+read_split(struct reader *r, struct split *s)
+{
+    uint8_t kind;
+
+    s->heir = read_u64(r);
+    kind = read_u8(r);
+    if (!scope_bound_set(&s->at, read_string(r)) || s->heir == 0 || s->at.size == 0 ||
+        (kind != SCOPE_SLOTS && kind != SCOPE_KEYS))
+        r->bad = true;
+    else
+        s->kind = (enum scope_kind)kind;
+}
+
 /* ------------------------------------------------------------------ the other kinds */
 
 static bool
@@ -128,6 +155,8 @@ body_encode_small(uint8_t *out, const struct body *b, const struct raft_config *
         at = put_varint(at, b->ceiling_ms);
     if (b->kind == BODY_CONFIG)
         at = put_config(at, config);
+    if (b->kind == BODY_SPLIT)
+        at = put_split(at, &b->split);
     ASSERT(at - out <= BODY_SMALL_MAX);
     return (size_t)(at - out);
 }
@@ -176,8 +205,11 @@ body_decode(struct slice bytes, struct body *out)
 
     if (r.bad)
         return ST_CORRUPT;
-    if (format != BODY_FORMAT || kind < BODY_BATCH || kind > BODY_CONFIG)
-        return format != BODY_FORMAT ? ST_INVALID : ST_CORRUPT;
+    if (format != BODY_FORMAT && format != BODY_FORMAT_SPLIT)
+        return ST_INVALID;
+    if (kind < BODY_BATCH || kind > BODY_SPLIT ||
+        (kind == BODY_SPLIT) != (format == BODY_FORMAT_SPLIT))
+        return ST_CORRUPT;
     b.kind = (enum body_kind)kind;
     b.version = read_varint(&r);
     b.lag = read_varint(&r);
@@ -187,6 +219,8 @@ body_decode(struct slice bytes, struct body *out)
         read_config_body(&r, &b);
     if (b.kind == BODY_BATCH)
         read_batch(&r, &b);
+    if (b.kind == BODY_SPLIT)
+        read_split(&r, &b.split);
     if (r.bad || reader_left(&r) != 0 || b.version > VERSION_MAX)
         return ST_CORRUPT;
     *out = b;
@@ -227,19 +261,34 @@ body_entries(const struct body *body, struct entry *entries)
     return reader_left(&r) == 0 ? ST_OK : ST_CORRUPT;
 }
 
+static void
+read_scope_of(struct reader *r, struct head *h)
+{
+    h->scope_index = read_varint(r);
+    h->scope_version = read_varint(r);
+    read_scope(r, &h->scope);
+    if (h->scope_index == 0 || h->scope_version > VERSION_MAX)
+        r->bad = true;
+}
+
 enum status
 head_encode(const struct head *head, struct buf *out)
 {
     uint8_t bytes[HEAD_BYTES_MAX];
     uint8_t *at = bytes;
 
-    *at++ = BODY_FORMAT;
+    *at++ = head->scope_index == 0 ? BODY_FORMAT : BODY_FORMAT_SPLIT;
     at = put_varint(at, head->hard.term);
     at = put_varint(at, head->hard.vote);
     at = put_varint(at, head->commit);
     at = put_varint(at, head->ceiling_ms);
     at = put_varint(at, head->config_index);
     at = put_config(at, &head->config);
+    if (head->scope_index != 0) {
+        at = put_varint(at, head->scope_index);
+        at = put_varint(at, head->scope_version);
+        at = put_scope(at, &head->scope);
+    }
     ASSERT(at - bytes <= HEAD_BYTES_MAX);
     return buf_append(out, slice_of(bytes, (size_t)(at - bytes)));
 }
@@ -251,7 +300,7 @@ head_decode(struct slice bytes, struct head *out)
     struct head h = { 0 };
     uint8_t format = read_u8(&r);
 
-    if (r.bad || format != BODY_FORMAT)
+    if (r.bad || (format != BODY_FORMAT && format != BODY_FORMAT_SPLIT))
         return r.bad ? ST_CORRUPT : ST_INVALID;
     h.hard.term = read_varint(&r);
     h.hard.vote = read_varint(&r);
@@ -259,6 +308,8 @@ head_decode(struct slice bytes, struct head *out)
     h.ceiling_ms = read_varint(&r);
     h.config_index = read_varint(&r);
     read_config(&r, &h.config);
+    if (format == BODY_FORMAT_SPLIT)
+        read_scope_of(&r, &h);
     if (r.bad || reader_left(&r) != 0)
         return ST_CORRUPT;
     *out = h;

@@ -8,8 +8,11 @@
  *          CEILING    ceiling_ms:varint
  *          CLEAR
  *          CONFIG     config
+ *          SPLIT      format 3; heir:u64  scope-kind:u8  at:string
  *      HEAD record    format:u8 = 2  term:varint  vote:varint  commit:varint  ceiling_ms:varint
  *                     index:varint  config   the last one applied, and the index of its entry
+ *                     format 3, of a tablet that was split, or came out of one, besides:
+ *                     index:varint  version:varint  scope   of the entry of the last split
  *      config         voters  outgoing  learners, each  count:u8  { node:varint }*
  *
  * `lag`: when the entry was proposed, everything up to its index less this was committed.  So,
@@ -24,9 +27,10 @@
 #include "base/entry.h"
 #include "base/status.h"
 
+#include "engine/scope.h"
 #include "raft/raft.h"
 
-enum { BODY_FORMAT = 2, BODY_HAS_EXPIRY = 0x80 };
+enum { BODY_FORMAT = 2, BODY_FORMAT_SPLIT = 3, BODY_HAS_EXPIRY = 0x80 };
 
 enum body_kind {
     BODY_BATCH = 1,
@@ -34,6 +38,14 @@ enum body_kind {
     BODY_CEILING = 3,
     BODY_CLEAR = 4,
     BODY_CONFIG = 5,
+    BODY_SPLIT = 6,
+};
+
+/* What lies at the bound and beyond is the tablet `heir`'s from here on. */
+struct split {
+    uint64_t heir;
+    enum scope_kind kind;
+    struct scope_bound at;
 };
 
 struct body {
@@ -43,6 +55,7 @@ struct body {
     uint64_t ceiling_ms;  /* BODY_TERM, BODY_CEILING */
     uint32_t entry_count; /* BODY_BATCH */
     struct slice rest;    /* BODY_BATCH, BODY_CONFIG: encoded; see body_entries(), body_config() */
+    struct split split;   /* BODY_SPLIT */
 };
 
 struct head {
@@ -51,6 +64,9 @@ struct head {
     uint64_t ceiling_ms;
     uint64_t config_index; /* of the entry that brought the membership; 0: it was born with it */
     struct raft_config config;
+    uint64_t scope_index;    /* of the entry that brought the scope; 0: there was none */
+    version_t scope_version; /* its version */
+    struct scope scope;
 };
 
 /* Bytes that body_encode_batch() will write; of `b`, version and lag. */

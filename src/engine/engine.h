@@ -105,6 +105,14 @@ void engine_each_tree(struct engine *e, engine_tree_fn *fn, void *ctx);
 MUST_USE enum status engine_create_tree(struct engine *e, uint64_t id, struct engine_tree **out,
                                         struct err *err);
 
+/* A tree with all that `parent` has in files, by second names of these, and the mark `mark`, which is the next after
+ * what the owner of `parent` has applied: he has sealed, and applies nothing meanwhile.  Durable when it returns, whole
+ * or not at all.  ST_EXISTS: there is such a tree, or has been one that had promised something.  ST_BUSY: not all that was
+ * applied is in files.  Otherwise as engine_create_tree(), and what lsm_import_install() says.  Job code. */
+MUST_USE enum status engine_plant_tree(struct engine_tree *parent, uint64_t id,
+                                       const struct lsm_mark *mark, struct engine_tree **out,
+                                       struct err *err);
+
 /* What a tablet has promised to others; term 0: nothing.  It outlives the tree: who comes back to a tablet
  * that it had left must not vote twice in a term. */
 struct engine_oath {

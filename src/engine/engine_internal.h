@@ -155,6 +155,13 @@ void engine__ask_for_seal(struct engine_tree *tree);
 /* engine_tree_applied(), but for the count of entries in flight. */
 void engine__tree_moved(struct engine_tree *tree, uint64_t index, wal_position position);
 
+/* plant.c: what is in a new tree when its name becomes known. */
+struct seedling {
+    struct engine_tree *parent; /* whose tables these are; NULL: it is empty */
+    struct lsm_mark mark;
+};
+MUST_USE enum status engine__plant(const struct seedling *s, struct lsm *into, struct err *err);
+
 /* folders.c */
 void engine__tree_path(const struct engine *e, uint64_t id, char path[LIMIT_PATH_BYTES]);
 /* With all that is in it; ST_OK also when there is none. */

@@ -227,8 +227,8 @@ clear_place(struct engine *e, uint64_t id, struct err *err)
 }
 
 static enum status
-create_tree(struct engine *e, const struct catalogue_line *line, struct engine_tree **out,
-            struct err *err)
+create_tree(struct engine *e, const struct catalogue_line *line, const struct seedling *p,
+            struct engine_tree **out, struct err *err)
 {
     struct catalogue changed = { 0 };
     struct engine_tree *tree = NULL;
@@ -242,6 +242,8 @@ create_tree(struct engine *e, const struct catalogue_line *line, struct engine_t
         st = clear_place(e, line->id, err);
     if (st == ST_OK)
         st = open_tree(e, line, true, &tree, err);
+    if (st == ST_OK && p->parent != NULL)
+        st = engine__plant(p, tree->lsm, err);
     if (st == ST_OK)
         st = env_sync_dir(e->env, e->dir, err);
     if (st != ST_OK)
@@ -277,8 +279,17 @@ publish(struct engine *e, struct engine_tree *tree)
         lsm_stop_jobs(tree->lsm); /* engine_begin_close() may have come too early to find it */
 }
 
-enum status
-engine_create_tree(struct engine *e, uint64_t id, struct engine_tree **out, struct err *err)
+/* Whom it promised something is in the catalogue. */
+static bool
+is_known(const struct engine *e, uint64_t id)
+{
+    return catalogue_find(&e->catalogue, CATALOGUE_TREE, id) != NULL ||
+           catalogue_find(&e->catalogue, CATALOGUE_OATH, id) != NULL;
+}
+
+static enum status
+make_tree(struct engine *e, uint64_t id, const struct seedling *p, struct engine_tree **out,
+          struct err *err)
 {
     struct catalogue_line line = { .kind = CATALOGUE_TREE, .id = id };
     struct engine_tree *tree = NULL;
@@ -287,14 +298,34 @@ engine_create_tree(struct engine *e, uint64_t id, struct engine_tree **out, stru
     gate_enter(e->catalogue_gate);
     line.log = name_in_log(e, id);
     st = may_create(e, id, err);
+    if (st == ST_OK && p->parent != NULL && is_known(e, id))
+        st = err_raise(err, ST_EXISTS, "%s: tree %016llx has been there", e->dir,
+                       (unsigned long long)id);
     if (st == ST_OK)
-        st = create_tree(e, &line, &tree, err);
+        st = create_tree(e, &line, p, &tree, err);
     if (st == ST_OK) {
         publish(e, tree);
         *out = tree;
     }
     gate_leave(e->catalogue_gate);
     return st;
+}
+
+enum status
+engine_create_tree(struct engine *e, uint64_t id, struct engine_tree **out, struct err *err)
+{
+    return make_tree(e, id, &(struct seedling){ 0 }, out, err);
+}
+
+enum status
+engine_plant_tree(struct engine_tree *parent, uint64_t id, const struct lsm_mark *mark,
+                  struct engine_tree **out, struct err *err)
+{
+    enum status st = engine_tree_flush(parent, err);
+
+    return st == ST_OK
+               ? make_tree(parent->engine, id, &(struct seedling){ parent, *mark }, out, err)
+               : st;
 }
 
 /* ------------------------------------------------------------------ dropping */

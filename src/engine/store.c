@@ -54,6 +54,7 @@ public_status(enum status st)
     case ST_UNKNOWN:
     case ST_NOT_LEADER:
     case ST_SCATTERED:
+    case ST_MOVED:
     case ST_CLOSED:
     case ST_STATUS_COUNT:
         break;

@@ -98,9 +98,9 @@ put_tablet(const struct kv *kv, struct book *b, const struct kv_cluster *cluster
                                        .member_count = cluster->founder_count } };
 
     if (number > 0)
-        t.as.tablet.from = atlas_slot_bound(number * ATLAS_SLOTS / of, from);
+        t.as.tablet.from = slot_bound(number * SLOT_COUNT / of, from);
     if (number + 1 < of)
-        t.as.tablet.limit = atlas_slot_bound((number + 1) * ATLAS_SLOTS / of, limit);
+        t.as.tablet.limit = slot_bound((number + 1) * SLOT_COUNT / of, limit);
     for (uint32_t i = 0; i < cluster->founder_count; i++) {
         t.as.tablet.founders[i] = cluster->founders[i];
         t.as.tablet.members[i] = (struct tablet_member){ cluster->founders[i], MEMBER_VOTER };

@@ -124,6 +124,13 @@ lsm_checkpoint_encode(const struct lsm_checkpoint *c, struct buf *out, struct er
                      c->tree->dir, lsm_checkpoint_table_count(c));
 }
 
+void
+lsm__checkpoint_path(const struct lsm_checkpoint *c, const struct table_info *info,
+                     char out[LIMIT_PATH_BYTES])
+{
+    table_file_path(c->tree->dir, info->number, out);
+}
+
 /* ------------------------------------------------------------------ reading */
 
 /* P3 */

@@ -196,6 +196,7 @@ prepare(struct compacting *c)
         c->options.compression = t->options.last_level_compression;
     lsm__sieve_init(&c->sieve, &c->horizon);
     c->sieve.expired_ms = version_unix_ms(c->horizon.durable);
+    c->sieve.narrowing = lsm__narrowing_at(c->tree, lsm__horizon_oldest(&c->horizon));
     c->sieve.drop_tombstones = true;
     c->sieve.below = c->plan->bottom ? NULL : c->version;
     c->sieve.below_level = c->plan->output_level + 1;

@@ -215,6 +215,41 @@ lsm_import_write(struct lsm_import *i, uint32_t table, uint64_t offset, struct s
     return i->received == current(i)->file_bytes ? end_table(i, err) : ST_OK;
 }
 
+/* R1: it was synced, under its first name. */
+static enum status
+link_table(struct lsm_import *i, const struct lsm_checkpoint *c, struct err *err)
+{
+    uint64_t number = lsm__next_number(i->tree);
+    char from[LIMIT_PATH_BYTES];
+    char to[LIMIT_PATH_BYTES];
+    uint32_t level;
+    enum status st;
+
+    lsm__checkpoint_path(c, lsm_checkpoint_table(c, i->at, &level), from);
+    table_file_path(i->tree->dir, number, to);
+    st = env_link(i->tree->shared->env, from, to, err);
+    if (st != ST_OK)
+        return st;
+    current(i)->number = number;
+    i->done_bytes += current(i)->file_bytes;
+    i->at++;
+    return ST_OK;
+}
+
+enum status
+lsm_import_link(struct lsm_import *i, const struct lsm_checkpoint *c, const struct lsm_mark *mark,
+                struct err *err)
+{
+    enum status st = ST_OK;
+
+    ASSERT(i->at == 0 && i->file == NULL && i->edit.added_count == lsm_checkpoint_table_count(c));
+    ASSERT(mark->index >= i->edit.mark.index && mark->version >= i->edit.mark.version);
+    while (i->at < i->edit.added_count && st == ST_OK)
+        st = link_table(i, c, err);
+    i->edit.mark = *mark;
+    return st;
+}
+
 void
 lsm_import_abort(struct lsm_import *i)
 {

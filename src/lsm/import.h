@@ -8,6 +8,8 @@
  *      st = lsm_import_install(i, err);        the tree is the checkpoint, or what it was
  *   or lsm_import_abort(i);
  *
+ * A tree of the same data directory is copied without a transfer: lsm_import_link() stands for all writes.
+ *
  * Until the install the tree goes on as if nothing was there.  The received files have names of
  * tables that no manifest knows: after a crash the next lsm_open() deletes them, and the transfer
  * begins again.  A lost connection costs nothing: the import knows what it wants next.
@@ -45,6 +47,12 @@ bool lsm_import_wanted(const struct lsm_import *i, uint32_t size_max, struct lsm
  * piece is wanted as before. */
 MUST_USE enum status lsm_import_write(struct lsm_import *i, uint32_t table, uint64_t offset,
                                       struct slice bytes, struct err *err);
+
+/* All files at once: they are those of `c`, by second names.  `i` was begun with what `c` says, and nothing was
+ * written; its mark becomes `mark`, which is not before that of `c`.  After a failure (ST_IO, ST_NO_SPACE) only
+ * lsm_import_abort() is left. */
+MUST_USE enum status lsm_import_link(struct lsm_import *i, const struct lsm_checkpoint *c,
+                                     const struct lsm_mark *mark, struct err *err);
 
 /* Make the names durable.  ST_INVALID: something is wanted yet.  ST_IO: the names may be lost, for
  * good; only lsm_import_abort() is left. */

@@ -25,6 +25,7 @@ struct lsm_iter {
     struct view *view; /* a reference */
     struct merge merge;
     version_t snapshot;
+    const struct narrowing *narrowing; /* NULL: all keys are the tree's */
     uint64_t now_ms;
     enum { IS_INVALID, IS_FORWARD, IS_BACKWARD } state;
     struct buf key;      /* forward: the key to get past; backward: the current one */
@@ -123,6 +124,7 @@ lsm_iter_create(struct lsm *t, const struct lsm_iter_options *options, struct ls
     it->tree = t;
     it->view = now.view;
     it->snapshot = now.version;
+    it->narrowing = lsm__narrowing_at(t, now.version);
     it->now_ms = options->now_ms;
     it->key = buf_empty(LIMIT_STORED_KEY_BYTES);
     it->value = buf_empty(UINT32_MAX);
@@ -156,7 +158,8 @@ lsm_iter_destroy(struct lsm_iter *it)
 static bool
 is_alive(const struct lsm_iter *it, const struct entry *e)
 {
-    return e->type == ENTRY_VALUE && (e->expiry_ms == 0 || e->expiry_ms > it->now_ms);
+    return e->type == ENTRY_VALUE && (e->expiry_ms == 0 || e->expiry_ms > it->now_ms) &&
+           !lsm__is_foreign(it->narrowing, e->key);
 }
 
 static enum status

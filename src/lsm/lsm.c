@@ -59,6 +59,9 @@
  *       that could read it, and at the mark that the manifest had when the compaction began.  So
  *       a tree that is opened again, or a checkpoint, has all that had not expired at its mark, and
  *       lacks nothing that another tree with the same units may still show at that point.
+ *   T12 A key that a narrowing takes away is gone for whoever reads at its version or later, and not for
+ *       others.  So a compaction drops it, with all its versions, when nobody reads at an earlier one;
+ *       what of it lies elsewhere stays unseen.
  *
  * LOCKS
  *
@@ -255,6 +258,7 @@ lsm_close(struct lsm *t)
     for (int level = 0; level < LIMIT_LEVELS; level++)
         buf_release(&t->cursor[level]);
     lock_release(&t->lock);
+    lsm__forget_narrowings(t);
     mem_free(t->dir);
     mem_free(t);
 }

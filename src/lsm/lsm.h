@@ -11,7 +11,7 @@
  * WHO MAY CALL WHAT
  *
  *      the owner   (one thread at a time: the tablet's reactor, or whoever holds
- *                  the embedded store's write turn): lsm_apply, lsm_switch, lsm_clear;
+ *                  the embedded store's write turn): lsm_apply, lsm_switch, lsm_clear, lsm_narrow;
  *                  a job stands for it in lsm_import_install()
  *      job code    lsm_open, lsm_close, lsm_flush, lsm_compact*, lsm_get, iterators
  *      anybody     lsm_try_get, lsm_snapshot_*, lsm_stats, lsm_*_due
@@ -120,6 +120,14 @@ MUST_USE enum status lsm_switch(struct lsm *t);
  * is a write: mark->version is above all before, so that a version number says on which side
  * of it a snapshot lies.  ST_NO_MEMORY: nothing changed. */
 MUST_USE enum status lsm_clear(struct lsm *t, const struct lsm_mark *mark);
+
+/* From the version `since` on, which is visible already, or will be with the owner's next call, keys of which
+ * `has` says no are gone: iterators pass over them, and compactions drop them.  They are not
+ * written any more, nor asked for by lsm_get().  To be said again after each lsm_open(), with all narrowings
+ * in their order; a key that is gone stays so.  `scope` is copied; `has` is called on any thread.  ST_NO_MEMORY. */
+typedef bool lsm_has_fn(const void *scope, struct slice stored_key);
+MUST_USE enum status lsm_narrow(struct lsm *t, lsm_has_fn *has, const void *scope, size_t size,
+                                version_t since);
 
 /* Why writes should wait, if they should; the name is for logs and STATS. */
 enum lsm_stall { LSM_STALL_NONE, LSM_STALL_MEMTABLES, LSM_STALL_L0, LSM_STALL_COUNT };

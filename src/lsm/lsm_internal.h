@@ -9,6 +9,7 @@
  *      source.c    a memtable or a run of tables as a cursor
  *      merge.c     many sources as one
  *      iter.c      the user's iterator
+ *      narrow.c    keys that are another tree's from a version on
  *      sieve.c     which versions survive a flush or a compaction
  *      change.c    manifest write and publication, behind the gate
  *      flush.c     memtable to table
@@ -211,6 +212,15 @@ MUST_USE enum status lsm__merge_step(struct merge *m, struct err *err);
 /* Borrowed until the next move. */
 const struct entry *lsm__merge_entry(const struct merge *m);
 
+/* ------------------------------------------------------------------ narrowing */
+
+struct narrowing;
+
+/* Which keys are the tree's for whoever reads at this version; NULL: all.  Lives as long as the tree. */
+const struct narrowing *lsm__narrowing_at(const struct lsm *t, version_t version);
+bool lsm__is_foreign(const struct narrowing *n, struct slice stored_key);
+void lsm__forget_narrowings(struct lsm *t);
+
 /* ------------------------------------------------------------------ jobs */
 
 /* Which versions survive.  Fed in entry order. */
@@ -218,12 +228,14 @@ struct sieve {
     const struct horizon *horizon;
     version_t ceiling;           /* entries above it are not judged: they go (T3) */
     uint64_t expired_ms;         /* expired at this time (T11); 0: expiry is not judged */
+    const struct narrowing *narrowing; /* T12; NULL: every key is the tree's */
     bool drop_tombstones;        /* false for a flush: anything may lie below */
     const struct version *below; /* where older versions may lie; NULL: nowhere */
     uint32_t below_level;        /* from this level down */
     struct buf key;              /* of the entry before; owned */
     version_t newer;             /* its version; 0 at the start */
     bool new_key;                /* the last entry began a key */
+    bool foreign;                /* and that is not the tree's any more */
 };
 
 void lsm__sieve_init(struct sieve *s, const struct horizon *horizon);
@@ -266,6 +278,11 @@ void lsm__left_all(struct lsm *t, struct view *old);
 /* The edit that makes a whole version, with a mark, as an encoded checkpoint (lsm/checkpoint.h), and
  * back.  Encoding appends: ST_TOO_BIG, ST_NO_MEMORY.  Decoding: as lsm_import_begin(); the files have
  * the sender's numbers, `*file_bytes` is what they have together; `*out` is the caller's. */
+struct lsm_checkpoint;
+
+/* Where the table's file is. */
+void lsm__checkpoint_path(const struct lsm_checkpoint *c, const struct table_info *info,
+                          char out[LIMIT_PATH_BYTES]);
 MUST_USE enum status lsm__checkpoint_encode(const struct version_edit *whole, struct buf *out);
 MUST_USE enum status lsm__checkpoint_decode(struct slice bytes, struct file_sweep *sweep,
                                             struct version_edit *out, uint64_t *file_bytes,
@@ -330,6 +347,7 @@ struct lsm {
     _Atomic uint64_t generation;  /* grows with every clear and every import (T8) */
     _Atomic bool stopped;
     _Atomic uint32_t kept_count; /* snapshots with a view of their own */
+    _Atomic(struct narrowing *) narrowed; /* the newest; owned, with those before it */
     uint64_t padding_a[8];
 
     /* written by the owner at every unit */

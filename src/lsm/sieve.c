@@ -78,11 +78,12 @@ lsm__sieve_judge(struct sieve *s, struct entry *e, bool *keep)
             return st;
         s->newer = 0;
         s->new_key = true;
+        s->foreign = lsm__is_foreign(s->narrowing, e->key);
     }
     ASSERT(s->newer == 0 || e->version <= s->newer); /* entry order */
     shadowed = s->newer != 0 && !lsm__horizon_between(s->horizon, e->version, s->newer);
     s->newer = e->version;
-    if (shadowed)
+    if (shadowed || s->foreign)
         return ST_OK;
     if (is_expired(s, e)) {
         e->type = ENTRY_TOMBSTONE;

@@ -43,6 +43,8 @@ tablet__apply(struct tablet *t, const struct tail_entry *e)
 
     if (e->body.kind == BODY_CONFIG || e->body.ceiling_ms != 0)
         st = apply_to_head(t, e);
+    if (e->body.kind == BODY_SPLIT)
+        st = split_apply(t, e);
     if (st != ST_OK)
         return st;
     if (e->body.kind == BODY_BATCH)
@@ -122,6 +124,8 @@ conclude(struct tablet *t, struct tail_entry *e)
     }
     if (e->body.kind == BODY_CEILING)
         t->ceiling_proposed = false;
+    if (e->body.kind == BODY_SPLIT)
+        tablet__publish_reads(t);
     leave_overlay(t, e);
     e->request = NULL;
     t->kept_bytes += e->size;
@@ -207,6 +211,7 @@ tablet__abandon_proposed(struct tablet *t, struct list *orphans)
     t->answered = 0;
     t->clears_pending = 0;
     t->ceiling_proposed = false;
+    split_abandon(t);
 }
 
 void

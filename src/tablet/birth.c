@@ -49,6 +49,7 @@ tablet__make(struct tablet_reactor *reactor, struct engine_tree *tree,
     atomic_init(&t->ceiling_stuck, false);
     atomic_init(&t->reads_until_ns, 0);
     atomic_init(&t->holds, 0);
+    atomic_init(&t->edition, 0);
     overlay_init(&t->overlay);
     init_lists(t);
     arena_init(&t->arena, EVALUATION_ARENA_BYTES);
@@ -68,6 +69,7 @@ tablet__destroy(struct tablet *t)
     catchup_destroy(t);
     shipment_destroy(t);
     staging_destroy(t);
+    split_destroy(t);
     places_release(&t->places);
     list_remove(&t->on_reactor);
     list_remove(&t->on_marked);

@@ -312,6 +312,8 @@ tablet__publish_reads(struct tablet *t)
         until_ns = UINT64_MAX;
     else if (!t->alone && tablet__leads(t) && t->answered <= t->applied)
         until_ns = raft_lease_until(t->raft);
+    if (t->split_proposed != 0)
+        until_ns = 0; /* X1 (split.c) */
     if (until_ns != before_ns)
         atomic_store(&t->reads_until_ns, until_ns);
 }

@@ -5,6 +5,7 @@
  *      add   ──> tree is made ──> tablet is made ──> roster ──> begins ──────────────────────────> done
  *                                        │             │ no memory  │
  *                                        └──────> v <──┴────────────┘
+ *      (out of another: its head is made durable before)
  *      drop  ───────────────────────────────> each loop ──> leaves, waits ──> tree is dropped ──> done
  *                                             forgets it
  *
@@ -37,6 +38,7 @@ struct tablet_change {
     struct tablet_reactor *at; /* whose turn it is */
     struct tablet_reactor *owner;
     struct raft_config founders;
+    const struct tablet_birth *birth; /* NULL: of none */
     struct engine_tree *tree;
     struct tablet *tablet; /* NULL: not made, or gone */
     struct engine_oath oath;
@@ -191,16 +193,36 @@ begin_to_go(struct tablet_change *c)
 
 /* ------------------------------------------------------------------ coming */
 
+/* What the log was given of the new tablet; a failure is the log's own, and told by that. */
+static void
+sync_log(struct job *job)
+{
+    struct tablet_change *c = container_of(job, struct tablet_change, job);
+
+    c->status = engine_sync(c->node->engine, &c->err);
+}
+
+static void
+synced(struct job *job)
+{
+    struct tablet_change *c = container_of(job, struct tablet_change, job);
+
+    c->tree = NULL; /* the tablet is there, whatever became of the log */
+    end(c);
+}
+
 static void
 begin_to_serve(struct task *task)
 {
     struct tablet_change *c = change_of(task);
 
     c->status = tablet_begin(c->tablet, &c->err);
-    if (c->status == ST_OK)
-        post(c, c->node->first, end_task);
-    else
+    if (c->status != ST_OK)
         begin_to_go(c);
+    else if (c->birth != NULL)
+        submit(c, c->node->first, sync_log, synced);
+    else
+        post(c, c->node->first, end_task);
 }
 
 static void
@@ -229,6 +251,10 @@ created(struct job *job)
         return;
     }
     c->tablet = tablet__make(c->owner, c->tree, &c->founders);
+    if (c->tablet != NULL && c->birth != NULL && tablet__bear(c->tablet, &c->birth->head) != ST_OK) {
+        tablet__destroy(c->tablet);
+        c->tablet = NULL;
+    }
     if (c->tablet != NULL) {
         post(c, c->node->first, enrol);
         return;
@@ -243,7 +269,11 @@ create_tree(struct job *job)
 {
     struct tablet_change *c = container_of(job, struct tablet_change, job);
 
-    c->status = engine_create_tree(c->node->engine, c->id, &c->tree, &c->err);
+    if (c->birth != NULL)
+        c->status =
+            engine_plant_tree(c->birth->parent, c->id, &c->birth->mark, &c->tree, &c->err);
+    else
+        c->status = engine_create_tree(c->node->engine, c->id, &c->tree, &c->err);
 }
 
 /* ------------------------------------------------------------------ from outside */
@@ -318,6 +348,7 @@ tablet_node_add(struct tablet_node *n, const struct tablet_spec *spec, tablet_ch
         return ST_NO_MEMORY;
     c->owner = reactor_of(n, spec->loop);
     c->founders = *spec->founders;
+    c->birth = spec->birth;
     begin(c, done, ctx);
     submit(c, c->owner, create_tree, created);
     return ST_OK;

@@ -8,19 +8,29 @@
 #ifndef TABLET_LIFETIME_H
 #define TABLET_LIFETIME_H
 
+#include "engine/body.h"
 #include "tablet/reactor.h"
 
 typedef void tablet_changed_fn(void *ctx, enum status st,
                                const struct err *err); /* `err` is borrowed */
+
+/* Of a tablet that comes out of another, which applies nothing meanwhile. */
+struct tablet_birth {
+    struct engine_tree *parent; /* sealed; its tables are the new one's, too */
+    struct lsm_mark mark;       /* the next after what the parent has applied */
+    struct head head;           /* membership, ceiling and scope */
+};
 
 struct tablet_spec {
     uint64_t id;
     uint32_t loop; /* that is to own it */
     const struct raft_config
         *founders; /* copied; the members with which the group was born, perhaps without us */
+    const struct tablet_birth *birth; /* until `done`; NULL: of none, its tree is empty */
 };
 
-/* A tablet with an empty tree.  After `done` with ST_OK it is in the roster of every loop, and takes part in
+/* A tablet with an empty tree, or one that comes out of another: then its membership and scope are durable,
+ * too, when `done` is called, and ST_EXISTS also says that there has been one (engine_plant_tree()).  After `done` with ST_OK it is in the roster of every loop, and takes part in
  * its group: a group of one is served as soon as its log is durable, others when they have a leader; a replica
  * that is no member waits to be told of its group.  After a failure there is nothing, unless the tree could not
  * be dropped either: then tablet_node_drop() is due.

@@ -43,34 +43,56 @@ tablet__propose_batch(struct unit *u, struct err *err)
     return ST_OK;
 }
 
-enum status
-tablet__propose_small(struct tablet *t, enum body_kind kind, uint64_t ceiling_ms, struct request *r,
-                      struct err *err)
+/* ST_OK: it is in the tail. */
+static enum status
+propose(struct tablet *t, const struct body *body, struct request *r, struct err *err)
 {
-    struct body body = {
-        .kind = kind,
-        .version = version_next(t->version, tablet_now_ms(t, tablet__boot_ns(t))),
-        .lag = next_lag(t),
-        .ceiling_ms = ceiling_ms,
-    };
     struct tail_entry *e = tail_entry_small();
     enum status st;
 
     if (e == NULL)
         return ST_NO_MEMORY;
-    tail_entry_set(e, &body, NULL);
+    tail_entry_set(e, body, NULL);
     e->durability = r != NULL ? r->durability : DURABILITY_ALWAYS;
     e->request = r;
     st = tablet__append_proposed(t, e, err);
-    if (st != ST_OK) {
+    if (st != ST_OK)
         mem_free(e);
-        return st;
-    }
-    if (kind == BODY_CLEAR) {
+    return st;
+}
+
+static struct body
+next_body(struct tablet *t, enum body_kind kind)
+{
+    return (struct body){ .kind = kind,
+                          .version =
+                              version_next(t->version, tablet_now_ms(t, tablet__boot_ns(t))),
+                          .lag = next_lag(t) };
+}
+
+enum status
+tablet__propose_small(struct tablet *t, enum body_kind kind, uint64_t ceiling_ms, struct request *r,
+                      struct err *err)
+{
+    struct body body = next_body(t, kind);
+    enum status st;
+
+    body.ceiling_ms = ceiling_ms;
+    st = propose(t, &body, r, err);
+    if (st == ST_OK && kind == BODY_CLEAR) {
         overlay_clear(&t->overlay);
         t->clears_pending++;
     }
-    return ST_OK;
+    return st;
+}
+
+enum status
+tablet__propose_split(struct tablet *t, const struct split *split)
+{
+    struct body body = next_body(t, BODY_SPLIT);
+
+    body.split = *split;
+    return propose(t, &body, NULL, NULL);
 }
 
 enum status

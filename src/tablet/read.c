@@ -120,10 +120,12 @@ read_many(struct tablet *t, struct request *r, version_t version)
 /* Is what was committed here all that is committed?  Asked after the version to read at is known: what
  * is committed elsewhere later comes later. */
 static bool
-may_tell(const struct tablet *t)
+may_tell(const struct tablet *t, const struct request *r)
 {
     uint64_t until_ns = atomic_load(&t->reads_until_ns);
 
+    if (atomic_load(&t->edition) != r->edition)
+        return false; /* it may have been split; the owner knows what is its own */
     if (until_ns == UINT64_MAX)
         return true;
     return until_ns != 0 && env_boot_ns(engine_env(t->engine)) < until_ns;
@@ -175,7 +177,7 @@ go_cold(struct tablet *t, struct tablet_reader *reader, struct request *r)
         if (own == NULL)
             return ST_NO_MEMORY;
     }
-    st = own == NULL || may_tell(t) ? cold_start(t, reader, r, own, cold_ready) : ST_NOT_LEADER;
+    st = own == NULL || may_tell(t, r) ? cold_start(t, reader, r, own, cold_ready) : ST_NOT_LEADER;
     if (st != ST_OK)
         lsm_snapshot_release(t->lsm, own);
     return st;
@@ -202,7 +204,7 @@ read_in_place(struct tablet *t, struct tablet_reader *reader, struct request *r)
 
     epoch_enter(reader->epoch, &reader->slot);
     version = lsm_visible(t->lsm);
-    st = may_tell(t) ? read_one(t, &r->ops[0], version, &found, &r->results[0], &r->err)
+    st = may_tell(t, r) ? read_one(t, &r->ops[0], version, &found, &r->results[0], &r->err)
                      : ST_NOT_LEADER;
     if (st == ST_OK) {
         if (lsm_generation(t->lsm) == generation)
@@ -224,7 +226,7 @@ read_copies(struct tablet *t, struct tablet_reader *reader, struct request *r)
 
     epoch_enter(reader->epoch, &reader->slot);
     version = lsm_visible(t->lsm);
-    st = may_tell(t) ? read_many(t, r, version) : ST_NOT_LEADER;
+    st = may_tell(t, r) ? read_many(t, r, version) : ST_NOT_LEADER;
     epoch_leave(reader->epoch, &reader->slot);
     return lsm_generation(t->lsm) == generation || st == ST_NOT_LEADER ? st : ST_WOULD_BLOCK;
 }
@@ -244,7 +246,7 @@ tablet_read(struct tablet *t, struct tablet_reader *reader, struct request *r)
 
     r->tablet = t;
     if (r->op_count == 0)
-        return may_tell(t) && answer(r, ST_OK);
+        return may_tell(t, r) && answer(r, ST_OK);
     if (r->snapshot != NULL) {
         st = ST_WOULD_BLOCK;
     } else if (r->op_count == 1) {

@@ -129,6 +129,7 @@ struct request {
     uint32_t keyspace;
     uint64_t
         only; /* the tablet that is asked, of those of the keyspace; 0: which follows from the keys */
+    uint64_t edition; /* of the tablet's scope, by which it was chosen (engine/scope.h) */
     enum durability durability;
     uint64_t origin; /* the connection: its requests are evaluated in the order of submission */
     bool ordered;    /* must see the effects of the caller's unfinished writes */
@@ -159,6 +160,7 @@ struct request {
      * ST_UNKNOWN    the outcome is unknown
      * ST_NOT_LEADER another node is to be asked; nothing was applied
      * ST_SCATTERED  its keys lie in several tablets; nothing was applied
+     * ST_MOVED      its keys, or some of all there are, are another tablet's by now; nothing was applied
      * ST_CLOSED     shutting down; nothing was applied
      * ST_INVALID    no such request can be; or, of a client with an identity, one that a later
      *               write took the place of: nothing was applied by this attempt

@@ -194,14 +194,15 @@ submit(struct shipment *s, enum step step)
 
 /* ------------------------------------------------------------------ saying */
 
-/* The membership and the ceiling as of the checkpoint.  False: they are later ones. */
+/* The membership, the scope and the ceiling as of the checkpoint.  False: they are later ones. */
 static bool
 encode_head(struct shipment *s, struct buf *out)
 {
     struct tablet *t = s->tablet;
     struct head head = t->head;
 
-    if (head.config_index > lsm_checkpoint_mark(s->checkpoint).index)
+    if (head.config_index > lsm_checkpoint_mark(s->checkpoint).index ||
+        head.scope_index > lsm_checkpoint_mark(s->checkpoint).index)
         return false;
     head.hard = (struct raft_hard){ 0 };
     head.commit = lsm_checkpoint_mark(s->checkpoint).index;

@@ -215,8 +215,10 @@ announce(struct tablet *t, const struct staging *s)
         .type = WAL_CUT, .tablet = t->id, .term = s->log_term, .index = s->index
     };
     wal_position end;
-    enum status st;
+    enum status st = split_take_scope(t, &s->head);
 
+    if (st != ST_OK)
+        return st;
     t->head.config = s->head.config;
     t->head.config_index = s->head.config_index;
     if (s->head.ceiling_ms > t->head.ceiling_ms)

@@ -63,8 +63,11 @@ static enum status
 apply_replayed(struct tablet *t, raft_index limit)
 {
     while (t->applied < limit) {
-        enum status st = tablet__apply(t, tail_at(&t->tail, t->applied + 1));
+        const struct tail_entry *e = tail_at(&t->tail, t->applied + 1);
+        enum status st = tablet__apply(t, e);
 
+        if (st == ST_BUSY && e->body.kind == BODY_SPLIT)
+            return ST_OK; /* the heir is made when the loops run; what follows stays in the tail */
         if (st != ST_OK)
             return st;
         tablet__forget(t, tail_pop_first(&t->tail));
@@ -82,6 +85,12 @@ replay_head(struct tablet *t, const struct wal_record *record)
         return st;
     if (head.ceiling_ms < t->head.ceiling_ms)
         head.ceiling_ms = t->head.ceiling_ms; /* a head that was overtaken by a ceiling's entry */
+    st = split_take_scope(t, &head);
+    if (st != ST_OK)
+        return st;
+    head.scope = t->head.scope;
+    head.scope_index = t->head.scope_index;
+    head.scope_version = t->head.scope_version;
     t->head = head;
     engine_tree_follow(t->tree, !tablet__is_alone(t, &head.config));
     return apply_replayed(t, head.commit < t->tail.limit ? head.commit : t->tail.limit - 1);
@@ -118,6 +127,9 @@ replay_entry(struct tablet *t, const struct wal_record *record, wal_position at)
         t->version = e->body.version;
     if (e->body.ceiling_ms > t->replayed_ceiling_ms)
         t->replayed_ceiling_ms = e->body.ceiling_ms;
+    st = e->body.kind == BODY_SPLIT ? split_met(t, e) : ST_OK;
+    if (st != ST_OK)
+        return st;
     return apply_replayed(t, record->index - e->body.lag);
 }
 
@@ -311,12 +323,21 @@ tablet_lead(struct tablet *t, struct err *err)
     return give_all(t, err);
 }
 
+/* It goes on when the loops run. */
+static bool
+awaits_heir(const struct tablet *t)
+{
+    const struct tail_entry *next = tail_at(&t->tail, t->applied + 1);
+
+    return next != NULL && next->body.kind == BODY_SPLIT;
+}
+
 enum status
 tablet_started(struct tablet *t, struct err *err)
 {
     tablet__note_durable(t);
     tablet__apply_committed(t);
-    if (raft_role(t->raft) == RAFT_LEADER && !tablet__leads(t))
+    if (raft_role(t->raft) == RAFT_LEADER && !tablet__leads(t) && !awaits_heir(t))
         return err_raise(err, ST_NO_MEMORY, "tablet %016llx: its log could not be applied",
                          (unsigned long long)t->id);
     return give_all(t, err); /* the head, with the new ceiling */

@@ -331,6 +331,8 @@ try_to_serve(struct tablet *t, struct request *r)
         st = may_write(t, r);
     if (st == ST_OK)
         st = may_evaluate(t, writes);
+    if (st == ST_OK)
+        st = split_admits(t, r);
     if (st == ST_BUSY)
         return false;
     if (st != ST_OK) {

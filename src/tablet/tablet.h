@@ -19,6 +19,7 @@
 #ifndef TABLET_TABLET_H
 #define TABLET_TABLET_H
 
+#include "engine/body.h"
 #include "engine/engine.h"
 #include "tablet/reactor.h"
 
@@ -94,6 +95,17 @@ MUST_USE enum status tablet_change_members(struct tablet *t, const struct raft_c
 /* Hand over leadership to the node; 0: to whom is nearest.  ST_OK: begun.  ST_NOT_LEADER, ST_INVALID:
  * not a voter; ST_NO_MEMORY. */
 MUST_USE enum status tablet_transfer(struct tablet *t, uint64_t node);
+
+/* Leave what lies at the bound and beyond to a new tablet, which every member makes of its own files when it
+ * applies the entry; its first members are ours, and we follow scope.h.  Requests that it concerns wait here until
+ * then, and are refused after it (ST_MOVED).  ST_OK: begun; done when tablet_scope() has grown by an edition.
+ * ST_NOT_LEADER; ST_BUSY: one is under way, a change of members is, or there is no room; and the first time, when it
+ * only begins to flush what is in memory; ST_INVALID: a half would be
+ * empty; ST_IO, ST_NO_SPACE, ST_NO_MEMORY. */
+MUST_USE enum status tablet_split(struct tablet *t, const struct split *split);
+
+/* What is its own, as applied. */
+const struct scope *tablet_scope(const struct tablet *t);
 
 /* The node may have come to what it lacked: a leader whose group fell asleep without it asks it again. */
 void tablet_ask_again(struct tablet *t, uint64_t node);

@@ -101,6 +101,13 @@ struct tablet {
     uint64_t replayed_ceiling_ms; /* the highest in the log, committed or not */
     version_t version;            /* of the last entry in the tail, or evaluated */
 
+    /* splits (split.c) */
+    struct planting *planting; /* of the next entry, which is a split; NULL: none is under way */
+    bool split_prepared;       /* what was in memory is being flushed */
+    raft_index split_proposed; /* ours, not yet applied; 0: none */
+    struct scope split_leaves; /* what will be left then */
+    _Atomic uint64_t edition;  /* of the scope, as applied; read by tablet_read() anywhere */
+
     /* snapshots */
     struct shipment *shipment; /* that we send; NULL: none */
     struct staging *staging;   /* that we receive; NULL: none */
@@ -244,6 +251,7 @@ MUST_USE enum status results_keep(struct request *r);
 MUST_USE enum status tablet__propose_batch(struct unit *u, struct err *err);
 MUST_USE enum status tablet__propose_small(struct tablet *t, enum body_kind kind,
                                            uint64_t ceiling_ms, struct request *r, struct err *err);
+MUST_USE enum status tablet__propose_split(struct tablet *t, const struct split *split);
 /* The request is answered when everything proposed so far is committed. */
 MUST_USE enum status tablet__propose_barrier(struct tablet *t, struct request *r);
 
@@ -354,6 +362,28 @@ void staging_give_up(struct tablet *t);
 /* The tablet's end; no job of theirs runs.  Job code. */
 void shipment_destroy(struct tablet *t);
 void staging_destroy(struct tablet *t);
+
+/* ------------------------------------------------------------------ splits (split.c) */
+
+/* The tablet comes out of another; nobody has it yet.  ST_NO_MEMORY. */
+MUST_USE enum status tablet__bear(struct tablet *t, const struct head *head);
+
+/* Is the request about what is ours?  ST_OK; ST_MOVED; ST_BUSY: it is while a split is not committed. */
+enum status split_admits(const struct tablet *t, const struct request *r);
+
+/* The entry is the next.  ST_OK: what it leaves to the other is there, and ours is narrower; ST_BUSY, ST_NO_MEMORY:
+ * later. */
+MUST_USE enum status split_apply(struct tablet *t, const struct tail_entry *e);
+
+/* In a replay: it may have been carried out, and its tablet have been made before that could be told to the log. */
+MUST_USE enum status split_met(struct tablet *t, const struct tail_entry *e);
+
+/* Our scope is that of the head, which comes out of the log or from another member.  ST_NO_MEMORY: nothing happened. */
+MUST_USE enum status split_take_scope(struct tablet *t, const struct head *head);
+
+/* What was proposed may never be committed. */
+void split_abandon(struct tablet *t);
+void split_destroy(struct tablet *t);
 
 /* ------------------------------------------------------------------ damage of ours (damage.c) */
 

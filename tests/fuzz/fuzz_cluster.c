@@ -41,7 +41,7 @@ check_tablet(const struct tablet_record *t)
     ASSERT(t->state == TABLET_GONE || raft_config_is_valid(&config));
     ASSERT(!is_member_twice(t));
     atlas_slots_of(t, &begin, &limit);
-    ASSERT(begin <= limit && limit <= ATLAS_SLOTS);
+    ASSERT(begin <= limit && limit <= SLOT_COUNT);
 }
 
 static void

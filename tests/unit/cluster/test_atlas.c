@@ -42,7 +42,7 @@ naive_slot(struct slice key)
         for (int bit = 0; bit < 8; bit++)
             crc = (crc << 1 ^ ((crc & 0x8000) != 0 ? 0x1021 : 0)) & 0xffff;
     }
-    return crc & (ATLAS_SLOTS - 1);
+    return crc & (SLOT_COUNT - 1);
 }
 
 /* From the specification of Redis Cluster, and from its CLUSTER KEYSLOT. */
@@ -65,8 +65,8 @@ TEST(slots_are_those_of_redis)
     };
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        EXPECT_U64(atlas_slot(slice_str(known[i].key)), known[i].slot);
-    EXPECT_U64(atlas_slot(slice_of(NULL, 0)), 0);
+        EXPECT_U64(slot_of(slice_str(known[i].key)), known[i].slot);
+    EXPECT_U64(slot_of(slice_of(NULL, 0)), 0);
 }
 
 TEST(only_the_first_tag_that_is_not_empty_counts)
@@ -84,10 +84,10 @@ TEST(only_the_first_tag_that_is_not_empty_counts)
     };
 
     for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
-        EXPECT_U64(atlas_slot(slice_str(same[i][0])), atlas_slot(slice_str(same[i][1])));
+        EXPECT_U64(slot_of(slice_str(same[i][0])), slot_of(slice_str(same[i][1])));
     for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++)
-        EXPECT_U64(atlas_slot(slice_str(whole[i])), naive_slot(slice_str(whole[i])));
-    EXPECT_U64(atlas_slot(slice_str("foo{}{bar}")), 8363);
+        EXPECT_U64(slot_of(slice_str(whole[i])), naive_slot(slice_str(whole[i])));
+    EXPECT_U64(slot_of(slice_str("foo{}{bar}")), 8363);
 }
 
 TEST(the_slot_of_any_bytes_is_their_checksum)
@@ -102,7 +102,7 @@ TEST(the_slot_of_any_bytes_is_their_checksum)
         for (size_t i = 0; i < key.size; i++) {
             bytes[i] = (uint8_t)prng_below(&p, '{'); /* and so no tag */
         }
-        EXPECT_U64(atlas_slot(key), naive_slot(key));
+        EXPECT_U64(slot_of(key), naive_slot(key));
     }
 }
 
@@ -197,7 +197,7 @@ TEST(a_key_is_found_in_the_tablet_that_owns_it)
 
         put_keyspace(&b, HASH_KEYSPACE, PARTITION_HASH, "hash");
         put_keyspace(&b, RANGE_KEYSPACE, PARTITION_RANGE, "range");
-        put_cut_keyspace(&b, &p, HASH_KEYSPACE, count, ATLAS_SLOTS);
+        put_cut_keyspace(&b, &p, HASH_KEYSPACE, count, SLOT_COUNT);
         put_cut_keyspace(&b, &p, RANGE_KEYSPACE, TABLETS_MAX + 1 - count, 0x10000);
         a = draw(&b);
         book_release(&b); /* bounds are the atlas's own */
@@ -214,7 +214,7 @@ TEST(a_key_is_found_in_the_tablet_that_owns_it)
             for (size_t k = 0; k < sizeof(bytes); k++)
                 bytes[k] = (uint8_t)prng_next(&p);
             expect_owner(range, key, key);
-            expect_owner(hash, key, atlas_slot_bound(atlas_slot(key), room));
+            expect_owner(hash, key, slot_bound(slot_of(key), room));
         }
         atlas_unref(a);
     }
@@ -229,7 +229,7 @@ TEST(every_slot_is_of_one_tablet)
 
     prng_init(&p, test_seed(3));
     put_keyspace(&b, HASH_KEYSPACE, PARTITION_HASH, "hash");
-    put_cut_keyspace(&b, &p, HASH_KEYSPACE, TABLETS_MAX, ATLAS_SLOTS);
+    put_cut_keyspace(&b, &p, HASH_KEYSPACE, TABLETS_MAX, SLOT_COUNT);
     a = draw(&b);
     for (uint32_t i = 0; i < TABLETS_MAX; i++) {
         uint32_t begin, limit;
@@ -239,7 +239,7 @@ TEST(every_slot_is_of_one_tablet)
         EXPECT(limit > begin);
         next = limit;
     }
-    EXPECT_U64(next, ATLAS_SLOTS);
+    EXPECT_U64(next, SLOT_COUNT);
     atlas_unref(a);
     book_release(&b);
 }
@@ -254,11 +254,11 @@ TEST(bounds_that_are_no_slots_stay_within_the_slots)
     r.as.tablet.from = slice_of(bounds, 2);
     r.as.tablet.limit = slice_of(bounds + 2, 2);
     atlas_slots_of(&r.as.tablet, &begin, &limit);
-    EXPECT(begin <= limit && limit <= ATLAS_SLOTS);
+    EXPECT(begin <= limit && limit <= SLOT_COUNT);
     r.as.tablet.from = slice_of(bounds, 1);
     r.as.tablet.limit = slice_of(bounds, 3);
     atlas_slots_of(&r.as.tablet, &begin, &limit);
-    EXPECT(begin <= limit && limit <= ATLAS_SLOTS);
+    EXPECT(begin <= limit && limit <= SLOT_COUNT);
 }
 
 TEST(a_hole_gives_the_tablet_before_it_or_the_first)

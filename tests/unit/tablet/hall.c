@@ -392,7 +392,7 @@ send_body(void *ctx)
         return;
     }
     l->way.under_way++;
-    if (r->snapshot == NULL && c->bytes[0] == '\0' && tablet_read(t, &l->reactor.reader, r))
+    if (r->snapshot == NULL && !request_writes(r) && tablet_read(t, &l->reactor.reader, r))
         return;
     tablet_send(t, r);
 }
@@ -407,7 +407,10 @@ hall_send(struct hall *h, struct hall_call *c)
     c->op = (struct op){ .kind = writes ? OP_PUT : OP_GET,
                          .key = slice_str(c->key),
                          .value = slice_str(c->bytes) };
-    c->request = (struct request){ .ops = &c->op,
+    if (c->clear)
+        c->op = (struct op){ .kind = OP_CLEAR };
+    c->request = (struct request){ .edition = c->edition,
+                                   .ops = &c->op,
                                    .op_count = 1,
                                    .results = &c->result,
                                    .origin = (uint64_t)(uintptr_t)c,

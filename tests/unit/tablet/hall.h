@@ -109,10 +109,12 @@ struct hall_call {
     char key[HALL_VALUE_MAX];
     char bytes[HALL_VALUE_MAX];
     char value[HALL_VALUE_MAX]; /* that was read; "nil" */
+    bool clear;
+    uint64_t edition;
     bool done;
 };
 
-/* hall_call: node, loop, id, key; `bytes` empty: a read.  ST_NOT_FOUND when the loop has no such tablet. */
+/* hall_call: node, loop, id, edition, and `clear` or key; `bytes` empty: a read.  ST_NOT_FOUND when the loop has no such tablet. */
 void hall_send(struct hall *h, struct hall_call *c);
 
 enum status hall_put(struct hall *h, uint32_t node, uint64_t id, const char *key,
