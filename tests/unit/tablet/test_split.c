@@ -3,14 +3,15 @@
  * whatever dies on the way.
  */
 #include "base/mem.h"
-#include "base/prng.h"
 
 #include "lsm/lsm.h"
 #include "tablet/tablet_internal.h"
 #include "unit/tablet/hall.h"
 #include "unit/test.h"
 
-enum { T = 70, HEIR = 71, HEIR_OF_HEIR = 73, KEYS = 40, STEP_MS = 20, DRAWS = 40 };
+enum { T = 70, HEIR = 71, HEIR_OF_HEIR = 73, KEYS = 40, STEP_MS = 20, CUTS_MAX = 400, WRITES = 40 };
+
+enum { ANY_CHANGE = SIM_OPEN | SIM_WRITE | SIM_SYNC | SIM_RENAME | SIM_LINK | SIM_MAKE_DIR | SIM_SYNC_DIR };
 
 /* ------------------------------------------------------------------ splitting */
 
@@ -336,45 +337,117 @@ TEST(a_member_that_was_away_makes_the_heir_when_it_is_back)
 
 /* ------------------------------------------------------------------ whatever dies */
 
-/* Nodes die at any moment of a split, and come back; what was acknowledged is where it belongs. */
 static void
-die_on_the_way(uint64_t seed, uint32_t count)
+flush_job(void *ctx)
 {
-    struct prng dice;
-    struct order o;
-    struct hall h;
+    struct count *c = ctx;
+    struct err err;
 
-    prng_init(&dice, seed);
-    hall_create(&h, seed, count);
+    EXPECT_OK(engine_tree_flush(engine_find_tree(c->h->sites[c->node].engine, c->id), &err));
+}
+
+static void
+seal_body(void *ctx)
+{
+    const struct count *c = ctx;
+
+    EXPECT_OK(engine_tree_seal(engine_find_tree(c->h->sites[c->node].engine, c->id)));
+}
+
+/* The entry is behind what the files have, as soon as it is applied. */
+TEST(a_scope_outlives_the_entry_that_brought_it)
+{
+    for (uint32_t wait_ms = 0; wait_ms < 40; wait_ms++) {
+        struct hall h;
+        struct count c = { .h = &h, .node = 1, .id = T };
+        struct order o;
+
+        hall_create(&h, test_seed(300 + wait_ms), 1);
+        EXPECT_OK(hall_add(&h, 1, T));
+        fill(&h, T, 0, KEYS);
+        o = order_of(&h, T, HEIR, "k20");
+        propose(&o);
+        sim_run_ms(h.w, wait_ms);
+        hall_on_owner(&h, 1, T, seal_body, &c);
+        EXPECT(sim_call(h.w, 1, flush_job, &c));
+        hall_reboot(&h, 1);
+        if (try_get(&h, T, "k20") == ST_OK) /* the power was cut before its fsync */
+            propose(&o);
+        await_heir(&h, HEIR, 1);
+        expect_shared(&h, T, HEIR, "k20");
+        hall_destroy(&h);
+    }
+}
+
+/* What is written behind the split tells a replay that it is committed. */
+static void
+write_beside(struct hall *h, uint32_t node, struct hall_call *writes)
+{
+    for (uint32_t i = 0; i < WRITES; i++) {
+        writes[i] = (struct hall_call){ .node = node, .id = T, .key = "k00", .bytes = "k00" };
+        if (sim_running(h->w, node))
+            hall_send(h, &writes[i]);
+        sim_run_ms(h->w, 1);
+    }
+    sim_run_ms(h->w, 400);
+}
+
+/* A split during which one node, its leader or not, loses its power just before or after its `nth` change on the
+ * disk. True: so it came. */
+static bool
+cut_a_split(uint32_t count, uint64_t nth, bool leader)
+{
+    struct hall h;
+    struct order o;
+    uint32_t node;
+    bool cut;
+    static struct hall_call writes[WRITES];
+
+    hall_create(&h, test_seed(200 + nth), count);
     for (uint32_t i = 1; i <= count; i++)
         EXPECT_OK(hall_add(&h, i, T));
     fill(&h, T, 0, KEYS);
     o = order_of(&h, T, HEIR, "k20");
-    propose(&o);
-    for (uint32_t deaths = 0; deaths < 3; deaths++) {
-        uint32_t node = (uint32_t)prng_below(&dice, count) + 1;
-
-        sim_run_ms(h.w, prng_below(&dice, 60));
-        hall_reboot(&h, node);
-    }
-    sim_run_ms(h.w, 2000);
-    if (try_get(&h, T, "k20") == ST_OK) { /* its leader died with the entry, and nobody has it */
-        o = order_of(&h, T, HEIR, "k20");
+    o.node = hall_leader(&h, T);
+    hall_on_owner(&h, o.node, T, split_body, &o); /* that only flushes */
+    sim_run_ms(h.w, 100);
+    o.node = hall_leader(&h, T);
+    node = leader ? o.node : o.node % count + 1;
+    sim_crash_at(h.w, node, ANY_CHANGE, nth, nth % 2 == 0);
+    hall_on_owner(&h, o.node, T, split_body, &o);
+    EXPECT_OK(o.status);
+    write_beside(&h, o.node, writes);
+    cut = !sim_running(h.w, node);
+    if (cut)
+        hall_boot(&h, node);
+    else
+        sim_crash_at(h.w, node, 0, 0, false);
+    sim_run_ms(h.w, 1000);
+    if (try_get(&h, T, "k20") == ST_OK) /* nobody has the entry */
         propose(&o);
-    }
     await_heir(&h, HEIR, count);
+    EXPECT_OK(try_put(&h, T, "k00", "k00"));
     expect_shared(&h, T, HEIR, "k20");
     for (uint32_t i = 1; i <= count; i++)
         hall_reboot(&h, i);
     expect_shared(&h, T, HEIR, "k20");
+    for (uint32_t i = 1; i <= count; i++)
+        EXPECT(raft_config_votes(raft_config(tablet_raft(hall_tablet(&h, i, HEIR))), i));
     hall_destroy(&h);
+    return cut;
 }
 
-TEST(a_split_outlives_whoever_dies_on_the_way)
+TEST(a_split_outlives_a_power_cut_at_any_point)
 {
-    for (uint64_t seed = 100; seed < 100 + DRAWS; seed++) {
-        die_on_the_way(test_seed(seed), 1);
-        die_on_the_way(test_seed(seed), 3);
+    for (uint32_t count = 1; count <= 3; count += 2) {
+        for (uint32_t leader = 0; leader <= (count > 1); leader++) {
+            uint64_t nth = 1;
+
+            while (nth < CUTS_MAX && cut_a_split(count, nth, leader == 0))
+                nth++;
+            print_message("%u nodes: %llu points\n", count, (unsigned long long)nth);
+            EXPECT(nth > 10 && nth < CUTS_MAX);
+        }
     }
 }
 
@@ -383,4 +456,5 @@ QUIET_TEST_MAIN(RUN(a_lone_tablet_that_is_split_is_two),
             RUN(three_members_split_and_split_again), RUN(a_half_cannot_be_empty),
             RUN(who_knows_the_new_edition_is_served_and_a_clear_needs_it),
             RUN(a_member_that_was_away_makes_the_heir_when_it_is_back),
-            RUN(a_split_outlives_whoever_dies_on_the_way))
+            RUN(a_scope_outlives_the_entry_that_brought_it),
+            RUN(a_split_outlives_a_power_cut_at_any_point))
