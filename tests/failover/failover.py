@@ -12,6 +12,7 @@ run to its end.
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -135,21 +136,20 @@ def restart_each(scene):
     for n in list(scene.lab.nodes):
         n.terminate()
         n.start()
-        scene.lab.await_calm(len(scene.lab.nodes))
+        scene.lab.await_calm()
     return scene.lab.nodes
 
 
 def replace_follower(scene):
     """Another node takes over all that it has; then it goes."""
     old = scene.followers[-1]
-    count = len(scene.lab.nodes)
     scene.lab.add()
     scene.lab.ask("DRAIN", old.name)
     labs.wait_for("%s has handed over all its copies" % old.name,
                   lambda: not any(m["node"] == old.name for t in scene.lab.ask("TABLETS") or [{
                       "members": [{"node": old.name}]}] for m in t["members"]), 60)
     scene.lab.ask("REMOVE", old.name)
-    scene.lab.await_calm(count)
+    scene.lab.await_calm()
     old.terminate()
     scene.lab.forget(old)
     return scene.lab.nodes
@@ -291,7 +291,7 @@ def play(row, lab, number):
     os.mkdir(folder)
     scene = Scene(lab)
     marks, witnesses = perform(row, scene, folder, "r%d" % number)
-    lab.await_settled()
+    lab.await_calm()
     ops = verdict.read(folder + "/history")
     last_look(scene, ops)
     with open(folder + "/history", "w") as out:
@@ -354,36 +354,44 @@ class Table:
         self.results = []
         self.broken = []
         self.number = 0
+        self.lab = None
 
-    def play_all(self, name, count, rows):
-        rows = [r for r in rows if not self.wanted or any(w in r.name for w in self.wanted)]
-        lab = None
+    def play_all(self, count, rows):
         for row in rows:
+            if self.wanted and not any(w in row.name for w in self.wanted):
+                continue
             self.number += 1
             try:
-                lab = lab or self.form(name, count)
-                f = play(row, lab, self.number)
-                self.results.append(f)
-                print("| %s |" % " | ".join(cells(f)), flush=True)
+                self.play_one(count, row)
             except Exception:  # the next row has a new cluster
                 traceback.print_exc()
                 self.broken.append(row.name)
-                if lab is not None:
-                    name += "'"
-                    lab.close()
-                lab = None
-        if lab is not None:
-            lab.close()
+                self.end()
+        self.end()
 
-    def form(self, name, count):
-        lab = labs.Lab(os.path.join(self.folder, name), self.binary, self.tools)
+    def play_one(self, count, row):
+        if self.lab is None:
+            self.form(count)
+        f = play(row, self.lab, self.number)
+        self.results.append(f)
+        write_down(self.results, self.folder)
+        print("| %s |" % " | ".join(cells(f)), flush=True)
+
+    def form(self, count):
+        """A cluster of so many nodes, all of which have database 0."""
+        self.lab = labs.Lab(os.path.join(self.folder, "from%02d" % self.number), self.binary,
+                            self.tools)
         for _ in range(count):
-            lab.add()
+            self.lab.add()
+        self.lab.await_calm(60)
         if count > 3:
-            lab.await_calm(3, 60)
-            lab.ask("KEYSPACE-ALTER", "0", str(count))
-        lab.await_settled(count, 60)
-        return lab
+            self.lab.ask("KEYSPACE-ALTER", "0", str(count))
+            self.lab.await_replicas(count)
+
+    def end(self):
+        if self.lab is not None:
+            self.lab.close()
+        self.lab = None
 
 
 def main():
@@ -391,12 +399,12 @@ def main():
         sys.exit(__doc__)
     labs.enter()
     binary, tools, folder = map(os.path.abspath, sys.argv[1:4])
-    os.makedirs(folder, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
     table = Table(binary, tools, folder, sys.argv[4:])
     print("| %s |\n|%s" % (" | ".join(HEAD), " --- |" * len(HEAD)), flush=True)
-    table.play_all("three", 3, THREE)
-    table.play_all("five", 5, FIVE)
-    write_down(table.results, folder)
+    table.play_all(3, THREE)
+    table.play_all(5, FIVE)
     if table.broken:
         print("not run to the end: %s" % "; ".join(table.broken))
         sys.exit(2)

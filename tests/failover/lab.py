@@ -141,6 +141,13 @@ class Node:
         self.process.send_signal(signal.SIGCONT)
         self.paused = False
 
+    def leads(self, tablet):
+        """Its own word, which is never behind, as what others have heard of it is."""
+        with open(self.log_path, "rb") as f:
+            words = re.findall(rb"event=(tablet\.leads(?:_no_more)?(?= tablet=%d )|recovery\.done)"
+                               % tablet, f.read())
+        return bool(words) and words[-1] == b"tablet.leads"
+
     # ---------------------------------------------------------------- its network
 
     def cut(self, others, hears=False, is_heard=False):
@@ -213,7 +220,6 @@ class Lab:
         self.stall = os.path.join(tools, "stall.so")
         self.load = os.path.join(tools, "load")
         self.nodes = []
-        self.replicas = 3  # of database 0
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
         run("ip", "link", "add", "bridge", "type", "bridge", "forward_delay", "0")
@@ -256,14 +262,19 @@ class Lab:
         return said[0] if said else None
 
     def leader(self):
-        return wait_for("database 0 has a leader",
-                        lambda: self.node((self.tablet() or {}).get("leader")), 10)
+        """Of that tablet: who is reported to lead it, and says so itself."""
+        def find():
+            t = self.tablet()
+            node = self.node(t["leader"]) if t else None
+            return node if node and node.is_up() and node.leads(int(t["id"], 16)) else None
+        return wait_for("database 0 has a leader", find, 15)
 
-    def await_calm(self, replicas, wait_s=30):
-        """Every tablet has its replicas, caught up, and is led from where it should be."""
+    def await_calm(self, wait_s=30):
+        """Every tablet has all its members, caught up, and is led from where it should be."""
         def is_calm(t):
             members = t["members"]
-            return (len(members) == replicas and t["leader"] and t["leader"] == t["should_lead"]
+            return (set(t["wanted"]) == {m["node"] for m in members}
+                    and t["leader"] and t["leader"] == t["should_lead"]
                     and all(m["votes"] and m["caught_up"] for m in members))
 
         def all_calm():
@@ -271,16 +282,11 @@ class Lab:
             return tablets and all(is_calm(t) for t in tablets)
         wait_for("the cluster is calm", all_calm, wait_s)
 
-    def await_settled(self, replicas=None, wait_s=30):
-        """The tablet under test is led, and all its members, as many as are wanted, are caught up."""
-        wanted = replicas or min(len(self.nodes), self.replicas)
-        self.replicas = wanted
-
-        def is_settled():
-            t = self.tablet()
-            return (t and t["leader"] and len(t["members"]) == wanted
-                    and all(m["votes"] and m["caught_up"] for m in t["members"]))
-        wait_for("database 0 has %d members, caught up" % wanted, is_settled, wait_s)
+    def await_replicas(self, count, wait_s=60):
+        """Database 0 has so many members."""
+        wait_for("database 0 has %d members" % count,
+                 lambda: len((self.tablet() or {"members": ()})["members"]) == count, wait_s)
+        self.await_calm(wait_s)
 
     def close(self):
         """What the end of the namespaces would do, but in time for the folder to be read."""
