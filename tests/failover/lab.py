@@ -7,6 +7,7 @@
 Namespaces of network, mounts and processes are the lab's own: whatever becomes of it, when it is gone
 the kernel has taken away every process, link, rule and mount of it.  Only the folder stays.
 """
+import ctypes
 import errno
 import json
 import os
@@ -20,6 +21,8 @@ import time
 PORT, PEER_PORT = 6379, 7379
 DISK_MB = 160
 DEADLINE_MS = 2000
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 INSIDE = "FAILOVER_LAB_INSIDE"
 FLAGS = ["--insecure", "yes", "--port", str(PORT), "--deadline-ms", str(DEADLINE_MS),
          "--memory-budget", "64mb", "--memtable", "4mb", "--log-segment", "4mb",
@@ -37,8 +40,9 @@ def enter():
     os.environ[INSIDE] = "1"
     command = ["unshare", "--mount", "--propagation", "private", "--net", "--pid", "--fork",
                "--kill-child", "--mount-proc", sys.executable, *sys.argv]
-    child = subprocess.Popen(command)
-    # Ctrl-C reaches the child by itself; its end takes all that is in the namespaces with it.
+    # Whatever ends us ends the child, and its end takes all that is in the namespaces with it.
+    child = subprocess.Popen(command, preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+    # Ctrl-C reaches it by itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: child.kill())
     sys.exit(child.wait())
