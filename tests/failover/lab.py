@@ -68,6 +68,7 @@ class Node:
         self.lab = lab
         self.number = number
         self.name = "n%d" % number
+        self.link = "veth%d" % number
         self.address = "10.77.0.%d" % number
         self.door = "%s:%d" % (self.address, PORT)
         self.place = os.path.join(lab.folder, self.name)
@@ -79,10 +80,9 @@ class Node:
         self._make_disk()
 
     def _make_network(self):
-        link = "veth%d" % self.number
         run("ip", "netns", "add", self.name)
-        run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", self.name)
-        run("ip", "link", "set", link, "master", "bridge", "up")
+        run("ip", "link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        run("ip", "link", "set", self.link, "master", "bridge", "up")
         inside = ("ip", "-n", self.name)
         run(*inside, "addr", "add", self.address + "/24", "dev", "eth0")
         run(*inside, "link", "set", "eth0", "up")
@@ -146,11 +146,11 @@ class Node:
         self.paused = False
 
     def leads(self, tablet):
-        """Its own word, which is never behind, as what others have heard of it is."""
+        """By its own word, which is never behind, as what others have heard of it is.  A founder says nothing
+        when a group that it leads alone gets members."""
         with open(self.log_path, "rb") as f:
-            words = re.findall(rb"event=(tablet\.leads(?:_no_more)?(?= tablet=%d )|recovery\.done)"
-                               % tablet, f.read())
-        return bool(words) and words[-1] == b"tablet.leads"
+            words = re.findall(rb"event=(tablet\.leads\w*) tablet=%d " % tablet, f.read())
+        return not words or words[-1] == b"tablet.leads"
 
     # ---------------------------------------------------------------- its network
 
@@ -203,7 +203,8 @@ class Node:
     def destroy(self):
         self.heal()
         self.kill()
-        run("ip", "netns", "del", self.name)  # and with it both ends of the link
+        run("ip", "link", "del", self.link)
+        run("ip", "netns", "del", self.name)
         run("umount", self.place)
 
     def heal(self):
