@@ -168,6 +168,12 @@ take(struct cluster *c, uint64_t from, enum message_type type, struct slice payl
     case MESSAGE_DONE:
         orders_answered(c, payload);
         break;
+    case MESSAGE_ASK_FITNESS:
+        consult_asked(c, from);
+        break;
+    case MESSAGE_FITNESS:
+        consult_answered(c, from, payload);
+        break;
     case MESSAGE_TYPE_LIMIT:
         break; /* of a later version */
     }
