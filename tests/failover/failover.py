@@ -148,10 +148,10 @@ def replace_follower(scene):
     labs.wait_for("%s has handed over all its copies" % old.name,
                   lambda: not any(m["node"] == old.name for t in scene.lab.ask("TABLETS") or [{
                       "members": [{"node": old.name}]}] for m in t["members"]), 60)
-    scene.lab.ask("REMOVE", old.name)
-    scene.lab.await_calm()
     old.terminate()
+    scene.lab.ask("REMOVE", old.name)
     scene.lab.forget(old)
+    scene.lab.await_calm()
     return scene.lab.nodes
 
 
