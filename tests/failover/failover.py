@@ -339,7 +339,7 @@ def write_down(results, folder):
     lines = [HEAD, ["---"] * len(HEAD)] + [cells(f) for f in results]
     with open(folder + "/table.md", "w") as out:
         out.write("%s, %d cores, Linux %s, %s\n\n" % (platform.machine(), os.cpu_count(),
-                                                     platform.release(),
+                                                     platform.release().split("-")[0],
                                                      time.strftime("%Y-%m-%d")))
         out.writelines("| %s |\n" % " | ".join(line) for line in lines)
     with open(folder + "/table.json", "w") as out:
