@@ -22,7 +22,7 @@ endef
 
 sources = $(shell find $(wildcard src include tests bench) -name '*.[ch]')
 
-.PHONY: all run cluster cluster-stop cluster-status test asan ubsan tsan optimised sim-campaign sim-mutants damage exhaust fuzz hostile mutants test-oracle bench bench-raft lint fmt install deps clean help
+.PHONY: all run cluster cluster-stop cluster-status test asan ubsan tsan optimised sim-campaign sim-mutants damage exhaust fuzz hostile failover mutants test-oracle bench bench-raft lint fmt install deps clean help
 
 all:
 	@scripts/install-deps --check build
@@ -146,6 +146,15 @@ fuzz:
 hostile: all
 	@tests/crash/hostile_test.py build/distkv --long
 
+# Real nodes in networks of their own, killed, stopped, cut off, full; as root, six minutes.  ROWS='SIGSTOP partial':
+# those rows alone; docs/FAILOVER.md.
+failover: all
+	@scripts/install-deps build failover
+	@mkdir -p build/failover
+	@$(CC) -std=c17 -O2 -Wall -Wextra -Werror -o build/failover/load tests/failover/load.c
+	@$(CC) -std=c17 -O2 -Wall -Wextra -Werror -shared -fPIC -o build/failover/stall.so tests/failover/stall.c
+	@exec tests/failover/failover.py build/distkv build/failover build/failover/run $(ROWS)
+
 # $(call measure,PROGRAMS,WHAT TO BUILD): each runs in the build folder, and says there what it measures.
 define measure
 	@scripts/install-deps build bench
@@ -202,6 +211,7 @@ help:
 	@echo 'make test-oracle      our raft against etcd'"'"'s, for ORACLE_SECONDS=60; MUTANTS=1: is it able to fail?'
 	@echo 'make fuzz [T=wal]     each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make hostile          hostile clients at full size against the release build: 5 minutes'
+	@echo 'make failover [ROWS=]  the failover table: real nodes killed, stopped, cut off; as root, 6 minutes'
 	@echo 'make exhaust          every order of events of a small Raft group, within bounds'
 	@echo 'make mutants          put each known mistake back, and see a simulation catch it'
 	@echo 'make bench [T=lsm]    run the measurements in bench/, one after the other; FULL=1: at length'

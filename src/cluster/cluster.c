@@ -202,6 +202,7 @@ cluster_open(struct cluster **out, const struct cluster_options *options, struct
     c->loop = options->reactors[0]->loop;
     c->self = engine_identity(options->engine)->node;
     c->is_fixed = options->fixed != NULL;
+    lock_init(&c->opinions_lock);
     list_init(&c->moves);
     list_init(&c->orders);
     while (c->incarnation == 0)
@@ -362,6 +363,7 @@ cluster_close(struct cluster *c)
     buf_release(&c->save_bytes);
     buf_release(&c->read_bytes);
     book_release(&c->book);
+    lock_release(&c->opinions_lock);
     mem_free(c->peers);
     mem_free(c->seats);
     mem_free(c);

@@ -3,9 +3,11 @@
 #define CLUSTER_INTERNAL_H
 
 #include "base/list.h"
+#include "base/lock.h"
 
 #include "cluster/cluster.h"
 #include "cluster/dialog.h"
+#include "cluster/fitness.h"
 #include "cluster/steward.h"
 #include "engine/engine.h"
 #include "tablet/exchange.h"
@@ -27,6 +29,8 @@ enum message_type {
     MESSAGE_SWIM,                         /* swim/ */
     MESSAGE_ORDER,                        /* orders.c */
     MESSAGE_DONE,
+    MESSAGE_ASK_FITNESS, /* empty: how are you? (consult.c) */
+    MESSAGE_FITNESS,     /* fitness.h */
     MESSAGE_TYPE_LIMIT
 };
 
@@ -42,7 +46,10 @@ struct seat {
     struct list guests;     /* dialogs with strangers (entry.c) */
     uint64_t groups_at_ns;  /* when its groups are looked at next (groups.c) */
     uint64_t reports_at_ns; /* when they are all reported again */
-    struct task task;       /* of wires_open_running() */
+    uint64_t log_durable;   /* what the log had of its groups when it was looked at (consult.c) */
+    _Atomic uint64_t
+        log_moved_ns; /* when it took anything last, or had nothing to take; 0: never seen */
+    struct task task; /* of wires_open_running() */
     struct task back_task;
     enum status connect_status;
     struct err connect_err;
@@ -59,6 +66,14 @@ struct confirm {
     struct op op;
     struct op_result result;
     uint8_t key[RECORD_KEY_BYTES];
+};
+
+/* What another node has said of itself (consult.c). */
+struct opinion {
+    uint64_t node;
+    uint64_t asked_ns;
+    uint64_t said_ns; /* 0: never */
+    struct fitness fitness;
 };
 
 struct cluster {
@@ -116,6 +131,10 @@ struct cluster {
     _Atomic uint64_t departed[TABLET_NODES_MAX]; /* incarnations, by the neighbour's slot */
     struct office *office; /* the steward's (office.c) */
     struct watch *watch;   /* who answers (watch.c) */
+
+    struct lock opinions_lock;
+    struct opinion
+        opinions[TABLET_NODES_MAX]; /* by the neighbours' slots; all loops look at them */
 
     /* what operators ask (orders.c) */
     struct list orders; /* those that were handed on */
@@ -216,6 +235,21 @@ void confirm_tick(struct cluster *c, uint64_t now_ns);
 /* ------------------------------------------------------------------ groups.c */
 
 void groups_tick(struct seat *s, uint64_t now_ns);
+
+/* ------------------------------------------------------------------ consult.c */
+
+/* On each loop, again and again: do its groups have anything that the log has not made durable, and how much
+ * has it? */
+void consult_see_log(struct seat *s, bool awaits, uint64_t durable, uint64_t now_ns);
+
+/* How we are to lead; on any loop. */
+void consult_ourselves(const struct cluster *c, uint64_t now_ns, struct fitness *out);
+
+/* How another node is.  False: it has not said so lately, and is asked. */
+bool consult_about(struct seat *s, uint64_t node, uint64_t now_ns, struct fitness *out);
+
+void consult_asked(struct cluster *c, uint64_t from);
+void consult_answered(struct cluster *c, uint64_t from, struct slice payload);
 
 /* ------------------------------------------------------------------ office.c */
 

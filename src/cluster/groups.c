@@ -6,6 +6,7 @@
  *      voters, learners             the same                 nothing; or hand over, if another should lead
  *      ditto                        another, settled         change the membership
  *      we do not vote any more      another, settled         hand over first, if somebody can take it
+ *      ditto                        the same                 hand over, if another says that it is fitter (consult.c)
  *
  * A group that sleeps is woken when a member that lacks something is there again.
  *
@@ -23,6 +24,17 @@ enum {
     ALL_REPORTED_EVERY_MS = 5000,
     REPORTS_BYTES_MAX = 64 << 10, /* of one message */
     CAUGHT_UP_ENTRIES = 1000, /* who lacks no more is caught up: that much is under way anyway */
+};
+
+/* One look at all groups of a loop. */
+struct round {
+    struct seat *seat;
+    uint64_t now_ns;
+    struct fitness ours;
+    struct buf reports;
+    bool all;         /* whatever was said before */
+    bool awaits;      /* some group has what is not yet durable */
+    uint64_t durable; /* entries, of all of them */
 };
 
 /* ------------------------------------------------------------------ following the record */
@@ -83,22 +95,56 @@ change(const struct cluster *c, struct tablet *t, const struct raft_config *targ
         log_event(LOG_DEBUG, "cluster.change_deferred", log_u64("tablet", tablet_id(t)));
 }
 
+/* F1.  Is it at most so burdened, as far as it has said? */
+static bool
+bears_at_most(struct round *round, const struct raft *r, uint64_t node, uint32_t burden)
+{
+    struct fitness theirs;
+
+    return consult_about(round->seat, node, round->now_ns, &theirs) &&
+           fitness_burden(&theirs, raft_config(r)) <= burden;
+}
+
+/* Who is to lead instead; 0: we go on.  Whoever should lead does, unless it would be worse; and we do not, where
+ * another would be better. */
+static uint64_t
+better(struct round *round, const struct raft *r, const struct tablet_record *record)
+{
+    const struct raft_config *config = raft_config(r);
+    uint32_t burden = fitness_burden(&round->ours, config);
+
+    if (record->leader != 0 && can_take_over(round->seat->cluster, r, record->leader) &&
+        bears_at_most(round, r, record->leader, burden))
+        return record->leader;
+    for (uint32_t i = 0; i < config->voter_count && burden > 0; i++) {
+        uint64_t node = config->voters[i];
+
+        if (can_take_over(round->seat->cluster, r, node) && bears_at_most(round, r, node, burden - 1))
+            return node;
+    }
+    return 0;
+}
+
 static void
-follow(struct seat *s, struct tablet *t, const struct tablet_record *record)
+follow(struct round *round, struct tablet *t, const struct tablet_record *record)
 {
     const struct raft *r = tablet_raft(t);
     struct raft_config target;
+    uint64_t next;
 
     tablet_record_config(record, &target);
     if (!is_settled(r) || !raft_config_is_valid(&target))
         return;
     if (!raft_config_equal(raft_config(r), &target)) {
-        if (confirm_is_since(s, tablet_led_since_ns(t)))
-            change(s->cluster, t, &target);
+        if (confirm_is_since(round->seat, tablet_led_since_ns(t)))
+            change(round->seat->cluster, t, &target);
         else
-            confirm_want(s);
-    } else if (record->leader != 0 && can_take_over(s->cluster, r, record->leader))
-        hand_over(t, record->leader);
+            confirm_want(round->seat);
+        return;
+    }
+    next = better(round, r, record);
+    if (next != 0)
+        hand_over(t, next);
 }
 
 /* ------------------------------------------------------------------ waking */
@@ -197,12 +243,6 @@ send_reports(struct seat *s, struct buf *reports)
 
 /* ------------------------------------------------------------------ all groups of a loop */
 
-struct round {
-    struct seat *seat;
-    struct buf reports;
-    bool all; /* whatever was said before */
-};
-
 static void
 report(struct round *round, struct tablet *t)
 {
@@ -227,18 +267,24 @@ look_after(void *ctx, struct tablet *t)
     const struct raft *r = tablet_raft(t);
     const struct tablet_record *record = atlas_tablet(round->seat->atlas, tablet_id(t));
 
-    if (r == NULL || raft_role(r) != RAFT_LEADER)
+    if (r == NULL)
+        return;
+    round->awaits |= raft_persisted(r) < raft_last(r);
+    round->durable += raft_persisted(r);
+    if (raft_role(r) != RAFT_LEADER)
         return;
     wake_for_those_behind(round->seat, t);
     if (record != NULL && record->member_count > 0)
-        follow(round->seat, t, record);
+        follow(round, t, record);
     report(round, t);
 }
 
 void
 groups_tick(struct seat *s, uint64_t now_ns)
 {
-    struct round round = { .seat = s, .reports = buf_empty(REPORTS_BYTES_MAX + REPORT_BYTES_MAX) };
+    struct round round = { .seat = s,
+                           .now_ns = now_ns,
+                           .reports = buf_empty(REPORTS_BYTES_MAX + REPORT_BYTES_MAX) };
 
     if (now_ns < s->groups_at_ns || s->atlas->node_count == 0)
         return;
@@ -246,7 +292,9 @@ groups_tick(struct seat *s, uint64_t now_ns)
     round.all = now_ns >= s->reports_at_ns;
     if (round.all)
         s->reports_at_ns = now_ns + (uint64_t)ALL_REPORTED_EVERY_MS * NS_PER_MS;
+    consult_ourselves(s->cluster, now_ns, &round.ours);
     tablet_each(s->reactor, look_after, &round);
+    consult_see_log(s, round.awaits, round.durable, now_ns);
     send_reports(s, &round.reports);
     buf_release(&round.reports);
 }

@@ -177,6 +177,12 @@ take(struct cluster *c, const struct peer_sender *sender, enum message_type type
     case MESSAGE_DONE:
         orders_answered(c, payload);
         break;
+    case MESSAGE_ASK_FITNESS:
+        consult_asked(c, from);
+        break;
+    case MESSAGE_FITNESS:
+        consult_answered(c, from, payload);
+        break;
     case MESSAGE_TYPE_LIMIT:
         break; /* of a later version */
     }

@@ -330,6 +330,8 @@ raft__append_own(struct raft *r, enum raft_entry_kind kind, const struct raft_co
 void
 raft__set_commit(struct raft *r, raft_index commit)
 {
+    raft_index before = r->commit;
+
     ASSERT(commit <= r->terms.last_index);
     if (commit <= r->commit)
         return; /* R4 */
@@ -338,6 +340,7 @@ raft__set_commit(struct raft *r, raft_index commit)
     r->busy_ns = r->now_ns;
     if (r->role == RAFT_LEADER) {
         raft__confirm_rounds(r);
+        raft__ask_round_again(r, before);
         raft__config_committed(r);
     }
 }

@@ -227,6 +227,7 @@ void raft__broadcast_heartbeat(struct raft *r, bool quiesce);
 /* read.c */
 void raft__begin_round(struct raft *r);
 void raft__confirm_rounds(struct raft *r);
+void raft__ask_round_again(struct raft *r, raft_index commit_before);
 
 /* change.c */
 MUST_USE enum status raft__change(struct raft *r, const struct raft_config *target);

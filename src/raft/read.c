@@ -49,6 +49,16 @@ raft__begin_round(struct raft *r)
     raft__confirm_rounds(r); /* a lone voter asks nobody */
 }
 
+/* The round that a term begins with was asked of nobody, and one that was asked since may have met members to whom
+ * the term was new: they answer nothing before it is durable (R2).  It is for those who made this
+ * commit.  Otherwise the first reads of a term would wait for its first heartbeat. */
+void
+raft__ask_round_again(struct raft *r, raft_index commit_before)
+{
+    if (commit_before < r->term_first && knows_what_is_committed(r) && r->confirmed < r->round)
+        raft__broadcast_heartbeat(r, false);
+}
+
 static uint64_t
 asked_of(const struct raft *r, const struct raft_progress *p)
 {

@@ -8,15 +8,17 @@
  *      3   a verdict's body: likewise
  *      4   a report: likewise, as far as its flags have a meaning
  *      5   a parcel, in pieces: no piece before the last makes it whole, or it is refused for good
+ *      6   a fitness: what decodes encodes to the same bytes, but for longer forms of the same numbers
  */
 #include "base/assert.h"
 
 #include "cluster/atlas.h"
+#include "cluster/fitness.h"
 #include "cluster/petition.h"
 #include "cluster/report.h"
 #include "fuzz/fuzz.h"
 
-enum { BYTES_MAX = 1 << 20, WAYS = 6 };
+enum { BYTES_MAX = 1 << 20, WAYS = 7 };
 
 /* ------------------------------------------------------------------ records */
 
@@ -206,11 +208,30 @@ try_report(struct slice bytes)
     buf_release(&again);
 }
 
+static void
+try_fitness(struct slice bytes)
+{
+    struct buf again = buf_empty(BYTES_MAX);
+    struct fitness f, known;
+    enum status st = fitness_decode(bytes, &f);
+
+    if (st != ST_OK) {
+        ASSERT(st == ST_CORRUPT);
+        return;
+    }
+    st = fitness_encode(&f, &again);
+    ASSERT(st == ST_OK && again.size <= bytes.size);
+    st = fitness_decode(buf_slice(&again), &known);
+    ASSERT(st == ST_OK && known.ails == f.ails && known.missed_count == f.missed_count);
+    buf_release(&again);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const ways[WAYS])(struct slice bytes) = { try_record,  try_feed,   try_petition,
-                                                            try_verdict, try_report, try_parcel };
+                                                            try_verdict, try_report, try_parcel,
+                                                            try_fitness };
 
     if (size == 0 || size > BYTES_MAX)
         return 0;

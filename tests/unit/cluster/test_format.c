@@ -1,5 +1,6 @@
 /* docs/formats/cluster.md and the code say the same: the example in the document is made anew. */
 #include "cluster/book.h"
+#include "cluster/fitness.h"
 #include "cluster/petition.h"
 #include "cluster/report.h"
 #include "unit/cluster/samples.h"
@@ -71,6 +72,17 @@ say_report(void)
     buf_release(&out);
 }
 
+static void
+say_fitness(void)
+{
+    struct fitness f = { .ails = true, .missed_count = 2, .missed = { 2, 300 } };
+    struct buf out = buf_empty(BYTES_MAX);
+
+    EXPECT_OK(fitness_encode(&f, &out));
+    example_bytes("a fitness", buf_slice(&out), 0, out.size);
+    buf_release(&out);
+}
+
 TEST(the_example_in_the_document_is_what_the_code_writes)
 {
     struct record cluster = sample_cluster(7), keyspace = sample_keyspace(5);
@@ -87,6 +99,7 @@ TEST(the_example_in_the_document_is_what_the_code_writes)
     say_petition();
     say_verdict(buf_slice(&feed));
     say_report();
+    say_fitness();
     buf_release(&feed);
     book_release(&book);
     EXPECT_EXAMPLE(DOCUMENT);

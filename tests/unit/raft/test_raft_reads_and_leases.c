@@ -129,6 +129,45 @@ TEST(paper_8_no_read_before_an_entry_of_the_leaders_term_is_committed)
     end(&o);
 }
 
+TEST(a_round_that_nobody_could_answer_is_asked_again_with_the_first_commit_of_the_term)
+{
+    struct one o = one_of(3, "1 1");
+    uint64_t round;
+
+    lead(&o);
+    persist(&o);
+    round = read_round(&o); /* lost on those whose term is not durable */
+    (void)send_all(&o, 2, ENTRY_BYTES);
+    ack(&o, 2, 3);
+    EXPECT(!confirmed(&o, round));
+    EXPECT_U64(said(&o, RAFT_HEARTBEAT, 2)->round, round);
+    EXPECT_U64(said(&o, RAFT_HEARTBEAT, 3)->round, round);
+    answer_round(&o, 2, round);
+    EXPECT(confirmed(&o, round));
+    end(&o);
+}
+
+TEST(nothing_is_asked_again_of_those_who_have_answered_or_later)
+{
+    struct one o = one_of(3, "1 1");
+    uint64_t round;
+
+    lead(&o);
+    persist(&o);
+    answer_round(&o, 2, read_round(&o));
+    (void)send_all(&o, 2, ENTRY_BYTES);
+    ack(&o, 2, 3);
+    EXPECT_U64(said_count(&o, RAFT_HEARTBEAT), 0);
+    round = read_round(&o);
+    propose(&o, ENTRY_BYTES);
+    persist(&o);
+    (void)send_all(&o, 2, ENTRY_BYTES);
+    ack(&o, 2, 4);
+    EXPECT(o.fx.commit_moved && !confirmed(&o, round));
+    EXPECT_U64(said_count(&o, RAFT_HEARTBEAT), 0);
+    end(&o);
+}
+
 TEST(answers_from_an_earlier_term_confirm_nothing)
 {
     struct one o = one_of(3, "1");
@@ -361,6 +400,8 @@ SUITE(reads_and_leases, RUN(thesis_6_4_a_read_waits_until_a_majority_has_answere
       RUN(fact_an_answer_to_an_earlier_round_confirms_no_later_one),
       RUN(an_answer_to_a_later_round_confirms_all_before_it),
       RUN(paper_8_no_read_before_an_entry_of_the_leaders_term_is_committed),
+      RUN(a_round_that_nobody_could_answer_is_asked_again_with_the_first_commit_of_the_term),
+      RUN(nothing_is_asked_again_of_those_who_have_answered_or_later),
       RUN(answers_from_an_earlier_term_confirm_nothing), RUN(a_lone_voter_asks_nobody),
       RUN(learners_confirm_no_reads),
       RUN(a_lease_lasts_its_part_of_the_election_timeout_to_the_nanosecond),
