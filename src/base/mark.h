@@ -61,7 +61,14 @@
  X(NEW_LEADER, "what befell a leader that had only just become it", 2)                \
  X(IN_INSTALL, "what befell a node in the middle of installing a snapshot", 2)        \
  X(ELECTED_UNDER_LOAD, "somebody who became leader while clients waited", 2)          \
- X(RELEASED_IN_SHIPMENT, "log that a member lacks, let go while it was sent a snapshot", 2)
+ X(RELEASED_IN_SHIPMENT, "log that a member lacks, let go while it was sent a snapshot", 2)    \
+ X(NODE_ENTERED, "a node that was let into its cluster", 3)                                     \
+ X(NODE_REFUSED, "a node that was not", 3)                                                      \
+ X(REPLICA_MADE, "a replica that was made because the metadata says so", 3)                     \
+ X(REPLICA_DROPPED, "a replica that was dropped because the metadata says so", 3)               \
+ X(MEMBERS_SWAPPED, "a movement in which one member took another's place", 3)                   \
+ X(PLAN_LOST, "a plan of a steward that the metadata was past already", 3)                      \
+ X(NODE_REMOVED, "a node that was drained, removed, and came back as a new one", 3)
 
 enum mark {
 #define MARK_ENUM(name, text, nodes) MARK_##name,

@@ -33,6 +33,7 @@ const char sim_args_help[] =
     "  --minutes M | A..B  simulated, with faults (2), from a range drawn; then all is healed, and\n"
     "                      everything must answer\n"
     "  --faults LIST       all, none, or names with commas (all)\n"
+    "  --formed yes|no     does the cluster form itself, or is each node told of all? (drawn)\n"
     "  --workload NAME     what clients ask for (drawn)\n"
     "  --rate N            operations per second of all clients together (drawn, and it changes)\n"
     "  --clients N         (drawn)\n"
@@ -197,6 +198,14 @@ take_workload(struct sim_args *a, const struct option *o, const char *value)
 }
 
 static bool
+take_formed(struct sim_args *a, const struct option *o, const char *value)
+{
+    (void)o;
+    a->options.formed = strcmp(value, "yes") == 0 ? TRIAL_FORMED : TRIAL_FIXED;
+    return strcmp(value, "yes") == 0 || strcmp(value, "no") == 0;
+}
+
+static bool
 take_only(struct sim_args *a, const struct option *o, const char *value)
 {
     (void)o;
@@ -228,6 +237,7 @@ static const struct option options[] = {
     { "--nodes", "a number, or a range like 3..7", take_range, AT(nodes), 1, NODE_CLUSTER_MAX },
     { "--minutes", "more than 0 and at most 1440, or a range like 2..10", take_minutes, 0, 0, 0 },
     { "--faults", "all, none, or with commas:", take_faults, 0, 0, 0 },
+    { "--formed", "yes or no", take_formed, 0, 0, 0 },
     { "--workload", "one of:", take_workload, 0, 0, 0 },
     { "--rate", "a number of operations per second", take_small, AT(options.rate), 1, RATE_MAX },
     { "--clients", "a number", take_small, AT(options.callers), 1, SETUP_CALLERS_MAX },

@@ -17,6 +17,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "base/mem.h"
 
 #include "cluster/cluster_internal.h"
@@ -94,6 +95,7 @@ static void PRINTF_LIKE(3, 4) say(struct guest *g, enum verdict_kind kind, const
     va_start(args, fmt);
     vsnprintf(g->text, sizeof(g->text), fmt, args);
     va_end(args);
+    mark_hit_if(kind == VERDICT_REFUSED, MARK_NODE_REFUSED);
     if (kind == VERDICT_REFUSED)
         log_event(LOG_WARN, "cluster.entry_refused", log_u64("node", g->petition.node.id),
                   log_str("name", g->petition.node.name), log_str("reason", g->text));
@@ -106,6 +108,7 @@ is_entered(void *ctx, enum status st, const struct err *err)
     struct guest *g = ctx;
 
     (void)err;
+    mark_hit_if(st == ST_OK, MARK_NODE_ENTERED);
     if (st == ST_OK) {
         log_event(LOG_INFO, "cluster.entered", log_u64("node", g->petition.node.id),
                   log_str("name", g->petition.node.name));

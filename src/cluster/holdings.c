@@ -1,13 +1,17 @@
 /*
  * Which replicas this node has.
  *
- *      the record names us             and there is none       one is made, once the file ATLAS names it, too
+ *      the record names us             and there is none       one is made
  *      the record does not, or is gone and there is one        it is dropped
+ *
+ * Either is done once the file ATLAS says so, too.  A start that found an older one would make a replica anew that
+ * was dropped, as one that was there from the beginning; and where that was the only founder, have it lead.
  *
  * A tablet of which there is no record is left alone: what this node does not know of it, it may yet learn.
  */
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "base/mem.h"
 
 #include "cluster/cluster_internal.h"
@@ -68,6 +72,7 @@ is_moved(void *ctx, enum status st, const struct err *err)
 
     if (st == ST_OK && m->in && m->tablet == ATLAS_META_TABLET)
         adopt_meta(c);
+    mark_hit_if(st == ST_OK, m->in ? MARK_REPLICA_MADE : MARK_REPLICA_DROPPED);
     if (st == ST_OK)
         log_event(LOG_INFO, m->in ? "cluster.replica_made" : "cluster.replica_dropped",
                   log_u64("tablet", m->tablet));
@@ -80,6 +85,27 @@ is_moved(void *ctx, enum status st, const struct err *err)
     c->under_way--;
     c->held_edits = st == ST_OK ? 0 : c->held_edits;
     mem_free(m);
+}
+
+/* It was not begun. */
+static void
+give_up(struct move *m, enum status st)
+{
+    struct err err;
+
+    is_moved(m, err_raise(&err, st, "it cannot be begun (%s)", status_name(st)), &err);
+}
+
+/* What a drop has left behind that failed is in the way. */
+static void
+drop_remains(struct cluster *c, struct move *m)
+{
+    enum status st;
+
+    m->in = false;
+    st = tablet_node_drop(c->options.node, m->tablet, is_moved, m);
+    if (st != ST_OK)
+        give_up(m, st);
 }
 
 static void
@@ -96,15 +122,15 @@ make(struct cluster *c, const struct tablet_record *record)
         return;
     cluster__founders_of(record, c->self, &founders);
     st = tablet_node_add(c->options.node, &spec, is_moved, m);
-    if (st != ST_OK)
-        is_moved(m, st, NULL);
+    if (st == ST_EXISTS)
+        drop_remains(c, m);
+    else if (st != ST_OK)
+        give_up(m, st);
 }
 
 static void
 make_missing(struct cluster *c)
 {
-    if (c->saved < c->atlas->version)
-        return;
     for (uint32_t i = 0; i < c->atlas->tablet_count; i++) {
         const struct tablet_record *record = c->atlas->tablets[i];
 
@@ -143,7 +169,7 @@ drop_if_surplus(struct cluster *c, struct tablet *t)
     }
     st = tablet_node_drop(c->options.node, m->tablet, is_moved, m);
     if (st != ST_OK)
-        is_moved(m, st, NULL);
+        give_up(m, st);
 }
 
 /* What is dropped leaves the roster later. */
@@ -164,6 +190,8 @@ holdings_tick(struct cluster *c, uint64_t now_ns)
         return;
     c->held_edits = c->book.edits;
     c->holdings_at_ns = now_ns + (uint64_t)RETRY_MS * NS_PER_MS;
+    if (c->saved < c->atlas->version)
+        return;
     make_missing(c);
     drop_surplus(c);
 }

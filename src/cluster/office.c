@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/mark.h"
 #include "base/mem.h"
 
 #include "cluster/cluster_internal.h"
@@ -171,14 +172,26 @@ is_written(void *ctx, enum status st, const struct err *err)
 
     (void)err;
     o->busy = false;
+    mark_hit_if(st == ST_CONFLICT, MARK_PLAN_LOST);
     if (st != ST_OK && st != ST_CONFLICT && st != ST_NOT_LEADER && st != ST_CLOSED)
         log_event(LOG_WARN, "cluster.plan_failed", log_str("status", status_name(st)),
                   log_str("effect", "it is made anew"));
 }
 
+static bool
+makes_leave(const struct record *r)
+{
+    for (uint32_t i = 0; r->kind == RECORD_TABLET && i < r->as.tablet.member_count; i++) {
+        if (r->as.tablet.members[i].role == MEMBER_LEAVING)
+            return true;
+    }
+    return false;
+}
+
 static void
 say_step(const struct record *r)
 {
+    mark_hit_if(makes_leave(r), MARK_MEMBERS_SWAPPED);
     if (r->kind == RECORD_NODE)
         log_event(LOG_WARN, "cluster.node_state", log_u64("node", r->as.node.id),
                   log_str("state", node_state_name(r->as.node.state)));

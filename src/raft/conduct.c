@@ -13,7 +13,8 @@
  *   C6  it commits by an entry of its own term, that a majority is known to have, and at once (R8);
  *   C7  it changes the members when that is done, and the change before is committed;
  *   C8  it confirms reads when that is done (R9);
- *   C9  each time that it makes sure of a majority, one was heard since the time before.
+ *   C9  each time that it makes sure of a majority, one was heard since the time before, unless the members
+ *       are others by the time that somebody looks.
  *
  * A majority is one of the membership in force.  When that changes, what is known may be enough for the
  * new one at once, and is taken for it only with the next answer; so C6 demands nothing until the change
@@ -141,7 +142,7 @@ check_steps_of_leader(const struct witness_view *before, const struct witness_vi
         return breaks(now, "has changed the members while another change was under way", err);
     if (now->confirmed > before->confirmed && !knows)
         return breaks(now, "has confirmed reads before an entry of its term is committed", err);
-    if (now->checked_ns != before->checked_ns && now->heard_ns < before->checked_ns)
+    if (!changes && now->checked_ns != before->checked_ns && now->heard_ns < before->checked_ns)
         return breaks(now, "has not heard a majority and leads on", err);
     return ST_OK;
 }

@@ -166,7 +166,10 @@ ask(struct census *c, uint32_t i)
 
     if (n->state != NODE_UP || !node_responds(n) || is_open(c, i))
         return;
-    *q = (struct question){ .admin = { .kind = KV_HASH, .done = on_answer }, .life = n->life };
+    *q = (struct question){
+        .admin = { .kind = KV_HASH, .keyspace = c->options.setup->keyspace, .done = on_answer },
+        .life = n->life
+    };
     node_administer(n, &q->admin);
 }
 
@@ -219,7 +222,8 @@ census_begin_finale(struct census *c)
 static bool
 is_member(const struct census *c, const struct raft_config *members, uint32_t id)
 {
-    return members != NULL && (c->options.setup->nodes == 1 || raft_config_has(members, id));
+    return members != NULL && (c->options.setup->nodes == 1 ||
+                               raft_config_has(members, node_identity(&c->options.nodes[id - 1])));
 }
 
 bool

@@ -245,7 +245,7 @@ look_elsewhere(struct crowd *c, struct caller *caller, const struct errand *call
 {
     uint64_t soonest_ns = now_ns(c) + PAUSE_MS * (uint64_t)NS_PER_MS;
 
-    caller->node = call->leader != 0 ? (uint32_t)call->leader - 1 : any_node(c, caller);
+    caller->node = call->leader != 0 ? node_machine(call->leader) - 1 : any_node(c, caller);
     if (caller->due_ns < soonest_ns)
         caller->due_ns = soonest_ns;
 }

@@ -141,6 +141,7 @@ errand_send(struct errand *c, uint64_t deadline_ms)
     c->sent_ns = sim_now_ns(n->world);
     c->deadline_ms = deadline_ms;
     c->arrival.run = arrive;
+    r->keyspace = n->setup->keyspace;
     r->durability = n->setup->durability;
     r->origin = c->client + 1;
     r->client_id = c->want.sequence == 0 ? 0 : c->client + 1;

@@ -44,6 +44,7 @@ havoc_create(struct havoc **out, const struct havoc_options *options)
     h->options = *options;
     h->begun_ns = sim_now_ns(options->world);
     h->orders.observer = options->observer;
+    h->orders.nodes = options->nodes;
     for (uint32_t i = 0; i < options->setup->nodes; i++)
         machine_init(&h->machines[i + 1], &options->nodes[i], options->crowd);
     if (agenda_init(&h->undos, options->plan->count) != ST_OK ||
@@ -80,6 +81,16 @@ after_ms(const struct havoc *h, uint64_t ms)
 /* ------------------------------------------------------------------ actions */
 
 static void
+wish(struct havoc *h, const struct action *a, enum clerk_verb verb)
+{
+    struct clerk_wish w = {
+        .verb = verb, .node = a->node, .space = a->at_ms, .tablets = (uint32_t)a->amount
+    };
+
+    clerk_wish(h->options.clerk, &w);
+}
+
+static void
 carry_out(struct havoc *h, const struct action *a)
 {
     struct node *nodes = h->options.nodes;
@@ -88,6 +99,8 @@ carry_out(struct havoc *h, const struct action *a)
         network_spoil(h->options.world, nodes, a);
     else if (a->kind == FAULT_MEMBERS || a->kind == FAULT_TRANSFER)
         orders_give(&h->orders, a);
+    else if (fault_is_of_cluster(a->kind))
+        wish(h, a, a->kind == FAULT_DRAIN ? CLERK_DRAIN : CLERK_CREATE);
     else if (a->kind == FAULT_ROT)
         rot_strike(&nodes[a->node - 1], nodes, &h->orders, a->nth);
     else
@@ -108,6 +121,10 @@ undo(struct havoc *h, const struct action *a)
 {
     if (fault_is_of_network(a->kind))
         network_heal(h->options.world, h->options.nodes, a);
+    else if (a->kind == FAULT_SPACE)
+        wish(h, a, CLERK_DROP);
+    else if (a->kind == FAULT_DRAIN)
+        wish(h, a, a->flag && !h->ended ? CLERK_REMOVE : CLERK_UNDRAIN);
     else
         machine_recover(&h->machines[a->node], a);
 }
@@ -117,6 +134,39 @@ notice_deaths(struct havoc *h)
 {
     for (uint32_t i = 1; i <= h->options.setup->nodes; i++)
         machine_notice_death(&h->machines[i]);
+}
+
+/* ------------------------------------------------------------------ whom to join */
+
+/* 0: nobody is up who could let others in. */
+static uint32_t
+any_member(const struct havoc *h)
+{
+    for (uint32_t i = 0; i < h->options.setup->nodes; i++) {
+        if (node_is_member(&h->options.nodes[i]))
+            return i + 1;
+    }
+    return 0;
+}
+
+/* Whom a node was told to join may have been removed since, and wait to be let in itself: then it is told to
+ * join another one, for which it has to start anew. */
+static void
+find_whom_to_join(struct havoc *h, uint32_t id)
+{
+    struct node *n = &h->options.nodes[id - 1];
+    struct action anew = { .kind = FAULT_RESTART, .node = id };
+    uint32_t member;
+
+    if (!h->options.setup->formed || node_is_member(n) ||
+        h->options.nodes[n->join - 1].state != NODE_UP ||
+        node_is_member(&h->options.nodes[n->join - 1]))
+        return;
+    member = any_member(h);
+    if (member == 0)
+        return;
+    n->join = member;
+    machine_suffer(&h->machines[id], &anew);
 }
 
 /* ------------------------------------------------------------------ in time */
@@ -183,10 +233,13 @@ havoc_tend(struct havoc *h, struct err *err)
         begin_planned(h);
     }
     for (uint32_t i = 1; i <= h->options.setup->nodes && st == ST_OK; i++) {
+        find_whom_to_join(h, i);
         st = machine_tend(&h->machines[i], err);
         undo_until(h, now_ns(h)); /* an end takes time, and another disk may be well again */
     }
     notice_deaths(h);
+    if (h->options.clerk != NULL)
+        clerk_tend(h->options.clerk);
     return st;
 }
 
@@ -225,7 +278,7 @@ havoc_stop_all(struct havoc *h)
 }
 
 static bool
-all_are(const struct havoc *h, enum node_state state)
+all_are(const struct havoc *h, enum node_phase state)
 {
     for (uint32_t i = 0; i < h->options.setup->nodes; i++) {
         const struct node *n = &h->options.nodes[i];

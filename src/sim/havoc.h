@@ -4,6 +4,7 @@
 #ifndef SIM_HAVOC_H
 #define SIM_HAVOC_H
 
+#include "sim/clerk.h"
 #include "sim/machine.h"
 #include "sim/observer.h"
 
@@ -17,6 +18,7 @@ struct havoc_options {
     const struct picks *only;
     struct crowd *crowd;
     const struct observer *observer; /* knows who leads */
+    struct clerk *clerk;             /* of a formed cluster; else NULL */
 };
 
 /* ST_NO_MEMORY. */

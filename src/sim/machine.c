@@ -1,5 +1,7 @@
 #include "sim/machine.h"
 
+#include <string.h>
+
 #include "base/mark.h"
 
 #include "sim/sights.h"
@@ -17,6 +19,7 @@ void
 machine_init(struct machine *m, struct node *node, struct crowd *crowd)
 {
     *m = (struct machine){ .node = node, .crowd = crowd };
+    m->up_at_ns = sim_now_ns(node->world) + setup_arrival_ms(node->setup, node->id) * NS_PER_MS;
 }
 
 static struct sim *
@@ -185,6 +188,7 @@ machine_suffer(struct machine *m, const struct action *a)
         sim_drift_clock(world(m), id, (int32_t)a->amount);
     if (a->kind == FAULT_JUMP) {
         mark_hit_if(a->amount < 0, MARK_CLOCK_BACK);
+        m->node->jumped_ms += a->amount;
         sim_jump_clock(world(m), id, a->amount);
     }
 }
@@ -282,10 +286,44 @@ finish_stop(struct machine *m, struct err *err)
     return err_raise(err, ST_CORRUPT, "node %u does not close (M1): %s", n->id, n->err.text);
 }
 
+/* Whoever is not let in for its clock's sake is set right, and asks again.  A node may hear that it was removed
+ * before whoever wanted it does. */
+static enum status
+hear_refusal(struct machine *m, struct err *err)
+{
+    struct node *n = m->node;
+
+    n->removed |= n->leaves && strstr(n->err.text, "was removed from this cluster") != NULL;
+    if (!n->removed && strstr(n->err.text, "its clock is") == NULL)
+        return err_raise(err, ST_INVALID, "node %u is refused: %s", n->id, n->err.text);
+    if (!n->removed)
+        node_set_clock(n);
+    stop(m, RETRY_MS);
+    return ST_OK;
+}
+
+/* What was removed from the cluster is of no use any more, and its machine is given to a new node. */
+static void
+begin_anew(struct machine *m)
+{
+    struct node *n = m->node;
+
+    if (n->state == NODE_STARTING || (n->state != NODE_DOWN && !node_responds(n)))
+        return;
+    cut_power(m, 0);
+    note_death(m, 0);
+    node_empty_disk(n);
+}
+
 enum status
 machine_tend(struct machine *m, struct err *err)
 {
     struct node *n = m->node;
+
+    if (n->removed && m->up_at_ns != UINT64_MAX)
+        begin_anew(m);
+    if (n->refused && n->state == NODE_UP && node_responds(n))
+        return hear_refusal(m, err);
 
     if (n->state == NODE_DOWN && m->up_at_ns <= now_ns(m))
         begin_start(m);
@@ -305,6 +343,8 @@ machine_heal(struct machine *m)
 {
     m->renews = true;
     renew_if_failed(m);
+    if (m->node->setup->formed)
+        node_set_clock(m->node);
     m->cut_at = m->down_ms = 0;
     if (m->node->rotten)
         m->up_at_ns = UINT64_MAX;

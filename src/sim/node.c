@@ -1,5 +1,6 @@
 #include "sim/node.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -7,12 +8,16 @@
 
 #include "tablet/tablet.h"
 
-enum { PEER_PORT = 7000, CLUSTER_BYTE = 7 };
+enum { PEER_PORT = 7000, CLIENT_PORT = 6379, CLUSTER_BYTE = 7, WEIGHT = 128 };
+
+static const char *const hosts[NODE_CLUSTER_MAX] = { "10.0.0.1", "10.0.0.2", "10.0.0.3",
+                                                     "10.0.0.4", "10.0.0.5", "10.0.0.6",
+                                                     "10.0.0.7", "10.0.0.8", "10.0.0.9" };
 
 void
 node_init(struct node *n, struct sim *world, const struct setup *setup, uint32_t id)
 {
-    *n = (struct node){ .world = world, .setup = setup, .id = id };
+    *n = (struct node){ .world = world, .setup = setup, .id = id, .join = id == 1 ? 2 : 1 };
     n->messages.seed = hash_u64(setup->seed + id);
     sim_set_disk_latency_us(world, id, setup->latency_us);
     sim_set_cold_percent(world, id, setup->cold_percent);
@@ -22,6 +27,62 @@ bool
 node_responds(const struct node *n)
 {
     return n->state != NODE_DOWN && sim_running(n->world, n->id) && !sim_paused(n->world, n->id);
+}
+
+/* ------------------------------------------------------------------ who it is */
+
+uint64_t
+node_identity(const struct node *n)
+{
+    return n->id + (uint64_t)n->emptied * NODE_STRIDE;
+}
+
+uint32_t
+node_machine(uint64_t identity)
+{
+    return (uint32_t)(identity % NODE_STRIDE);
+}
+
+void
+node_name(uint32_t machine, uint32_t emptied, char out[NODE_NAME_MAX])
+{
+    snprintf(out, NODE_NAME_MAX, "n%u.%u", machine, emptied);
+}
+
+bool
+node_is_member(const struct node *n)
+{
+    const struct node_record *r;
+
+    if (n->state != NODE_UP || !sim_running(n->world, n->id))
+        return false;
+    r = atlas_node(cluster_atlas(kv_cluster_of(n->kv)), node_identity(n));
+    return r != NULL && r->state != NODE_REMOVED && !n->refused;
+}
+
+void
+node_empty_disk(struct node *n)
+{
+    struct sim_disk_image *blank = sim_disk_save(n->world, SIM_NODES_MAX);
+
+    ASSERT(n->state == NODE_DOWN);
+    sim_disk_load(n->world, n->id, blank);
+    sim_disk_image_free(blank);
+    n->emptied++;
+    n->removed = n->leaves = false;
+}
+
+void
+node_set_clock(struct node *n)
+{
+    sim_jump_clock(n->world, n->id, -n->jumped_ms);
+    n->jumped_ms = 0;
+}
+
+struct tablet *
+node_tablet(const struct node *n)
+{
+    return kv_tablet(n->kv, n->setup->keyspace);
 }
 
 /* ------------------------------------------------------------------ starting */
@@ -36,9 +97,6 @@ struct membership {
 static void
 list_members(const struct node *n, struct membership *out)
 {
-    static const char *const hosts[NODE_CLUSTER_MAX] = { "10.0.0.1", "10.0.0.2", "10.0.0.3",
-                                                         "10.0.0.4", "10.0.0.5", "10.0.0.6",
-                                                         "10.0.0.7", "10.0.0.8", "10.0.0.9" };
     uint32_t founders = 0;
 
     for (uint32_t i = 0; i < n->setup->nodes; i++) {
@@ -59,22 +117,60 @@ list_members(const struct node *n, struct membership *out)
 }
 
 static void
+on_refused(void *ctx, const struct err *err)
+{
+    struct node *n = ctx;
+
+    n->refused = true;
+    n->err = *err;
+}
+
+/* The first begins the cluster; when it comes back as a new one, it joins as all others do. */
+static void
+join_others(struct node *n, struct kv_member *out)
+{
+    *out = (struct kv_member){
+        .cluster_name = "sim",
+        .zone = "",
+        .weight = WEIGHT,
+        .listen = { hosts[n->id - 1], PEER_PORT },
+        .peer = { hosts[n->id - 1], PEER_PORT },
+        .client = { hosts[n->id - 1], CLIENT_PORT },
+        .lease_percent = n->setup->lease_percent,
+        .faults = &n->messages,
+        .refused = on_refused,
+        .ctx = n,
+    };
+    if (node_identity(n) != 1)
+        out->join = (struct kv_address){ hosts[n->join - 1], PEER_PORT };
+}
+
+static void
 open_node(void *ctx)
 {
     struct node *n = ctx;
     struct engine_options engine_options = n->setup->engine;
     struct loop *loops[SETUP_LOOPS_MAX];
+    char name[NODE_NAME_MAX];
     struct kv_options options = { .loops = loops,
                                   .loop_count = n->setup->loops,
-                                  .node_name = "sim" };
+                                  .node_name = name };
     struct membership all;
+    struct kv_member member;
     struct engine *engine = NULL;
+
+    node_name(n->id, n->emptied, name);
 
     for (uint32_t i = 0; i < options.loop_count; i++)
         loops[i] = sim_loop(n->world, n->id, i);
     engine_options.loops = loops;
     engine_options.loop_count = options.loop_count;
-    if (n->setup->nodes > 1) {
+    if (n->setup->formed) {
+        join_others(n, &member);
+        options.member = &member;
+        engine_options.node = node_identity(n);
+        engine_options.of_no_cluster = member.join.port != 0;
+    } else if (n->setup->nodes > 1) {
         list_members(n, &all);
         options.cluster = &all.cluster;
         engine_options.node = n->id;
@@ -92,6 +188,7 @@ node_begin_start(struct node *n, uint64_t cut_at)
     n->env = sim_boot(n->world, n->id, n->setup->loops);
     n->life++;
     n->state = NODE_STARTING;
+    n->refused = false;
     n->cuts = cut_at > 0;
     sim_hold_loops(n->world, n->id, true);
     if (n->cuts)
@@ -179,6 +276,7 @@ node_finish_stop(struct node *n)
 
 struct visit {
     struct node *node;
+    struct order *order;
     struct request *request;
     struct kv_admin *admin;
     struct kv_stats *stats;
@@ -248,9 +346,26 @@ node_stats(struct node *n, struct kv_stats *out)
     sim_on_loop(n->world, n->id, 0, look, &visit);
 }
 
+static void
+order(void *ctx)
+{
+    struct visit *v = ctx;
+
+    cluster_order(kv_cluster_of(v->node->kv), v->order);
+}
+
+void
+node_order(struct node *n, struct order *o)
+{
+    struct visit visit = { .node = n, .order = o };
+
+    ASSERT(n->state == NODE_UP && n->setup->formed);
+    sim_on_loop(n->world, n->id, 0, order, &visit);
+}
+
 /* ------------------------------------------------------------------ its group */
 
-struct order {
+struct group_order {
     struct tablet *tablet;
     struct raft_config members;
     uint64_t to; /* hand over; 0: change the members */
@@ -260,20 +375,22 @@ struct order {
 static void
 carry_out(void *ctx)
 {
-    struct order *o = ctx;
+    struct group_order *o = ctx;
 
     o->status = o->to != 0 ? tablet_transfer(o->tablet, o->to)
                            : tablet_change_members(o->tablet, &o->members);
 }
 
 static enum status
-give_order(struct node *n, struct order *o)
+give_order(struct node *n, struct group_order *o)
 {
     uint32_t index = 0;
 
     ASSERT(n->state != NODE_DOWN);
-    o->tablet = kv_tablet(n->kv, 0);
+    o->tablet = node_tablet(n);
     o->status = ST_CLOSED;
+    if (o->tablet == NULL)
+        return ST_NOT_LEADER;
     while (sim_loop(n->world, n->id, index) != tablet_loop(o->tablet))
         index++;
     sim_on_loop(n->world, n->id, index, carry_out, o);
@@ -283,7 +400,7 @@ give_order(struct node *n, struct order *o)
 enum status
 node_change_members(struct node *n, unsigned voters, unsigned learners)
 {
-    struct order order = { 0 };
+    struct group_order order = { 0 };
 
     for (uint32_t id = 1; id <= n->setup->nodes; id++) {
         if ((voters & 1u << id) != 0)
@@ -295,9 +412,9 @@ node_change_members(struct node *n, unsigned voters, unsigned learners)
 }
 
 enum status
-node_transfer(struct node *n, uint32_t to)
+node_transfer(struct node *n, uint64_t to)
 {
-    struct order order = { .to = to };
+    struct group_order order = { .to = to };
 
     return give_order(n, &order);
 }

@@ -14,6 +14,7 @@ struct observer {
     uint32_t count;
     struct witness *witness;
     struct witness_view seen[NODE_CLUSTER_MAX]; /* without their runs */
+    uint32_t replicas[NODE_CLUSTER_MAX]; /* counts those of each node, from one to the next */
     bool *stirred;
     enum status verdict;
     struct err err;
@@ -28,7 +29,7 @@ member_of(const struct node *n)
     if (n->state == NODE_DOWN || n->state == NODE_STARTING ||
         (n->state == NODE_STOPPING && n->drained) || !sim_running(n->world, n->id))
         return NULL;
-    t = kv_tablet(n->kv, 0);
+    t = node_tablet(n);
     return t == NULL ? NULL : tablet_raft(t);
 }
 
@@ -48,12 +49,20 @@ same(const struct witness_view *a, const struct witness_view *b)
 static enum status
 check_word(const struct node *n, const struct raft *r, struct err *err)
 {
-    if (tablet_keeps_its_word(kv_tablet(n->kv, 0)))
+    if (tablet_keeps_its_word(node_tablet(n)))
         return ST_OK;
     return err_raise(err, ST_CORRUPT,
                      "node %" PRIu32 " counts entry %" PRIu64
                      " as durable, and its log has not yet synced it",
                      n->id, raft_persisted(r));
+}
+
+/* A member's life ends with its process, and with its replica: the next one has another log.  It is not there in
+ * between, if only for one look. */
+static uint64_t
+life_of(const struct observer *o, const struct node *n)
+{
+    return (uint64_t)n->life << 32 | o->replicas[n->id - 1];
 }
 
 static void
@@ -65,10 +74,11 @@ look(void *ctx, uint32_t id)
     struct witness_view *seen = &o->seen[id - 1];
     struct witness_view now;
 
+    o->replicas[id - 1] += r == NULL;
     if (r == NULL || o->verdict != ST_OK)
         return;
     o->verdict = check_word(n, r, &o->err);
-    now = raft_view(r, n->life);
+    now = raft_view(r, life_of(o, n));
     if (o->verdict != ST_OK || same(&now, seen))
         return;
     if (o->stirred != NULL && ((now.role == RAFT_LEADER && seen->role != RAFT_LEADER) ||
@@ -164,7 +174,7 @@ uint32_t
 observer_installs(const struct observer *o)
 {
     for (uint32_t i = 0; i < o->count; i++) {
-        if (o->seen[i].installing != 0 && o->nodes[i].life == o->seen[i].life &&
+        if (o->seen[i].installing != 0 && life_of(o, &o->nodes[i]) == o->seen[i].life &&
             member_of(&o->nodes[i]) != NULL)
             return i + 1;
     }
@@ -181,12 +191,13 @@ describe_others(const struct observer *o, const struct raft *r, struct buf *out)
     };
     enum status st = ST_OK;
 
-    for (uint32_t id = 1; id <= o->count && raft_role(r) == RAFT_LEADER && st == ST_OK; id++) {
+    for (uint32_t i = 0; i < o->count && raft_role(r) == RAFT_LEADER && st == ST_OK; i++) {
+        uint64_t id = node_identity(&o->nodes[i]);
         struct raft_progress_view p;
 
         if (id == raft_self(r) || raft_progress_of(r, id, &p) != ST_OK)
             continue;
-        st = buf_printf(out, "; %" PRIu32 " is %s, match %" PRIu64 ", next %" PRIu64 "%s", id,
+        st = buf_printf(out, "; %" PRIu64 " is %s, match %" PRIu64 ", next %" PRIu64 "%s", id,
                         names[p.state], p.match, p.next, p.active ? "" : ", not heard");
     }
     return st;

@@ -20,7 +20,8 @@ orders_give(struct orders *o, const struct action *a)
     if (leader == NULL || leader->state != NODE_UP || !node_responds(leader))
         return;
     if (a->kind == FAULT_TRANSFER) {
-        mark_hit_if(node_transfer(leader, a->node) == ST_OK, MARK_TRANSFER);
+        mark_hit_if(node_transfer(leader, node_identity(&o->nodes[a->node - 1])) == ST_OK,
+                    MARK_TRANSFER);
         return;
     }
     if (o->members_stay)

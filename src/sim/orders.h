@@ -9,6 +9,7 @@
 #include "sim/observer.h"
 
 struct orders {
+    struct node *nodes;              /* borrowed */
     const struct observer *observer; /* knows who leads */
     raft_term changed_in;            /* the term in which other members were last wanted */
     bool members_stay;               /* from now on */

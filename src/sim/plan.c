@@ -25,6 +25,9 @@ enum {
     ECHO_STEP_MS = 600,
     ECHO_MEAN_MS_MIN = 2000,
     FAVOURITES = 2,
+    COMMON_KINDS = FAULT_ECHO + 1, /* those that any cluster may have */
+    MOVE_MS_MIN = 1000,
+    SPACE_TABLETS_MAX = 6,
     FAVOURITE_SALT = 0xfa0,
     NAMED_FEW = 3,
     MEAN_MS_MIN = 400,
@@ -184,6 +187,21 @@ draw_members(struct prng *p, struct action *a, uint32_t nodes)
     a->for_ms = 0;
 }
 
+/* It takes a while, and there is no point in undoing it much sooner. */
+static void
+draw_move(struct prng *p, struct action *a)
+{
+    a->for_ms = magnitude(p, MOVE_MS_MIN, 5);
+    a->amount = (int64_t)between(p, 1, SPACE_TABLETS_MAX);
+    a->flag = prng_chance(p, 2, 3);
+}
+
+bool
+fault_is_of_cluster(enum fault kind)
+{
+    return kind == FAULT_DRAIN || kind == FAULT_SPACE;
+}
+
 bool
 fault_is_of_network(enum fault kind)
 {
@@ -202,7 +220,8 @@ is_of_machine(enum fault kind)
 static void
 draw_node(struct prng *p, struct action *a, uint32_t nodes)
 {
-    bool of_group = a->kind == FAULT_MEMBERS || a->kind == FAULT_TRANSFER;
+    bool of_group =
+        a->kind == FAULT_MEMBERS || a->kind == FAULT_TRANSFER || fault_is_of_cluster(a->kind);
 
     a->node = (uint32_t)between(p, 1, nodes);
     if (nodes > 1 && !of_group && prng_chance(p, 1, fault_is_of_network(a->kind) ? 2 : 4))
@@ -260,6 +279,10 @@ draw_action(struct prng *p, struct action *a, const struct plan_options *o)
         a->nth = prng_next(p);
         a->for_ms = 0;
         break;
+    case FAULT_DRAIN:
+    case FAULT_SPACE:
+        draw_move(p, a);
+        break;
     case FAULT_POWER:
     case FAULT_KILL:
     case FAULT_RESTART:
@@ -277,7 +300,7 @@ static bool
 is_favourite(uint64_t seed, enum fault kind)
 {
     for (uint64_t i = 1; i <= FAVOURITES; i++) {
-        if (hash_u64(seed ^ hash_u64(FAVOURITE_SALT + i)) % FAULT_COUNT == kind)
+        if (hash_u64(seed ^ hash_u64(FAVOURITE_SALT + i)) % COMMON_KINDS == kind)
             return true;
     }
     return false;
@@ -354,7 +377,7 @@ draw_kind(struct plan *plan, const struct plan_options *o, enum fault kind)
 {
     enum status st = ST_OK;
     struct prng prng;
-    uint64_t room_ms = o->ms * FAULT_COUNT / PLAN_ACTIONS_MAX; /* for all kinds in a long run */
+    uint64_t room_ms = o->ms * COMMON_KINDS / PLAN_ACTIONS_MAX; /* for all kinds in a long run */
     uint64_t mean_ms, at_ms;
 
     prng_init(&prng, hash_u64(o->seed ^ hash_u64(kind + 1)));
@@ -389,6 +412,15 @@ by_time(const void *left, const void *right)
     return (a->kind > b->kind) - (a->kind < b->kind);
 }
 
+/* Whoever sees to the members of a formed cluster would undo what another one orders. */
+static bool
+is_for(enum fault kind, bool formed)
+{
+    if (kind == FAULT_MEMBERS || kind == FAULT_ROT)
+        return !formed;
+    return formed || !fault_is_of_cluster(kind);
+}
+
 enum status
 plan_draw(struct plan *plan, const struct plan_options *options)
 {
@@ -397,7 +429,7 @@ plan_draw(struct plan *plan, const struct plan_options *options)
     *plan = (struct plan){ 0 };
     for (enum fault f = 0; f < FAULT_COUNT && st == ST_OK; f++) {
         if ((options->faults & 1u << f) != 0 && options->nodes >= kinds[f].nodes_min &&
-            !(options->keeps_unsynced && kinds[f].takes_unsynced))
+            is_for(f, options->formed) && !(options->keeps_unsynced && kinds[f].takes_unsynced))
             st = draw_kind(plan, options, f);
     }
     if (st != ST_OK)

@@ -15,27 +15,30 @@
 #include "sim/picks.h"
 
 /* In words; the least number of nodes; does it take what was written and not synced? */
-#define FAULT_LIST(X)                                                                \
- X(POWER, "power", "power cuts", 1, true)                                            \
- X(DEATH, "death", "power cuts in the middle of a call to the disk", 1, true)        \
- X(RECOVERY, "recovery", "power cuts, and more of them while recovering", 1, true)   \
- X(KILL, "kill", "SIGKILL: the page cache stays", 1, false)                          \
- X(RESTART, "restart", "orderly restarts", 1, false)                                 \
- X(PAUSE, "pause", "processes that stand still", 1, false)                           \
- X(JUMP, "jump", "wall clocks that jump", 1, false)                                  \
- X(DRIFT, "drift", "clocks that run fast or slow", 1, false)                         \
- X(IO, "io", "calls to the disk that fail, once or for a while", 1, true)            \
- X(FULL, "full", "disks without a free block", 1, false)                             \
- X(SLOW, "slow", "disks that take long, up to a standstill", 1, false)               \
- X(PARTITION, "partition", "cut links, one way too", 2, false)                       \
- X(LINK, "link", "links that are slow, narrow, or refuse", 2, false)                 \
- X(MESSAGES, "messages", "messages that are lost, repeated, or overtaken", 2, false) \
- X(MEMBERS, "members", "other voters and learners", 2, false)                        \
- X(TRANSFER, "transfer", "leaders that hand over", 2, false)                         \
- X(ROT, "rot", "bits of tables that go bad, on a minority", 3, false)                \
- X(ECHO, "echo", "leaders that are left, and hear on what was said before", 2, false)
+#define FAULT_LIST(X)                                                                 \
+ X(POWER, "power", "power cuts", 1, true)                                             \
+ X(DEATH, "death", "power cuts in the middle of a call to the disk", 1, true)         \
+ X(RECOVERY, "recovery", "power cuts, and more of them while recovering", 1, true)    \
+ X(KILL, "kill", "SIGKILL: the page cache stays", 1, false)                           \
+ X(RESTART, "restart", "orderly restarts", 1, false)                                  \
+ X(PAUSE, "pause", "processes that stand still", 1, false)                            \
+ X(JUMP, "jump", "wall clocks that jump", 1, false)                                   \
+ X(DRIFT, "drift", "clocks that run fast or slow", 1, false)                          \
+ X(IO, "io", "calls to the disk that fail, once or for a while", 1, true)             \
+ X(FULL, "full", "disks without a free block", 1, false)                              \
+ X(SLOW, "slow", "disks that take long, up to a standstill", 1, false)                \
+ X(PARTITION, "partition", "cut links, one way too", 2, false)                        \
+ X(LINK, "link", "links that are slow, narrow, or refuse", 2, false)                  \
+ X(MESSAGES, "messages", "messages that are lost, repeated, or overtaken", 2, false)  \
+ X(MEMBERS, "members", "other voters and learners", 2, false)                         \
+ X(TRANSFER, "transfer", "leaders that hand over", 2, false)                          \
+ X(ROT, "rot", "bits of tables that go bad, on a minority", 3, false)                 \
+ X(ECHO, "echo", "leaders that are left, and hear on what was said before", 2, false) \
+ X(DRAIN, "drain", "nodes that are drained, and perhaps removed", 3, false)           \
+ X(SPACE, "space", "keyspaces of several tablets that come and go", 3, false)
 
-/* An ECHO is made of actions of other kinds: LINK, then PARTITION or TRANSFER. */
+/* DRAIN and SPACE are of clusters that form themselves; MEMBERS and ROT of others.  An ECHO is made of actions of
+ * other kinds: LINK, then PARTITION or TRANSFER. */
 enum fault {
 #define FAULT_ENUM(name, word, text, nodes, takes) FAULT_##name,
     FAULT_LIST(FAULT_ENUM)
@@ -48,6 +51,7 @@ enum fault {
 const char *fault_name(enum fault f);
 const char *fault_text(enum fault f);
 bool fault_is_of_network(enum fault f);
+bool fault_is_of_cluster(enum fault f);
 
 /* "all", "none", or names with commas; false: there is no such fault. */
 bool faults_parse(const char *text, unsigned *mask);
@@ -73,8 +77,9 @@ struct action {
                      * PARTITION, LINK: which way (enum plan_way) */
     unsigned nodes; /* a bit (1 << id) each: PARTITION, LINK: with which others; MEMBERS: voters */
     unsigned learners; /* MEMBERS */
-    int64_t amount;    /* JUMP, MESSAGES: ms; DRIFT: ppm; FULL: bytes left; SLOW, LINK: us */
-    bool flag;         /* DEATH: after the call; IO: for good; LINK: refuse */
+    int64_t amount;    /* JUMP, MESSAGES: ms; DRIFT: ppm; FULL: bytes left; SLOW, LINK: us; SPACE:
+                        * tablets */
+    bool flag;         /* DEATH: after the call; IO: for good; LINK: refuse; DRAIN: to be removed */
 };
 
 enum { ACTION_TEXT_MAX = 160 };
@@ -85,6 +90,7 @@ struct plan_options {
     uint64_t ms;
     unsigned faults;
     bool keeps_unsynced; /* what is not synced must not get lost: no fault that takes it */
+    bool formed;         /* the cluster forms itself */
     bool trusts_clocks;  /* leases: clocks run at nearly one rate */
 };
 

@@ -9,6 +9,9 @@ enum {
     LEASE_PERCENT = 60, /* of an election timeout; clocks may differ in rate by the rest */
     MINUTE_MS = 60000,
     SETUP_SALT = 0x5e7,
+    FORMED_SALT = 0xf03,
+    ARRIVAL_DOUBLINGS = 8,
+    ARRIVAL_MS_MIN = 50,
 };
 
 void
@@ -63,6 +66,8 @@ trial_command(const struct trial_options *o, struct buf *out)
 
     if (st == ST_OK)
         st = print_faults(o->faults, out);
+    if (st == ST_OK && o->formed != TRIAL_FORMED_DRAWN)
+        st = print_text(out, "formed", o->formed == TRIAL_FORMED ? "yes" : "no");
     if (st == ST_OK)
         st = print_text(out, "workload", o->workload == NULL ? NULL : o->workload->name);
     if (st == ST_OK)
@@ -133,6 +138,34 @@ draw_founders(struct prng *p, uint32_t nodes)
     return prng_chance(p, 1, 2) || some == 0 ? all_nodes(nodes) : some;
 }
 
+/* Of a generator of its own, so that what is drawn for clusters that are told does not depend on it. */
+static void
+draw_formed(struct setup *setup, const struct trial_options *options)
+{
+    struct prng p;
+    bool drawn;
+
+    prng_init(&p, hash_u64(options->seed ^ FORMED_SALT));
+    drawn = prng_chance(&p, 1, 3);
+    setup->formed = setup->nodes >= SETUP_FORMED_NODES_MIN && options->formed != TRIAL_FIXED &&
+                    (drawn || options->formed == TRIAL_FORMED);
+    if (!setup->formed)
+        return;
+    setup->forwards = true;
+    setup->founders = all_nodes(setup->nodes);
+    setup->keyspace = prng_chance(&p, 1, 2) ? 0 : LIMIT_DATABASES;
+}
+
+uint64_t
+setup_arrival_ms(const struct setup *setup, uint32_t node)
+{
+    uint64_t drawn = hash_u64(setup->seed ^ hash_u64(FORMED_SALT + node));
+
+    if (!setup->formed || node == 1)
+        return 0;
+    return (drawn >> 32) % ((uint64_t)ARRIVAL_MS_MIN << drawn % ARRIVAL_DOUBLINGS);
+}
+
 /* Everything is drawn, also what the user then sets: so that one of his words does not change
  * all the others. */
 void
@@ -161,6 +194,7 @@ setup_draw(struct setup *setup, const struct trial_options *options)
     setup->forwards = prng_chance(&p, 1, 2);
     if (setup->nodes > 1)
         setup->durability = DURABILITY_ALWAYS; /* the others may lose what a leader alone has */
+    draw_formed(setup, options);
     setup->rate = options->rate;
     if (options->workload != NULL)
         setup->workload = options->workload;
@@ -180,6 +214,7 @@ setup_plan(const struct setup *setup, const struct trial_options *options, struc
         .faults = options->faults,
         .keeps_unsynced = !setup_is_durable(setup),
         .trusts_clocks = setup->lease_percent > 0,
+        .formed = setup->formed,
     };
 
     return plan_draw(out, &wanted);

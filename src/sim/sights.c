@@ -20,7 +20,7 @@ void
 sights_of_work(struct node *n)
 {
     struct kv_stats stats = { 0 };
-    struct tablet_stats group;
+    struct tablet_stats group = { 0 };
 
     if (n->state != NODE_UP || !node_responds(n))
         return;
@@ -29,7 +29,8 @@ sights_of_work(struct node *n)
         return; /* the call to its loop was its last */
     mark_hit_if(stats.engine.trees.flushes > 0, MARK_FLUSHED);
     mark_hit_if(stats.engine.trees.compactions > 0, MARK_COMPACTED);
-    tablet_stats(kv_tablet(n->kv, 0), &group);
+    if (node_tablet(n) != NULL)
+        tablet_stats(node_tablet(n), &group);
     mark_hit_if(group.snapshots > 0, MARK_SNAPSHOT);
     mark_hit_if(group.log_entries > 0, MARK_READ_FROM_LOG);
     for (int s = 0; s < ENGINE_STALL_COUNT; s++)

@@ -12,10 +12,13 @@
 #include "sim/census.h"
 #include "sim/havoc.h"
 #include "sim/observer.h"
+#include "sim/survey.h"
 
 enum {
     NS_PER_MS = 1000000,
     LIVENESS_MS = 60000, /* after healing, everything is answered within this */
+    SETTLED_MS = 180000, /* and every tablet is where it should be within this */
+    SPACE_TABLETS = 4,
     STEP_MS_MAX = 100,
     EXPLANATION_BYTES_MAX = 1 << 20,
     LINE_BYTES_MAX = 1 << 20,
@@ -36,6 +39,7 @@ struct trial {
     struct havoc *havoc;
     struct observer *observer;
     struct census *census;
+    struct clerk *clerk;
     bool stirred;   /* something happened that somebody waits for */
     uint64_t wakes; /* waits that ended with an answer */
     uint64_t begun_ms;
@@ -177,6 +181,15 @@ is_up(const struct trial *t)
 }
 
 static bool
+is_settled(const struct trial *t)
+{
+    char unused[SURVEY_TEXT_MAX];
+
+    return clerk_is_content(t->clerk) && havoc_all_up(t->havoc) &&
+           survey_is_placed(t->nodes, t->setup.nodes, unused);
+}
+
+static bool
 is_converged(const struct trial *t)
 {
     return census_is_done(t->census);
@@ -212,6 +225,25 @@ must_finish(struct trial *t, phase_done_fn *done, const char *what)
     return st;
 }
 
+/* Every node is a member, and every tablet where it should be.  Some wait for what others have still to do. */
+static enum status
+settle(struct trial *t)
+{
+    char trouble[SURVEY_TEXT_MAX] = "";
+    char text[TRIAL_TEXT_MAX];
+    enum status st = run_phase(t, is_settled, SETTLED_MS);
+
+    if (st != ST_OK || t->report->violated || is_settled(t))
+        return st;
+    (void)survey_is_placed(t->nodes, t->setup.nodes, trouble);
+    snprintf(text, sizeof(text), "liveness: %d ms after healing, %s: %s", SETTLED_MS,
+             clerk_is_content(t->clerk) ? "not all is in its place"
+                                        : "not every order is carried out",
+             trouble);
+    convict(t, slice_str(text));
+    return ST_OK;
+}
+
 static enum status
 converge(struct trial *t)
 {
@@ -234,6 +266,8 @@ live(struct trial *t)
         return st;
     havoc_end(t->havoc);
     st = must_finish(t, is_up, "not every node is up");
+    if (st == ST_OK && !t->report->violated && t->setup.formed)
+        st = settle(t);
     if (st == ST_OK && !t->report->violated) {
         crowd_begin_finale(t->crowd);
         st = must_finish(t, has_asked_all, "not every client was answered");
@@ -248,6 +282,19 @@ live(struct trial *t)
 }
 
 /* ------------------------------------------------------------------ a trial */
+
+/* Each action is wished to begin, to end, and perhaps to be taken back; and clients may want a keyspace of their own,
+ * which is the first after those that are there from the beginning. */
+static enum status
+begin_clerk(struct trial *t)
+{
+    struct clerk_wish space = { .verb = CLERK_CREATE, .tablets = SPACE_TABLETS };
+    enum status st = clerk_create(&t->clerk, t->nodes, &t->setup, 3 * t->plan.count + 1);
+
+    if (st == ST_OK && t->setup.keyspace != 0)
+        clerk_wish(t->clerk, &space);
+    return st;
+}
 
 static enum status
 prepare(struct trial *t)
@@ -284,6 +331,9 @@ prepare(struct trial *t)
     havoc.only = &o->only;
     havoc.crowd = t->crowd;
     havoc.observer = t->observer;
+    if (st == ST_OK && t->setup.formed)
+        st = begin_clerk(t);
+    havoc.clerk = t->clerk;
     return st == ST_OK ? havoc_create(&t->havoc, &havoc) : st;
 }
 
@@ -354,6 +404,7 @@ trial_run(const struct trial_options *options, trial_trace_fn *trace, void *ctx,
     sim_destroy(t.world);
     crowd_destroy(t.crowd);
     havoc_destroy(t.havoc);
+    clerk_destroy(t.clerk);
     plan_release(&t.plan);
     sink = (struct log_sink){ .level = LOG_OFF };
     log_set_sink(&sink);

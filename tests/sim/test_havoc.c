@@ -29,6 +29,7 @@ set_up(struct fix *f, struct action *actions, uint32_t count)
     trial_options_default(&options);
     options.seed = 1;
     options.nodes = NODES;
+    options.formed = TRIAL_FIXED;
     options.rate = 1000;
     options.callers = 16;
     setup_draw(&f->setup, &options);

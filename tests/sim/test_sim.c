@@ -66,8 +66,57 @@ TEST(short_runs_of_three_nodes_are_fine)
         options.seed = seed + i;
         options.ms = 10000;
         options.nodes = 3 + (uint32_t)(i % 3);
+        options.formed = TRIAL_FIXED;
         expect_fine(&options);
     }
+}
+
+/* Nodes join, and come and go, beside all else; in the end everything is where it should be. */
+TEST(short_runs_of_clusters_that_form_themselves_are_fine)
+{
+    uint64_t seed = test_seed(92);
+
+    for (uint64_t i = 0; i < 50; i++) {
+        struct trial_options options;
+
+        trial_options_default(&options);
+        options.seed = seed + i;
+        options.ms = 5000;
+        options.nodes = 3 + (uint32_t)(options.seed % 3);
+        options.formed = TRIAL_FORMED;
+        expect_fine(&options);
+    }
+}
+
+/* So many of a plan's actions, of these kinds. */
+static uint32_t
+count_kinds(const struct plan *plan, unsigned kinds)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < plan->count; i++)
+        count += (kinds & 1u << plan->actions[i].kind) != 0;
+    return count;
+}
+
+TEST(nodes_come_and_go_only_where_the_cluster_forms_itself)
+{
+    unsigned formed = 1u << FAULT_DRAIN | 1u << FAULT_SPACE;
+    unsigned told = 1u << FAULT_MEMBERS | 1u << FAULT_ROT;
+    uint32_t seen = 0;
+
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct plan_options options = {
+            .seed = seed, .nodes = 4, .ms = 60000, .faults = FAULTS_ALL, .formed = seed % 2 == 0
+        };
+        struct plan plan;
+
+        EXPECT_OK(plan_draw(&plan, &options));
+        EXPECT_U64(count_kinds(&plan, options.formed ? told : formed), 0);
+        seen += options.formed && count_kinds(&plan, formed) > 0;
+        plan_release(&plan);
+    }
+    EXPECT(seen > 5);
 }
 
 TEST(the_same_seed_gives_the_same_trace)
@@ -78,6 +127,7 @@ TEST(the_same_seed_gives_the_same_trace)
         struct trial_report second;
 
         options.nodes = seed % 2 == 0 ? 3 : 1;
+        options.formed = seed % 4 == 0 ? TRIAL_FORMED : TRIAL_FIXED;
         first = run(&options);
         second = run(&options);
         EXPECT_U64(first.trace_hash, second.trace_hash);
@@ -217,6 +267,8 @@ TEST(a_value_tells_its_name_and_damage)
 }
 
 QUIET_TEST_MAIN(RUN(a_few_hundred_short_runs_are_fine), RUN(short_runs_of_three_nodes_are_fine),
+                RUN(short_runs_of_clusters_that_form_themselves_are_fine),
+                RUN(nodes_come_and_go_only_where_the_cluster_forms_itself),
                 RUN(the_same_seed_gives_the_same_trace), RUN(a_log_that_is_not_synced_is_found_out),
                 RUN(leaving_a_kind_out_does_not_move_the_others),
                 RUN(a_plan_that_must_keep_what_is_not_synced_has_no_fault_that_takes_it),

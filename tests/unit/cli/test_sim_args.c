@@ -63,6 +63,7 @@ draw_options(struct prng *p)
     o.rate = (uint32_t)prng_below(p, 1000);
     o.callers = (uint32_t)prng_below(p, SETUP_CALLERS_MAX + 1);
     o.ops_max = prng_below(p, 2) * prng_below(p, 100000);
+    o.formed = (enum trial_formed)prng_below(p, TRIAL_FIXED + 1);
     o.only.some = prng_chance(p, 1, 2);
     for (uint32_t i = 0; i < 50 && o.only.some; i++)
         picks_set(&o.only, (uint32_t)prng_below(p, PLAN_ACTIONS_MAX), true);
@@ -84,6 +85,7 @@ TEST(all_options_are_replayed_exactly)
         EXPECT_U64(got.nodes, want.nodes);
         EXPECT_U64(got.ms, want.ms);
         EXPECT_U64(got.faults, want.faults);
+        EXPECT_U64(got.formed, want.formed);
         EXPECT_U64(got.rate, want.rate);
         EXPECT_U64(got.callers, want.callers);
         EXPECT_U64(got.ops_max, want.ops_max);

@@ -10,6 +10,7 @@
 
 #include "cluster/atlas.h"
 #include "cluster/orders.h"
+#include "sim/survey.h"
 #include "unit/kv/nodes.h"
 
 enum { FORMED_PORT = 7000, FORMED_PATIENCE_MS = 120000, FORMED_ANSWER_BYTES = 16 << 10 };
@@ -31,7 +32,7 @@ struct formed {
     struct nodes n;
     struct formed_node nodes[NODES_MAX + 1];
     char answer[FORMED_ANSWER_BYTES]; /* of the last order; or why it was refused */
-    char trouble[200];                /* what formed_is_placed() has found amiss */
+    char trouble[SURVEY_TEXT_MAX];    /* what formed_is_placed() has found amiss */
 };
 
 /* So many machines, of which none runs: the first will begin a cluster, the others will join it. */

@@ -2,8 +2,8 @@
 #include <inttypes.h>
 
 #include "cluster/cluster.h"
-#include "cluster/step.h"
 #include "raft/raft.h"
+#include "sim/survey.h"
 #include "unit/kv/formed.h"
 #include "unit/test.h"
 
@@ -23,15 +23,24 @@ formed_atlas(struct formed *f, uint32_t node)
     return cluster_atlas(kv_cluster_of(f->n.kv[node]));
 }
 
+static void
+survey(struct formed *f, struct survey_node out[NODES_MAX])
+{
+    for (uint32_t i = 1; i <= f->n.count; i++) {
+        bool counts = runs(f, i) && !f->nodes[i].refused;
+
+        out[i - 1] = (struct survey_node){ counts ? f->n.kv[i] : NULL, f->nodes[i].id };
+    }
+}
+
 const struct atlas *
 formed_newest(struct formed *f)
 {
-    const struct atlas *newest = NULL;
+    struct survey_node nodes[NODES_MAX];
+    const struct atlas *newest;
 
-    for (uint32_t i = 1; i <= f->n.count; i++) {
-        if (runs(f, i) && (newest == NULL || formed_atlas(f, i)->version > newest->version))
-            newest = formed_atlas(f, i);
-    }
+    survey(f, nodes);
+    newest = survey_newest(nodes, f->n.count);
     assert_non_null(newest);
     return newest;
 }
@@ -79,108 +88,21 @@ formed_keyspace(struct formed *f, const char *name)
 uint32_t
 formed_leader_of(struct formed *f, uint64_t tablet)
 {
-    uint32_t leader = 0;
-    raft_term term = 0;
+    struct survey_node nodes[NODES_MAX];
+    uint32_t leader;
 
-    for (uint32_t i = 1; i <= f->n.count; i++) {
-        struct tablet *t = runs(f, i) ? kv_tablet_with(f->n.kv[i], tablet) : NULL;
-        const struct raft *r = t == NULL ? NULL : tablet_raft(t);
-
-        if (r == NULL || raft_role(r) != RAFT_LEADER || raft_hard(r).term < term)
-            continue;
-        leader = i;
-        term = raft_hard(r).term;
-    }
-    return leader;
-}
-
-/* ------------------------------------------------------------------ is it as it should be? */
-
-static bool PRINTF_LIKE(2, 3) amiss(struct formed *f, const char *fmt, ...)
-{
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(f->trouble, sizeof(f->trouble), fmt, args);
-    va_end(args);
-    return false;
-}
-
-static bool
-keeps_data(const struct node_record *n)
-{
-    return n != NULL && n->state == NODE_MEMBER && n->weight > 0;
-}
-
-static uint32_t
-wanted_members(const struct atlas *a, const struct tablet_record *t)
-{
-    uint32_t replicas = atlas_keyspace(a, t->keyspace)->record.replicas;
-    uint32_t keepers = 0;
-
-    for (uint32_t i = 0; i < a->node_count; i++)
-        keepers += keeps_data(&a->nodes[i]);
-    return replicas < keepers ? replicas : keepers;
-}
-
-static bool
-record_is_right(struct formed *f, const struct atlas *a, const struct tablet_record *t)
-{
-    uint32_t wanted = wanted_members(a, t);
-    uint32_t voters = 0;
-
-    for (uint32_t i = 0; i < t->member_count; i++) {
-        const struct tablet_member *m = &t->members[i];
-
-        if (!keeps_data(atlas_node(a, m->node)))
-            return amiss(f, "tablet %" PRIx64 " has a member that keeps no data", t->id);
-        if (m->role != MEMBER_VOTER && m->role != MEMBER_LEARNER)
-            return amiss(f, "tablet %" PRIx64 " is moving", t->id);
-        voters += m->role == MEMBER_VOTER;
-    }
-    if (t->member_count != wanted || voters != step_voters(wanted))
-        return amiss(f, "tablet %" PRIx64 " has %u members, %u of them voters, and wants %u", t->id,
-                     t->member_count, voters, wanted);
-    return true;
-}
-
-static bool
-group_is_right(struct formed *f, const struct tablet_record *t)
-{
-    uint32_t leader = formed_leader_of(f, t->id);
-    struct raft_config target;
-    const struct raft *r;
-
-    if (leader == 0)
-        return amiss(f, "nobody leads tablet %" PRIx64, t->id);
-    r = tablet_raft(kv_tablet_with(f->n.kv[leader], t->id));
-    tablet_record_config(t, &target);
-    if (!raft_config_equal(raft_config(r), &target) || raft_config_index(r) > raft_commit(r))
-        return amiss(f, "the group of tablet %" PRIx64 " is not yet as its record", t->id);
-    for (uint32_t i = 1; i <= f->n.count; i++) {
-        bool has = runs(f, i) && kv_tablet_with(f->n.kv[i], t->id) != NULL;
-        bool should = tablet_record_member(t, f->nodes[i].id) != NULL;
-
-        if (runs(f, i) && !f->nodes[i].refused && has != should)
-            return amiss(f, "node %u %s tablet %" PRIx64, i, has ? "still has" : "has not", t->id);
-    }
-    return true;
+    survey(f, nodes);
+    leader = survey_leader(nodes, f->n.count, tablet);
+    return leader == f->n.count ? 0 : leader + 1;
 }
 
 bool
 formed_is_placed(struct formed *f)
 {
-    const struct atlas *a = formed_newest(f);
+    struct survey_node nodes[NODES_MAX];
 
-    for (uint32_t i = 1; i <= f->n.count; i++) {
-        if (runs(f, i) && !f->nodes[i].refused && formed_atlas(f, i)->version != a->version)
-            return amiss(f, "node %u has an older atlas", i);
-    }
-    for (uint32_t i = 0; i < a->tablet_count; i++) {
-        if (!record_is_right(f, a, a->tablets[i]) || !group_is_right(f, a->tablets[i]))
-            return false;
-    }
-    return true;
+    survey(f, nodes);
+    return survey_all_is_placed(nodes, f->n.count, f->trouble);
 }
 
 /* ------------------------------------------------------------------ waiting */
@@ -222,13 +144,17 @@ static void
 describe(struct formed *f)
 {
     const struct atlas *a = formed_newest(f);
+    struct survey_node nodes[NODES_MAX];
+    char unused[SURVEY_TEXT_MAX];
 
-    for (uint32_t i = 1; i <= f->n.count; i++)
+    survey(f, nodes);
+    for (uint32_t i = 1; i <= f->n.count; i++) {
         print_error("n%u: %016" PRIx64 "%s%s\n", i, f->nodes[i].id,
                     runs(f, i) ? "" : ", does not run",
                     f->nodes[i].refused ? f->nodes[i].refusal.text : "");
+    }
     for (uint32_t i = 0; i < a->tablet_count; i++) {
-        if (!record_is_right(f, a, a->tablets[i]) || !group_is_right(f, a->tablets[i]))
+        if (!survey_tablet_is_placed(nodes, f->n.count, a->tablets[i], unused))
             describe_tablet(f, a->tablets[i]);
     }
 }

@@ -133,7 +133,7 @@ TEST(a_node_whose_clock_is_apart_is_refused_until_it_is_set)
     formed_boot(&f, 1);
     (void)sim_boot(f.n.w, 2, 1);
     sim_crash(f.n.w, 2);
-    for (int sign = -1; sign <= 1; sign += 2) {
+    for (int64_t sign = -1; sign <= 1; sign += 2) {
         sim_jump_clock(f.n.w, 2, sign * CLOCK_APART_MS);
         formed_boot(&f, 2);
         formed_await_refused(&f, 2, "its clock is");
@@ -152,7 +152,7 @@ TEST(a_member_whose_clock_has_jumped_stays_one)
     struct formed f;
 
     formed_create(&f, 17, 3);
-    sim_jump_clock(f.n.w, 3, 10 * CLOCK_APART_MS);
+    sim_jump_clock(f.n.w, 3, INT64_C(10) * CLOCK_APART_MS);
     nodes_cut(&f.n, 3, true);
     sim_run_ms(f.n.w, 20000);
     nodes_cut(&f.n, 3, false);

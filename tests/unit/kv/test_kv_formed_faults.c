@@ -4,11 +4,7 @@
 #include "unit/kv/formed.h"
 #include "unit/test.h"
 
-enum {
-    KEYS = 12,
-
-    CHAOS_RUNS = 8
-};
+enum { KEYS = 12, CHAOS_RUNS = 8 };
 
 TEST(without_a_majority_of_the_metadata_nothing_changes_and_then_it_does)
 {
@@ -169,7 +165,7 @@ undrain(struct formed *f, const char *words)
 
 TEST(whatever_happens_on_the_way_the_cluster_becomes_as_it_should_be)
 {
-    uint64_t first = test_seed(1000);
+    uint64_t first = test_seed(3000);
 
     for (uint64_t seed = first; seed < first + CHAOS_RUNS; seed++) {
         struct formed f;

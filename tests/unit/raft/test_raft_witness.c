@@ -386,6 +386,22 @@ TEST(a_leader_that_nobody_hears)
     expect_says(&s, see(&s, 1, RAFT_LEADER, 4, "1334", 1), "has not heard a majority");
 }
 
+/* It made sure of the majority of those who were members then. */
+TEST(a_leader_whose_members_are_others_by_now)
+{
+    struct scene s;
+
+    setup(&s);
+    s.v.config = 1;
+    s.v.checked_ns = 300;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "133", 2));
+    s.v.checked_ns = 600;
+    s.v.config = 4;
+    EXPECT_OK(see(&s, 1, RAFT_LEADER, 3, "1333", 2));
+    s.v.checked_ns = 900;
+    expect_says(&s, see(&s, 1, RAFT_LEADER, 3, "1333", 2), "has not heard a majority");
+}
+
 TEST(what_no_member_looks_like)
 {
     struct scene s;
@@ -432,4 +448,5 @@ TEST_MAIN(RUN(a_history_that_can_be), RUN(two_leaders_of_one_term),
           RUN(a_leader_that_does_not_commit_what_a_majority_has),
           RUN(a_leader_that_changes_the_members_too_early),
           RUN(a_leader_that_confirms_reads_too_early), RUN(a_leader_that_nobody_hears),
-          RUN(what_no_member_looks_like), RUN(who_looks_seldom_blames_nobody))
+          RUN(a_leader_whose_members_are_others_by_now), RUN(what_no_member_looks_like),
+          RUN(who_looks_seldom_blames_nobody))

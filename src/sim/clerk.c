@@ -1,0 +1,199 @@
+#include "sim/clerk.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/mark.h"
+#include "base/mem.h"
+#include "base/prng.h"
+
+enum {
+    NS_PER_MS = 1000000,
+    DEADLINE_MS = 4000,
+    PAUSE_MS = 200, /* before it is tried again */
+    REPLICAS = 3,
+    WORDS_BYTES_MAX = 64,
+    CLERK_SALT = 0x09e,
+};
+
+struct clerk {
+    struct node *nodes;
+    const struct setup *setup;
+    struct prng prng;
+    struct clerk_wish *wishes; /* owned; in their order */
+    uint32_t count;
+    uint32_t next; /* that is not yet answered for good */
+    uint32_t capacity;
+    uint64_t due_ns;
+
+    /* The order that is under way, if `asked` is not NULL. */
+    struct node *asked;
+    uint32_t life; /* of that node */
+    bool answered;
+    char words[WORDS_BYTES_MAX];
+    struct order order;
+};
+
+enum status
+clerk_create(struct clerk **out, struct node *nodes, const struct setup *setup, uint32_t wishes_max)
+{
+    struct clerk *p = mem_new(struct clerk);
+
+    if (p == NULL)
+        return ST_NO_MEMORY;
+    *p = (struct clerk){ .nodes = nodes, .setup = setup, .capacity = wishes_max };
+    prng_init(&p->prng, hash_u64(setup->seed ^ CLERK_SALT));
+    p->wishes = mem_new_array(struct clerk_wish, wishes_max);
+    if (p->wishes == NULL) {
+        mem_free(p);
+        return ST_NO_MEMORY;
+    }
+    *out = p;
+    return ST_OK;
+}
+
+void
+clerk_destroy(struct clerk *p)
+{
+    if (p == NULL)
+        return;
+    mem_free(p->wishes);
+    mem_free(p);
+}
+
+void
+clerk_wish(struct clerk *p, const struct clerk_wish *wish)
+{
+    struct clerk_wish *w = &p->wishes[p->count];
+
+    ASSERT(p->count < p->capacity);
+    p->count++;
+    *w = *wish;
+    if (w->node != 0)
+        w->emptied = p->nodes[w->node - 1].emptied;
+    if (w->verb == CLERK_REMOVE)
+        p->nodes[w->node - 1].leaves = true;
+}
+
+bool
+clerk_is_content(const struct clerk *p)
+{
+    return p->next == p->count;
+}
+
+/* ------------------------------------------------------------------ words */
+
+static void
+put_words(struct clerk *p, const struct clerk_wish *w)
+{
+    static const char *const verbs[] = {
+        [CLERK_DRAIN] = "drain", [CLERK_UNDRAIN] = "undrain", [CLERK_REMOVE] = "remove"
+    };
+    char name[NODE_NAME_MAX];
+
+    if (w->verb == CLERK_CREATE) {
+        snprintf(p->words, sizeof(p->words), "keyspace-create s%" PRIu64 " %d %u hash", w->space,
+                 REPLICAS, w->tablets);
+        return;
+    }
+    if (w->verb == CLERK_DROP) {
+        snprintf(p->words, sizeof(p->words), "keyspace-drop s%" PRIu64, w->space);
+        return;
+    }
+    node_name(w->node, w->emptied, name);
+    snprintf(p->words, sizeof(p->words), "%s %s", verbs[w->verb], name);
+}
+
+static void
+split(struct clerk *p)
+{
+    struct order *o = &p->order;
+    const char *at = p->words;
+
+    while (*at != '\0') {
+        size_t size = strcspn(at, " ");
+
+        o->words[o->word_count++] = slice_of(at, size);
+        at += size + (at[size] == ' ');
+    }
+}
+
+/* ------------------------------------------------------------------ asking */
+
+static uint64_t
+now_ns(const struct clerk *p)
+{
+    return sim_now_ns(p->nodes[0].world);
+}
+
+/* In the node's context: the answer is its memory. */
+static void
+on_done(struct order *o)
+{
+    buf_release(&o->answer);
+    container_of(o, struct clerk, order)->answered = true;
+}
+
+static void
+ask(struct clerk *p)
+{
+    struct node *n = &p->nodes[prng_below(&p->prng, p->setup->nodes)];
+
+    p->due_ns = now_ns(p) + PAUSE_MS * (uint64_t)NS_PER_MS;
+    if (n->state != NODE_UP || !node_responds(n))
+        return;
+    p->asked = n;
+    p->life = n->life;
+    p->answered = false;
+    put_words(p, &p->wishes[p->next]);
+    p->order = (struct order){ .done = on_done,
+                               .deadline_ns = loop_now_ns(sim_loop(n->world, n->id, 0)) +
+                                              DEADLINE_MS * (uint64_t)NS_PER_MS };
+    split(p);
+    node_order(n, &p->order);
+}
+
+/* ------------------------------------------------------------------ being answered */
+
+/* A node that is not there has been removed before, by an order whose answer got lost. */
+static void
+conclude(struct clerk *p)
+{
+    const struct clerk_wish *w = &p->wishes[p->next++];
+    struct clerk_wish instead = { .verb = CLERK_UNDRAIN, .node = w->node };
+    struct node *n = w->node == 0 ? NULL : &p->nodes[w->node - 1];
+
+    if (w->verb != CLERK_REMOVE || n->emptied != w->emptied)
+        return;
+    if (p->order.status == ST_OK || p->order.status == ST_NOT_FOUND) {
+        mark_hit(MARK_NODE_REMOVED);
+        n->removed = true;
+    } else {
+        n->leaves = false;
+        clerk_wish(p, &instead);
+    }
+}
+
+static void
+hear(struct clerk *p)
+{
+    enum status st = p->order.status;
+
+    if (!p->answered && p->asked->state != NODE_DOWN && p->asked->life == p->life)
+        return;
+    p->asked = NULL;
+    if (p->answered && (st == ST_OK || st == ST_INVALID || st == ST_NOT_FOUND))
+        conclude(p);
+}
+
+void
+clerk_tend(struct clerk *p)
+{
+    if (p->asked != NULL)
+        hear(p);
+    if (p->asked == NULL && p->next < p->count && p->due_ns <= now_ns(p))
+        ask(p);
+}
