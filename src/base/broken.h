@@ -32,6 +32,7 @@
  X(VOTE_FORGOTTEN, "a pre-vote of the same term clears the vote")                             \
  X(VOTE_TWICE, "a member votes for two in one term")                                          \
  X(VOTE_STALE_LOG, "a vote is given to a log that lacks entries of ours")                     \
+ X(LOST_LOG_FORGOTTEN, "who comes back without its log votes as if it had had none")          \
  X(COUNT_LEARNERS, "votes and acknowledgements of non-voters are counted")                    \
  X(JOINT_ONE_MAJORITY, "a joint membership is content with one majority")                     \
  X(ROUND_ANY, "a read is confirmed by the answer to an earlier round")                        \

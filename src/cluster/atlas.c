@@ -87,7 +87,8 @@ draw_tablet(struct drawing *d, const struct tablet_record *record, version_t ver
     *t = *record;
     t->version = version;
     d->a->tablets[d->a->tablet_count++] = t;
-    return keep_bound(d->arena, &t->from) && keep_bound(d->arena, &t->limit);
+    return keep_bound(d->arena, &t->from) && keep_bound(d->arena, &t->limit) &&
+           keep_bound(d->arena, &t->at);
 }
 
 /* Whatever the book took can be read. */

@@ -321,6 +321,8 @@ tablet_json(struct cluster *c, const struct steward_view *v, const struct tablet
         json_object_set_new(j, "bytes", json_integer((json_int_t)r->bytes));
         json_object_set_new(j, "settled", json_boolean(r->settled));
     }
+    if (t->heir != 0)
+        json_object_set_new(j, "splits_into", id_json(t->heir));
     return j;
 }
 
@@ -375,8 +377,8 @@ chart_ring(struct cluster *c, const struct atlas_keyspace *k, const struct slice
 
     office_view(c, &v);
     if (key != NULL && k->tablet_count > 0) {
-        j = json_pack("{s:o, s:i, s:i, s:o}", "key", bytes_json(*key), "hash",
-                      (int)slot_hash(*key), "slot", (int)slot_of(*key), "place",
+        j = json_pack("{s:o, s:i, s:i, s:o}", "key", bytes_json(*key), "hash", (int)slot_hash(*key),
+                      "slot", (int)slot_of(*key), "place",
                       place_json(c, &v, atlas_tablet_of(k, *key)));
         return dump(j, out);
     }

@@ -53,7 +53,7 @@ is_founder(const struct tablet_record *record, uint64_t node)
 {
     const struct tablet_member *m = tablet_record_member(record, node);
 
-    return m != NULL && (m->role == MEMBER_VOTER || m->role == MEMBER_LEARNER);
+    return m != NULL && m->role == MEMBER_VOTER;
 }
 
 void

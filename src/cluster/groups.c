@@ -5,6 +5,7 @@
  *      record                       in force                 what is done
  *      voters, learners             the same                 nothing; or hand over, if another should lead
  *      ditto                        another, settled         change the membership
+ *      an heir                      the same                 split
  *      we do not vote any more      another, settled         hand over first, if somebody can take it
  *      ditto                        the same                 hand over, if another says that it is fitter (consult.c)
  *
@@ -119,10 +120,33 @@ better(struct round *round, const struct raft *r, const struct tablet_record *re
     for (uint32_t i = 0; i < config->voter_count && burden > 0; i++) {
         uint64_t node = config->voters[i];
 
-        if (can_take_over(round->seat->cluster, r, node) && bears_at_most(round, r, node, burden - 1))
+        if (can_take_over(round->seat->cluster, r, node) &&
+            bears_at_most(round, r, node, burden - 1))
             return node;
     }
     return 0;
+}
+
+/* Its members are those of the record, and stay so: nobody plans others while it is split. */
+static void
+split(struct seat *s, struct tablet *t, const struct tablet_record *record)
+{
+    const struct atlas_keyspace *k = atlas_keyspace(s->atlas, record->keyspace);
+    struct split split = { .heir = record->heir };
+    enum status st = ST_INVALID;
+
+    if (!confirm_is_since(s, tablet_led_since_ns(t))) {
+        confirm_want(s);
+        return;
+    }
+    if (k == NULL)
+        return;
+    split.kind = k->record.partition == PARTITION_RANGE ? SCOPE_KEYS : SCOPE_SLOTS;
+    if (scope_bound_set(&split.at, record->at))
+        st = tablet_split(t, &split);
+    if (st != ST_OK)
+        log_event(LOG_DEBUG, "cluster.split_deferred", log_u64("tablet", tablet_id(t)),
+                  log_str("status", status_name(st)));
 }
 
 static void
@@ -142,6 +166,8 @@ follow(struct round *round, struct tablet *t, const struct tablet_record *record
             confirm_want(round->seat);
         return;
     }
+    if (record->heir != 0 && tablet_scope(t)->edition == record->edition)
+        split(round->seat, t, record);
     next = better(round, r, record);
     if (next != 0)
         hand_over(t, next);
@@ -208,6 +234,7 @@ compose(const struct seat *s, const struct tablet *t, struct tablet_report *out)
 
     *out = (struct tablet_report){ .tablet = tablet_id(t),
                                    .leader = raft_self(r),
+                                   .edition = tablet_scope(t)->edition,
                                    .basis = record == NULL ? 0 : record->version,
                                    .term = raft_hard(r).term,
                                    .commit = raft_commit(r),

@@ -14,8 +14,8 @@ orders__keyspace_of(struct order *o, uint32_t word)
     return k;
 }
 
-static bool
-parse_count(struct slice word, uint32_t least, uint32_t most, uint32_t *out)
+bool
+orders__parse_count(struct slice word, uint32_t least, uint32_t most, uint32_t *out)
 {
     uint32_t n = 0;
 
@@ -45,9 +45,9 @@ read_keyspace(struct order *o, struct keyspace_record *k, uint32_t *tablets)
     memcpy(k->name, name.data, name.size);
     if (atlas_keyspace_named(o->cluster->atlas, name) != NULL) {
         orders__refuse(o, ST_INVALID, "there is a keyspace %s already", k->name);
-    } else if (!parse_count(o->words[2], 1, CLUSTER_REPLICAS_MAX, &k->replicas)) {
+    } else if (!orders__parse_count(o->words[2], 1, CLUSTER_REPLICAS_MAX, &k->replicas)) {
         orders__refuse(o, ST_INVALID, "replicas: 1 to %d", CLUSTER_REPLICAS_MAX);
-    } else if (!parse_count(o->words[3], 1, CHANGE_RECORDS_MAX - 1, tablets)) {
+    } else if (!orders__parse_count(o->words[3], 1, CHANGE_RECORDS_MAX - 1, tablets)) {
         orders__refuse(o, ST_INVALID, "tablets: 1 to %d at the beginning", CHANGE_RECORDS_MAX - 1);
     } else if (orders__is_word(o->words[4], "range") && *tablets == 1) {
         k->partition = PARTITION_RANGE;
@@ -75,8 +75,8 @@ free_keyspace_id(const struct atlas *a)
     return id;
 }
 
-static uint64_t
-new_tablet_id(struct cluster *c)
+uint64_t
+orders__new_tablet_id(struct cluster *c)
 {
     struct record_key key = { .kind = RECORD_TABLET };
 
@@ -94,8 +94,9 @@ make_tablet(struct cluster *c, const struct keyspace_record *k, uint32_t at, uin
     uint64_t wanted[CLUSTER_REPLICAS_MAX];
     uint32_t count;
 
-    *out =
-        (struct tablet_record){ .id = new_tablet_id(c), .keyspace = k->id, .state = TABLET_LIVE };
+    *out = (struct tablet_record){ .id = orders__new_tablet_id(c),
+                                   .keyspace = k->id,
+                                   .state = TABLET_LIVE };
     if (at > 0)
         out->from = slot_bound(at * SLOT_COUNT / of, rooms[0]);
     if (at + 1 < of)
@@ -156,7 +157,7 @@ orders__keyspace_alter(struct order *o)
         return;
     r.as.keyspace = k->record;
     if (k->record.id == ATLAS_META_KEYSPACE ||
-        !parse_count(o->words[2], 1, CLUSTER_REPLICAS_MAX, &r.as.keyspace.replicas)) {
+        !orders__parse_count(o->words[2], 1, CLUSTER_REPLICAS_MAX, &r.as.keyspace.replicas)) {
         orders__refuse(o, ST_INVALID, "replicas: 1 to %d, of any keyspace but the metadata's",
                        CLUSTER_REPLICAS_MAX);
         return;
@@ -185,6 +186,13 @@ orders__keyspace_drop(struct order *o)
         orders__refuse(o, ST_TOO_BIG, "keyspace %s has %u tablets, too many to be dropped at once",
                        k->record.name, k->tablet_count);
         return;
+    }
+    for (uint32_t i = 0; i < k->tablet_count; i++) {
+        if (k->tablets[i]->heir != 0) {
+            orders__refuse(o, ST_BUSY, "keyspace %s is being split; try again in a moment",
+                           k->record.name);
+            return;
+        }
     }
     r.as.keyspace = k->record;
     r.as.keyspace.state = KEYSPACE_DROPPED;

@@ -156,6 +156,7 @@ static const struct verb {
     { "keyspace-create", 5, 5, true, orders__keyspace_create },
     { "keyspace-alter", 3, 3, true, orders__keyspace_alter },
     { "keyspace-drop", 2, 2, true, orders__keyspace_drop },
+    { "keyspace-split", 3, 4, true, orders__keyspace_split },
 };
 
 static const struct verb *

@@ -27,4 +27,11 @@ void orders__keyspace_create(struct order *o);
 void orders__keyspace_alter(struct order *o);
 void orders__keyspace_drop(struct order *o);
 
+/* order_splits.c */
+void orders__keyspace_split(struct order *o);
+
+/* One that no tablet has, or has had. */
+uint64_t orders__new_tablet_id(struct cluster *c);
+bool orders__parse_count(struct slice word, uint32_t least, uint32_t most, uint32_t *out);
+
 #endif

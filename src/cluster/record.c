@@ -4,7 +4,7 @@
 
 #include "base/assert.h"
 
-enum { RECORD_FORMAT = 1 };
+enum { RECORD_FORMAT_WHOLE = 1, RECORD_FORMAT = 2 };
 
 /* ------------------------------------------------------------------ keys */
 
@@ -126,11 +126,29 @@ put_tablet(struct writer *w, const struct tablet_record *t)
     }
 }
 
+static void
+put_splits(struct writer *w, const struct tablet_record *t)
+{
+    put_number(w, t->edition);
+    put_number(w, t->parent);
+    put_number(w, t->heir);
+    put_bytes(w, t->at);
+}
+
+/* What has nothing new in it is written as every program reads it. */
+static uint8_t
+format_of(const struct record *r)
+{
+    return r->kind == RECORD_TABLET && (r->as.tablet.edition != 0 || r->as.tablet.heir != 0)
+               ? RECORD_FORMAT
+               : RECORD_FORMAT_WHOLE;
+}
+
 enum status
 record_encode(const struct record *r, struct buf *out)
 {
     size_t begin = out->size;
-    struct writer w = { out, append_u8(out, RECORD_FORMAT) };
+    struct writer w = { out, append_u8(out, format_of(r)) };
 
     switch (r->kind) {
     case RECORD_CLUSTER:
@@ -144,6 +162,8 @@ record_encode(const struct record *r, struct buf *out)
         break;
     case RECORD_TABLET:
         put_tablet(&w, &r->as.tablet);
+        if (format_of(r) == RECORD_FORMAT)
+            put_splits(&w, &r->as.tablet);
         break;
     }
     if (w.st != ST_OK)
@@ -286,10 +306,28 @@ get_tablet(struct reader *r, struct tablet_record *t)
     get_members(r, t);
 }
 
+/* It is split within its bounds, or not at all. */
+static void
+get_splits(struct reader *r, struct tablet_record *t)
+{
+    t->edition = read_varint(r);
+    t->parent = read_varint(r);
+    t->heir = read_varint(r);
+    t->at = read_string(r);
+    if ((t->edition == 0 && t->heir == 0) || (t->heir == 0) != (t->at.size == 0) ||
+        t->at.size > SCOPE_BOUND_BYTES)
+        r->bad = true;
+    if (t->heir != 0 && (t->heir == t->id || slice_compare(t->at, t->from) <= 0 ||
+                         (t->limit.size > 0 && slice_compare(t->at, t->limit) >= 0)))
+        r->bad = true;
+}
+
 /* False: there is no such kind or id.  The metadata's own keyspace, the last, has no record. */
 static bool
-get_fields(struct reader *r, const struct record_key *key, struct record *out)
+get_fields(struct reader *r, const struct record_key *key, uint8_t format, struct record *out)
 {
+    if (format == RECORD_FORMAT && key->kind != RECORD_TABLET)
+        return false;
     switch (key->kind) {
     case RECORD_CLUSTER:
         get_cluster(r, &out->as.cluster);
@@ -305,6 +343,8 @@ get_fields(struct reader *r, const struct record_key *key, struct record *out)
     case RECORD_TABLET:
         out->as.tablet.id = key->id;
         get_tablet(r, &out->as.tablet);
+        if (format == RECORD_FORMAT)
+            get_splits(r, &out->as.tablet);
         return key->id != 0;
     }
     return false;
@@ -322,7 +362,7 @@ record_decode(const struct record_key *key, struct slice value, struct record *o
                          "this program's %d",
                          (char)key->kind, (unsigned long long)key->id, format, RECORD_FORMAT);
     *out = (struct record){ .kind = key->kind };
-    if (!get_fields(&r, key, out) || r.bad || format == 0 || reader_left(&r) != 0)
+    if (!get_fields(&r, key, format, out) || r.bad || format == 0 || reader_left(&r) != 0)
         return err_raise(err, ST_CORRUPT, "the metadata's record %c %016llx cannot be read",
                          (char)key->kind, (unsigned long long)key->id);
     return ST_OK;

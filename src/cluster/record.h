@@ -2,7 +2,7 @@
  * cluster/record.h — what the metadata tablet holds, record by record.
  *
  *      key    kind:u8 id:u64 big-endian
- *      value  format:u8 = 1, then the fields of the record in their order here: integers as varints,
+ *      value  format:u8 = 1 (2: of a tablet that is or was split, with the fields of that), then the fields of the record in their order here: integers as varints,
  *             states and roles as bytes, texts and bounds as strings, lists with their count before them
  *
  * Nothing is ever deleted: a node that was removed, a keyspace that was dropped and a tablet that is gone
@@ -21,6 +21,7 @@
 #include "base/limits.h"
 #include "base/version.h"
 
+#include "engine/scope.h"
 #include "raft/raft.h"
 
 enum record_kind {
@@ -122,9 +123,13 @@ struct tablet_record {
     version_t version; /* of the record, where that is known (atlas.h); it is not among the bytes */
     uint32_t keyspace;
     enum tablet_state state;
-    struct slice from;      /* borrowed; first partition key; empty: from the beginning */
-    struct slice limit;     /* first partition key that is not its own; empty: to the end */
-    uint64_t leader;        /* who should lead; 0: whoever does */
+    struct slice from;  /* borrowed; first partition key; empty: from the beginning */
+    struct slice limit; /* first partition key that is not its own; empty: to the end */
+    uint64_t edition;   /* how often it, and what it came out of, were split (engine/scope.h) */
+    uint64_t parent;    /* what it came out of; 0: nothing */
+    uint64_t heir;      /* who is to have what lies at `at` and beyond; 0: it is not being split */
+    struct slice at;    /* borrowed */
+    uint64_t leader;    /* who should lead; 0: whoever does */
     uint32_t founder_count; /* the voters with which the group was born */
     uint64_t founders[RAFT_VOTERS_MAX];
     uint32_t member_count;

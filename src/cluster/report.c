@@ -1,7 +1,7 @@
 /*
  * A report is, in varints but for the flags,
  *
- *      tablet leader term commit basis settled bytes bytes_left count { node flags:u8 }*
+ *      tablet leader term commit edition basis settled bytes bytes_left count { node flags:u8 }*
  *
  * where bit 0 of a member's flags says that it votes, and bit 1 that it has caught up.
  */
@@ -34,6 +34,7 @@ report_essence(const struct tablet_report *r)
     uint64_t hash = hash_u64(r->leader ^ hash_u64(r->term ^ (uint64_t)r->settled << 63));
 
     hash = hash_u64(hash ^ r->basis);
+    hash = hash_u64(hash ^ r->edition);
     hash = hash_u64(hash ^ (uint64_t)(63 - __builtin_clzll(r->bytes | 1)));
     for (uint32_t i = 0; i < r->member_count; i++)
         hash = hash_u64(
@@ -45,8 +46,8 @@ report_essence(const struct tablet_report *r)
 enum status
 report_encode(const struct tablet_report *r, struct buf *out)
 {
-    const uint64_t numbers[] = { r->tablet,  r->leader, r->term,       r->commit,      r->basis,
-                                 r->settled, r->bytes,  r->bytes_left, r->member_count };
+    const uint64_t numbers[] = { r->tablet, r->leader,  r->term,  r->commit,     r->edition,
+                                 r->basis,  r->settled, r->bytes, r->bytes_left, r->member_count };
     size_t begin = out->size;
     enum status st = ST_OK;
 
@@ -74,6 +75,7 @@ report_decode(struct reader *from, struct tablet_report *out)
     out->leader = read_varint(from);
     out->term = read_varint(from);
     out->commit = read_varint(from);
+    out->edition = read_varint(from);
     out->basis = read_varint(from);
     settled = read_varint(from);
     out->bytes = read_varint(from);

@@ -19,8 +19,9 @@ struct tablet_report {
     uint64_t leader; /* who says it */
     raft_term term;
     raft_index commit;
-    version_t basis; /* of the record that the leader goes by; 0: it knows of none */
-    bool settled; /* the membership in force is committed, and not joint */
+    uint64_t edition; /* of its scope, as applied by the leader */
+    version_t basis;  /* of the record that the leader goes by; 0: it knows of none */
+    bool settled;     /* the membership in force is committed, and not joint */
     uint64_t bytes;
     uint64_t bytes_left; /* that members who are behind have still to get, as far as is known */
     uint32_t member_count;

@@ -5,6 +5,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+#include "cluster/split.h"
+
 /* A plan being made. */
 struct planning {
     const struct steward_view *view;
@@ -173,6 +175,20 @@ answer_to(const struct steward_view *v, const struct tablet_record *t)
     return r != NULL && r->basis >= t->version ? r : NULL;
 }
 
+/* While it is split, its members are to stay (split.h). */
+static void
+plan_split(struct planning *p, const struct tablet_record *t)
+{
+    struct tablet_record lower, heir;
+
+    if (!split_is_done(t, steward_report_of(p->view, t->id)) ||
+        p->plan->count + 2 > PLAN_RECORDS_MAX)
+        return;
+    split_ended(t, &lower, &heir);
+    write_tablet(p, &lower);
+    write_tablet(p, &heir);
+}
+
 static void
 plan_tablet(struct planning *p, const struct tablet_record *t)
 {
@@ -180,6 +196,10 @@ plan_tablet(struct planning *p, const struct tablet_record *t)
     struct step_options o = { .wanted = wanted, .is_up = is_up, .ctx = p->view };
     struct tablet_record next;
 
+    if (t->heir != 0) {
+        plan_split(p, t);
+        return;
+    }
     o.wanted_count = placement_of(p->view->placement, t, wanted);
     if (o.wanted_count == 0)
         return;

@@ -19,7 +19,7 @@ enum {
     CATALOGUE_FORMAT = 2,
     FORMAT_OF_IDS = 1, /* no lines, but the ids of trees */
     HEADER_BYTES = 32,
-    LINE_BYTES = 32,
+    LINE_BYTES = 48,
     ID_BYTES = 8,
     TRAILER_BYTES = 8,
     FILE_BYTES_MAX = HEADER_BYTES + LINE_BYTES * CATALOGUE_LINES_MAX + TRAILER_BYTES,
@@ -140,7 +140,8 @@ decode_line(const uint8_t *at, size_t size)
     if (line.kind == CATALOGUE_TREE)
         line.log = get_u64le(at + 16);
     if (line.kind == CATALOGUE_OATH)
-        line.oath = (struct engine_oath){ get_u64le(at + 16), get_u64le(at + 24) };
+        line.oath = (struct engine_oath){ get_u64le(at + 16), get_u64le(at + 24),
+                                          get_u64le(at + 32), get_u64le(at + 40) };
     return line;
 }
 
@@ -238,6 +239,8 @@ encode_line(const struct catalogue_line *line, uint8_t *at)
     if (line->kind == CATALOGUE_OATH) {
         put_u64le(at + 16, line->oath.term);
         put_u64le(at + 24, line->oath.vote);
+        put_u64le(at + 32, line->oath.log_term);
+        put_u64le(at + 40, line->oath.log_index);
     }
 }
 

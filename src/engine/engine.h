@@ -41,12 +41,12 @@ enum engine_kind { ENGINE_SERVER = 1, ENGINE_EMBEDDED = 2 };
 struct engine_options {
     const char *dir;
     enum engine_kind kind;
-    bool create;               /* make a new store when the folder is missing or empty */
-    bool must_be_new;          /* ST_EXISTS when there is a store */
-    uint8_t cluster[16];       /* of a new store; zeros: random */
-    bool of_no_cluster;        /* a new store is to join one: its cluster is zeros (engine_adopt()) */
-    uint64_t node;             /* of a new store; 0: random */
-    size_t budget_bytes;       /* 512 MB */
+    bool create;         /* make a new store when the folder is missing or empty */
+    bool must_be_new;    /* ST_EXISTS when there is a store */
+    uint8_t cluster[16]; /* of a new store; zeros: random */
+    bool of_no_cluster;  /* a new store is to join one: its cluster is zeros (engine_adopt()) */
+    uint64_t node;       /* of a new store; 0: random */
+    size_t budget_bytes; /* 512 MB */
     size_t record_cache_bytes; /* of the budget; 0 = one quarter */
     size_t block_cache_bytes;  /* of the budget; 0 = what is left */
     struct lsm_options trees;
@@ -118,6 +118,8 @@ MUST_USE enum status engine_plant_tree(struct engine_tree *parent, uint64_t id,
 struct engine_oath {
     uint64_t term;
     uint64_t vote;
+    uint64_t log_term; /* where its log ended: what it had acknowledged may have been committed by that */
+    uint64_t log_index;
 };
 
 /* Away with the tree: whatever it has in files and in the log counts no more, durably, when it returns.

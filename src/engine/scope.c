@@ -92,8 +92,9 @@ read_scope(struct reader *r, struct scope *out)
     *out = (struct scope){ .edition = read_varint(r) };
     read_bound(r, &out->from);
     read_bound(r, &out->limit);
-    if (kind > SCOPE_KEYS || (out->limit.size > 0 && slice_compare(scope_bound_slice(&out->from),
-                                                                   scope_bound_slice(&out->limit)) >= 0))
+    if (kind > SCOPE_KEYS ||
+        (out->limit.size > 0 &&
+         slice_compare(scope_bound_slice(&out->from), scope_bound_slice(&out->limit)) >= 0))
         r->bad = true;
     else
         out->kind = (enum scope_kind)kind;

@@ -226,16 +226,16 @@ void lsm__forget_narrowings(struct lsm *t);
 /* Which versions survive.  Fed in entry order. */
 struct sieve {
     const struct horizon *horizon;
-    version_t ceiling;           /* entries above it are not judged: they go (T3) */
-    uint64_t expired_ms;         /* expired at this time (T11); 0: expiry is not judged */
+    version_t ceiling;                 /* entries above it are not judged: they go (T3) */
+    uint64_t expired_ms;               /* expired at this time (T11); 0: expiry is not judged */
     const struct narrowing *narrowing; /* T12; NULL: every key is the tree's */
-    bool drop_tombstones;        /* false for a flush: anything may lie below */
-    const struct version *below; /* where older versions may lie; NULL: nowhere */
-    uint32_t below_level;        /* from this level down */
-    struct buf key;              /* of the entry before; owned */
-    version_t newer;             /* its version; 0 at the start */
-    bool new_key;                /* the last entry began a key */
-    bool foreign;                /* and that is not the tree's any more */
+    bool drop_tombstones;              /* false for a flush: anything may lie below */
+    const struct version *below;       /* where older versions may lie; NULL: nowhere */
+    uint32_t below_level;              /* from this level down */
+    struct buf key;                    /* of the entry before; owned */
+    version_t newer;                   /* its version; 0 at the start */
+    bool new_key;                      /* the last entry began a key */
+    bool foreign;                      /* and that is not the tree's any more */
 };
 
 void lsm__sieve_init(struct sieve *s, const struct horizon *horizon);
@@ -346,7 +346,7 @@ struct lsm {
     _Atomic bool turning;         /* a clear or an import is being published; under the lock (T2) */
     _Atomic uint64_t generation;  /* grows with every clear and every import (T8) */
     _Atomic bool stopped;
-    _Atomic uint32_t kept_count; /* snapshots with a view of their own */
+    _Atomic uint32_t kept_count;          /* snapshots with a view of their own */
     _Atomic(struct narrowing *) narrowed; /* the newest; owned, with those before it */
     uint64_t padding_a[8];
 

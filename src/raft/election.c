@@ -43,11 +43,22 @@ has_a_say(const struct raft *r)
            raft_config_votes(&h->at[0].config, r->options.self);
 }
 
+/* R11 */
+static bool
+reaches_what_was_lost(const struct raft *r, raft_term log_term, raft_index index)
+{
+    const struct raft_options *o = &r->options;
+
+    return log_term > o->lost_term || (log_term == o->lost_term && index >= o->lost_index) ||
+           BROKEN(LOST_LOG_FORGOTTEN);
+}
+
 bool
 raft__may_stand(const struct raft *r)
 {
     return has_a_say(r) && !r->disk_failed &&
            (!r->installing || BROKEN(STAND_WHILE_INSTALLING)) /* R10 */ &&
+           reaches_what_was_lost(r, raft__terms_last(&r->terms), r->terms.last_index) &&
            raft__terms_room(&r->terms, r->hard.term + 1, r->applied);
 }
 
@@ -163,6 +174,8 @@ log_is_new_enough(const struct raft *r, const struct raft_message *m)
 {
     raft_term ours = raft__terms_last(&r->terms);
 
+    if (!reaches_what_was_lost(r, m->log_term, m->index))
+        return false;
     return m->log_term > ours || (m->log_term == ours && m->index >= r->terms.last_index) ||
            BROKEN(VOTE_STALE_LOG);
 }

@@ -36,6 +36,7 @@
  *   R9  A round is confirmed by answers to itself or later ones, and only once the leader knows
  *       what is committed, by an entry of its own term.
  *   R10 While a snapshot is being installed the log is nobody's: no entries, no candidacy.
+ *   R11 Who has given up a log that it had acknowledged votes, and stands, as if it had it still.
  *
  * Not here, on purpose: entries, bytes, sockets, clocks, files.
  */

@@ -224,6 +224,11 @@ struct raft_options {
     raft_index base_index;     /* the log begins after it; applied, durable */
     raft_term base_term;
     struct raft_hard hard;
+    /* Where the log of an earlier life ended, which was given up since: what was acknowledged then may have been
+     * committed by that.  So as long as ours is not as new, we stand for nothing, and vote only for whom that
+     * life would have voted for (R11).  0, 0: there was none. */
+    raft_term lost_term;
+    raft_index lost_index;
     uint64_t now_ns;
     uint32_t dice;
     bool unheard;             /* no other member was ever heard: nothing was promised (leases) */

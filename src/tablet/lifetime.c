@@ -139,11 +139,10 @@ static void
 leave(struct tablet_change *c)
 {
     struct tablet *t = c->tablet;
-    struct raft_hard promised = tablet__hard(t);
 
     list_remove(&c->leaving);
     c->tablet = NULL;
-    c->oath = (struct engine_oath){ promised.term, promised.vote };
+    c->oath = tablet__oath(t);
     tablet__destroy(t);
     submit(c, c->node->first, drop_tree, dropped);
 }
@@ -251,7 +250,8 @@ created(struct job *job)
         return;
     }
     c->tablet = tablet__make(c->owner, c->tree, &c->founders);
-    if (c->tablet != NULL && c->birth != NULL && tablet__bear(c->tablet, &c->birth->head) != ST_OK) {
+    if (c->tablet != NULL && c->birth != NULL &&
+        tablet__bear(c->tablet, &c->birth->head) != ST_OK) {
         tablet__destroy(c->tablet);
         c->tablet = NULL;
     }
@@ -270,8 +270,7 @@ create_tree(struct job *job)
     struct tablet_change *c = container_of(job, struct tablet_change, job);
 
     if (c->birth != NULL)
-        c->status =
-            engine_plant_tree(c->birth->parent, c->id, &c->birth->mark, &c->tree, &c->err);
+        c->status = engine_plant_tree(c->birth->parent, c->id, &c->birth->mark, &c->tree, &c->err);
     else
         c->status = engine_create_tree(c->node->engine, c->id, &c->tree, &c->err);
 }

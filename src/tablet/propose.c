@@ -65,8 +65,7 @@ static struct body
 next_body(struct tablet *t, enum body_kind kind)
 {
     return (struct body){ .kind = kind,
-                          .version =
-                              version_next(t->version, tablet_now_ms(t, tablet__boot_ns(t))),
+                          .version = version_next(t->version, tablet_now_ms(t, tablet__boot_ns(t))),
                           .lag = next_lag(t) };
 }
 

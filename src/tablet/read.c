@@ -205,7 +205,7 @@ read_in_place(struct tablet *t, struct tablet_reader *reader, struct request *r)
     epoch_enter(reader->epoch, &reader->slot);
     version = lsm_visible(t->lsm);
     st = may_tell(t, r) ? read_one(t, &r->ops[0], version, &found, &r->results[0], &r->err)
-                     : ST_NOT_LEADER;
+                        : ST_NOT_LEADER;
     if (st == ST_OK) {
         if (lsm_generation(t->lsm) == generation)
             (void)answer(r, ST_OK);

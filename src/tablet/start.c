@@ -241,6 +241,22 @@ tablet__hard(const struct tablet *t)
     return hard;
 }
 
+/* The later of two logs is the one that would not vote for the other. */
+struct engine_oath
+tablet__oath(const struct tablet *t)
+{
+    struct engine_oath before = engine_tree_oath(t->tree);
+    struct raft_hard hard = tablet__hard(t);
+    struct engine_oath now = { hard.term, hard.vote, last_term(t), t->tail.limit - 1 };
+
+    if (before.log_term > now.log_term ||
+        (before.log_term == now.log_term && before.log_index > now.log_index)) {
+        now.log_term = before.log_term;
+        now.log_index = before.log_index;
+    }
+    return now;
+}
+
 /* Has there never been another member, to whom something could have been promised? */
 static bool
 was_always_alone(const struct tablet *t)
@@ -274,6 +290,8 @@ create_raft(struct tablet *t)
         options.hard.vote = 0;
     if (options.hard.term < t->applied_term)
         options.hard = (struct raft_hard){ .term = t->applied_term };
+    options.lost_term = engine_tree_oath(t->tree).log_term;
+    options.lost_index = engine_tree_oath(t->tree).log_index;
     options.now_ns = tablet__boot_ns(t);
     options.lease_percent = t->reactor->node->lease_percent;
     options.unheard = was_always_alone(t);

@@ -68,8 +68,8 @@ struct tablet {
     void *observer_ctx;
     uint64_t note;         /* tablet_note() */
     uint64_t led_since_ns; /* tablet_led_since_ns() */
-    bool sleeps;   /* no tick has anything to do here; the reactor's, until something happens */
-    bool serves;   /* the loops run: the time of their rounds will do */
+    bool sleeps; /* no tick has anything to do here; the reactor's, until something happens */
+    bool serves; /* the loops run: the time of their rounds will do */
     struct list on_marked;
     struct list on_awaiting;
 
@@ -270,6 +270,9 @@ void tablet__tick(struct tablet *t);
 
 /* Term and vote: raft's, or without it what the log and the tree's oath say. */
 struct raft_hard tablet__hard(const struct tablet *t);
+
+/* What is to be remembered of this replica when its tree is dropped. */
+struct engine_oath tablet__oath(const struct tablet *t);
 
 /* Another membership is in force. */
 void tablet__config_moved(struct tablet *t);

@@ -447,13 +447,13 @@ TEST(encoding_survives_the_failure_of_every_allocation)
 
 /* ------------------------------------------------------------------ reports */
 
-/* Tablet, leader, term, commit, and then it. */
+/* Tablet, leader, term, commit, edition, basis, and then it. */
 TEST(settled_is_yes_or_no)
 {
-    uint8_t bytes[] = { 9, 1, 3, 7, 0, 0, 0, 0, 0 };
+    uint8_t bytes[] = { 9, 1, 3, 7, 0, 0, 0, 0, 0, 0 };
 
     for (uint8_t settled = 0; settled < 4; settled++) {
-        bytes[5] = settled;
+        bytes[6] = settled;
         EXPECT_ST(try_report(slice_of(bytes, sizeof(bytes))), settled < 2 ? ST_OK : ST_CORRUPT);
     }
 }

@@ -160,11 +160,58 @@ TEST(a_record_of_a_newer_format_is_invalid_and_of_none_corrupt)
 
         encode(&r, &value);
         EXPECT_U64(value.data[0], 1);
-        value.data[0] = 2;
+        value.data[0] = 3;
         EXPECT_ST(record_decode(&key, buf_slice(&value), &back, &err), ST_INVALID);
-        EXPECT(strstr(err.text, "format 2") != NULL);
+        EXPECT(strstr(err.text, "format 3") != NULL);
         value.data[0] = 0;
         EXPECT_ST(decode(&key, buf_slice(&value), &back), ST_CORRUPT);
+        buf_release(&value);
+    }
+}
+
+/* Fields of a split are written only where there are any. */
+TEST(a_tablet_that_is_split_is_of_format_2_and_no_other_record)
+{
+    static const uint8_t at[] = { 0x18, 0x00 };
+    struct record r = sample_tablet(9), back;
+    struct record_key key = record_key_of(&r);
+    struct buf value;
+
+    for (int round = 0; round < 3; round++) {
+        r.as.tablet.edition = (uint64_t)round;
+        r.as.tablet.parent = round == 2 ? 8 : 0;
+        r.as.tablet.heir = round == 1 ? 10 : 0;
+        r.as.tablet.at = round == 1 ? slice_of(at, 2) : slice_of(NULL, 0);
+        encode(&r, &value);
+        EXPECT_U64(value.data[0], round == 0 ? 1 : 2);
+        EXPECT_OK(decode(&key, buf_slice(&value), &back));
+        EXPECT_U64(back.as.tablet.edition, r.as.tablet.edition);
+        EXPECT_U64(back.as.tablet.parent, r.as.tablet.parent);
+        EXPECT_U64(back.as.tablet.heir, r.as.tablet.heir);
+        EXPECT(slice_equal(back.as.tablet.at, r.as.tablet.at));
+        buf_release(&value);
+    }
+    r = sample_node(1);
+    key = record_key_of(&r);
+    encode(&r, &value);
+    value.data[0] = 2;
+    EXPECT_ST(decode(&key, buf_slice(&value), &back), ST_CORRUPT);
+    buf_release(&value);
+}
+
+TEST(a_tablet_is_split_within_its_bounds)
+{
+    static const uint8_t bounds[] = { 0x10, 0x00, 0x18, 0x00, 0x20, 0x00 };
+    static const uint64_t heirs[] = { 10, 10, 10, 9, 10 };
+    struct record r = sample_tablet(9), back;
+    struct record_key key = record_key_of(&r);
+    struct buf value;
+
+    for (uint32_t i = 0; i < 5; i++) {
+        r.as.tablet.heir = heirs[i];
+        r.as.tablet.at = i < 3 ? slice_of(bounds + 2 * i, 2) : slice_of(bounds + 2, i == 4 ? 0 : 2);
+        encode(&r, &value);
+        EXPECT_ST(decode(&key, buf_slice(&value), &back), i == 1 ? ST_OK : ST_CORRUPT);
         buf_release(&value);
     }
 }
@@ -410,7 +457,9 @@ TEST_MAIN(RUN(a_record_is_read_as_it_was_written), RUN(the_largest_record_of_eac
           RUN(a_record_cut_short_or_long_is_refused),
           RUN(a_record_with_a_changed_byte_is_refused_or_in_range),
           RUN(a_record_of_a_newer_format_is_invalid_and_of_none_corrupt),
-          RUN(a_key_that_no_record_can_have_is_refused), RUN(a_tablet_that_cannot_be_is_refused),
+          RUN(a_tablet_that_is_split_is_of_format_2_and_no_other_record),
+                RUN(a_tablet_is_split_within_its_bounds),
+                RUN(a_key_that_no_record_can_have_is_refused), RUN(a_tablet_that_cannot_be_is_refused),
           RUN(a_tablet_that_is_gone_needs_nobody),
           RUN(a_text_that_is_too_long_or_has_a_zero_is_refused),
           RUN(what_cannot_be_encoded_leaves_nothing_behind),

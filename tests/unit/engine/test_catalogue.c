@@ -15,7 +15,7 @@ static const struct catalogue_line lines[] = {
     { .kind = CATALOGUE_TREE, .id = 7, .log = 0x5555555555555555 },
     { .kind = CATALOGUE_GONE, .id = 7 },
     { .kind = CATALOGUE_GONE, .id = 9 },
-    { .kind = CATALOGUE_OATH, .id = 7, .oath = { .term = 5, .vote = 2 } },
+    { .kind = CATALOGUE_OATH, .id = 7, .oath = { .term = 5, .vote = 2, .log_term = 4, .log_index = 300 } },
     { .kind = CATALOGUE_OATH, .id = 9, .oath = { .term = 3 } },
 };
 
@@ -153,8 +153,8 @@ TEST(what_no_program_of_ours_writes_is_refused)
         { HEADER_BYTES, 4, ST_CORRUPT },       /* an unknown kind */
         { HEADER_BYTES, 0, ST_CORRUPT },       /* likewise */
         { HEADER_BYTES + 8, 0, ST_CORRUPT },   /* no id */
-        { HEADER_BYTES + 40, 9, ST_CORRUPT },  /* a line twice */
-        { HEADER_BYTES + 40, 10, ST_CORRUPT }, /* and out of order */
+        { HEADER_BYTES + 56, 9, ST_CORRUPT },  /* a line twice */
+        { HEADER_BYTES + 56, 10, ST_CORRUPT }, /* and out of order */
     };
     struct shelf s;
 

@@ -321,6 +321,30 @@ TEST(paper_5_6_each_tick_brings_the_dice_for_the_timeout_after_it)
     end(&o);
 }
 
+/* R11: an earlier life had acknowledged up to (4, 7); this one has nothing yet. */
+TEST(who_has_given_up_its_log_votes_and_stands_as_if_it_had_it)
+{
+    struct raft_options options = options_for(3);
+    struct one o;
+
+    options.lost_term = 4;
+    options.lost_index = 7;
+    options.hard.term = 4;
+    o = one_with(&options, "");
+    EXPECT(!votes_for(&o, vote_request(2, 5, 6, 4)));
+    EXPECT(!votes_for(&o, vote_request(2, 6, 90, 3)));
+    EXPECT(votes_for(&o, vote_request(2, 7, 7, 4)));
+    EXPECT(votes_for(&o, vote_request(2, 8, 2, 5)));
+    tick_ms(&o, 10 * ELECTION_MS);
+    EXPECT_U64(raft_role(o.raft), RAFT_FOLLOWER);
+    EXPECT_OK(hear_append(&o, append_after(2, 8, 0, 0), "1 1 4 4 4 4 4"));
+    persist(&o);
+    tick_ms(&o, 10 * ELECTION_MS);
+    tick_ms(&o, 10 * ELECTION_MS);
+    EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+    end(&o);
+}
+
 SUITE(elections, RUN(paper_5_1_a_later_term_is_entered_and_an_earlier_one_answered_with_ours),
       RUN(paper_5_1_a_leader_that_hears_of_a_later_term_follows),
       RUN(paper_5_1_a_request_of_an_earlier_term_gets_no_vote),
@@ -339,4 +363,5 @@ SUITE(elections, RUN(paper_5_1_a_later_term_is_entered_and_an_earlier_one_answer
       RUN(paper_5_6_a_leader_is_heard_several_times_within_an_election_timeout),
       RUN(paper_5_2_who_gives_its_vote_waits_a_whole_timeout_for_the_leader),
       RUN(who_stands_knows_no_leader_and_gives_each_attempt_a_whole_timeout),
-      RUN(paper_5_6_each_tick_brings_the_dice_for_the_timeout_after_it))
+      RUN(paper_5_6_each_tick_brings_the_dice_for_the_timeout_after_it),
+      RUN(who_has_given_up_its_log_votes_and_stands_as_if_it_had_it))

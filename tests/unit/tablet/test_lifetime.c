@@ -41,13 +41,27 @@ TEST(a_tablet_that_comes_serves_on_every_loop_and_one_that_goes_is_found_on_none
     hall_reboot(&h, 1);
     expect_found(&h, 1, T, "k", "not-found");
     expect_found(&h, 1, T + 1, "k", "v");
+    hall_close(&h, 1);
+    hall_destroy(&h);
+}
+
+/* What it had acknowledged is lost; a group that goes on without it would say that it had never been. */
+TEST(who_was_alone_and_comes_back_without_its_log_does_not_lead)
+{
+    struct hall h;
+
+    hall_create(&h, test_seed(1), 1);
     EXPECT_OK(hall_add(&h, 1, T));
     EXPECT_U64(hall_leader(&h, T), 1);
-    expect_found(&h, 1, T, "k", "nil");
-    EXPECT_OK(hall_put(&h, 1, T, "k", "again"));
-    hall_reboot(&h, 1);
-    expect_found(&h, 1, T, "k", "again");
-    hall_close(&h, 1);
+    EXPECT_OK(hall_put(&h, 1, T, "k", "v"));
+    EXPECT_OK(hall_drop(&h, 1, T));
+    for (int boots = 0; boots < 2; boots++) {
+        if (boots == 0)
+            EXPECT_OK(hall_add(&h, 1, T));
+        sim_run_ms(h.w, 5000);
+        expect_found(&h, 1, T, "k", "not-leader");
+        hall_reboot(&h, 1);
+    }
     hall_destroy(&h);
 }
 
@@ -61,12 +75,14 @@ TEST(a_thousand_that_come_and_go_leave_nothing)
     sim_run_ms(h.w, 2000);
     before = sim_heap(h.w, 1)->byte_count;
     for (int i = 0; i < MANY; i++) {
-        EXPECT_OK(hall_add(&h, 1, T));
-        if (i % 10 == 0) {
-            EXPECT_U64(hall_leader(&h, T), 1);
-            EXPECT_OK(hall_put(&h, 1, T, "k", "v"));
+        uint64_t id = T + 2 + (uint64_t)i / 10;
+
+        EXPECT_OK(hall_add(&h, 1, id));
+        if (i % 10 == 0) { /* whoever comes back to it later has lost what was written */
+            EXPECT_U64(hall_leader(&h, id), 1);
+            EXPECT_OK(hall_put(&h, 1, id, "k", "v"));
         }
-        EXPECT_OK(hall_drop(&h, 1, T));
+        EXPECT_OK(hall_drop(&h, 1, id));
     }
     sim_run_ms(h.w, 2000);
     EXPECT(sim_heap(h.w, 1)->byte_count < before + (128 << 10));
@@ -613,6 +629,7 @@ TEST(a_group_of_one_that_had_others_waits_at_its_start_for_what_it_had_promised)
 }
 
 QUIET_TEST_MAIN(RUN(a_tablet_that_comes_serves_on_every_loop_and_one_that_goes_is_found_on_none),
+                RUN(who_was_alone_and_comes_back_without_its_log_does_not_lead),
                 RUN(a_thousand_that_come_and_go_leave_nothing),
                 RUN(whoever_waits_for_a_tablet_that_goes_is_answered),
                 RUN(a_tablet_that_is_held_stays_until_it_is_let_go),

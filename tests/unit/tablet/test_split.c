@@ -11,7 +11,10 @@
 
 enum { T = 70, HEIR = 71, HEIR_OF_HEIR = 73, KEYS = 40, STEP_MS = 20, CUTS_MAX = 400, WRITES = 40 };
 
-enum { ANY_CHANGE = SIM_OPEN | SIM_WRITE | SIM_SYNC | SIM_RENAME | SIM_LINK | SIM_MAKE_DIR | SIM_SYNC_DIR };
+enum {
+    ANY_CHANGE =
+        SIM_OPEN | SIM_WRITE | SIM_SYNC | SIM_RENAME | SIM_LINK | SIM_MAKE_DIR | SIM_SYNC_DIR
+};
 
 /* ------------------------------------------------------------------ splitting */
 
@@ -452,9 +455,9 @@ TEST(a_split_outlives_a_power_cut_at_any_point)
 }
 
 QUIET_TEST_MAIN(RUN(a_lone_tablet_that_is_split_is_two),
-            RUN(what_a_tablet_has_left_goes_when_it_is_compacted),
-            RUN(three_members_split_and_split_again), RUN(a_half_cannot_be_empty),
-            RUN(who_knows_the_new_edition_is_served_and_a_clear_needs_it),
-            RUN(a_member_that_was_away_makes_the_heir_when_it_is_back),
-            RUN(a_scope_outlives_the_entry_that_brought_it),
-            RUN(a_split_outlives_a_power_cut_at_any_point))
+                RUN(what_a_tablet_has_left_goes_when_it_is_compacted),
+                RUN(three_members_split_and_split_again), RUN(a_half_cannot_be_empty),
+                RUN(who_knows_the_new_edition_is_served_and_a_clear_needs_it),
+                RUN(a_member_that_was_away_makes_the_heir_when_it_is_back),
+                RUN(a_scope_outlives_the_entry_that_brought_it),
+                RUN(a_split_outlives_a_power_cut_at_any_point))
