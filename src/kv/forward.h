@@ -72,6 +72,7 @@ struct forward {
     struct request_way served; /* requests of other nodes */
     struct list scans;         /* that they read here (host.h) */
     uint32_t scan_count;
+    uint64_t turns;       /* of all routes: as requests came, also those that change their route */
     uint64_t scan_number; /* of the last that we began elsewhere */
     size_t served_bytes;
     size_t away_bytes_max;

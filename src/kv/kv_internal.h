@@ -106,6 +106,9 @@ void kv__forward_from(struct kv_door *door);
 /* The request is the door's from now on. */
 void kv__enter(struct kv_door *door, struct request *r);
 
+/* From its route, which has it no more: its keys may be another tablet's by now. */
+void kv__again(struct kv_door *door, struct request *r);
+
 /* To whoever leads the tablet.  It may be done, and gone, when this returns. */
 void kv__ask(struct kv_door *door, struct site *site, struct request *r);
 

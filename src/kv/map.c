@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+#include "kv/forward.h"
 #include "kv/kv_internal.h"
 #include "kv/route.h"
 
@@ -205,6 +206,53 @@ point_to_records(struct map *p)
     }
 }
 
+/* ------------------------------------------------------------------ splits */
+
+/* What was under way when the new tablets were not known: on the route of the one that they came out of. */
+static struct route *
+elder_of(const struct map *p, const struct site *site)
+{
+    while (site != NULL && !site->drawn && site->record != NULL)
+        site = site->record->parent == 0 ? NULL : map_find(p, site->record->parent);
+    return site == NULL || !site->drawn ? NULL : site->route;
+}
+
+/* Without memory for a route the requests that need it are refused, too. */
+static void
+follow_elder(struct map *p, struct site *site)
+{
+    struct route *elder = elder_of(p, site);
+    struct route *route;
+
+    if (elder == NULL || route_is_idle(elder))
+        return;
+    route = forward_route(p->door->forward, site);
+    if (route != NULL)
+        route_follow(route, elder);
+}
+
+/* The new ones wait before anything is looked for anew. */
+static void
+share_out(struct map *p)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (!p->all[i]->drawn && p->all[i]->record != NULL)
+            follow_elder(p, p->all[i]);
+    }
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct site *site = p->all[i];
+        uint64_t edition = site->record == NULL ? UINT64_MAX : site->record->edition;
+        bool changed = site->drawn && site->edition != edition;
+
+        site->drawn = true;
+        site->edition = edition;
+        if (changed && site->route != NULL)
+            route_redrawn(site->route);
+    }
+}
+
+/* ------------------------------------------------------------------ the next drawing */
+
 void
 map_redraw(struct map *p, const struct atlas *now)
 {
@@ -227,6 +275,7 @@ map_redraw(struct map *p, const struct atlas *now)
     p->count = k.count;
     qsort(p->all, p->count, sizeof(p->all[0]), compare_places);
     point_to_records(p);
+    share_out(p);
 }
 
 void

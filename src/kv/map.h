@@ -20,6 +20,8 @@ struct site {
     uint64_t tablet;
     uint32_t keyspace;
     const struct tablet_record *record; /* in the drawing's atlas; NULL: it is gone */
+    uint64_t edition;                   /* of the record when it was last drawn */
+    bool drawn;                         /* it was there at the last drawing */
     struct route *route;                /* NULL: it was not needed yet */
 };
 

@@ -17,9 +17,13 @@
  *
  *   R1  Requests are sent by turn: a request that was never sent is behind all that were.
  *   R2  The terms in which requests of a route are sent never go down, and never to one that is spent.
- *   R3  Every request of a route is in `waiting`, or elsewhere, or in this node's tablet.
+ *   R3  Every request of a route is in `waiting` or `moved`, or elsewhere, or in this node's tablet.
  *   R4  A write is sent again only when nothing of it was applied, or when it has a number of its client
  *       (tablet/dedup.h).
+ *
+ * SPLITS.  What a tablet has left to another it refuses for ever (ST_MOVED).  So all requests of a key that were sent
+ * to it come back before any is sent to the other: the route of that one waits for ours (`elder`), and what came
+ * back keeps its turn.
  *
  * A probe is a request without operations for a term in which nobody leads.  So it is refused; and who
  * refuses says who leads.
@@ -64,8 +68,23 @@ route_create(struct forward *f, struct site *site)
     route->task.run = tend;
     list_init(&route->on_busy);
     list_init(&route->waiting);
+    list_init(&route->moved);
     list_push_back(&f->routes, &route->on_forward);
     return route;
+}
+
+/* Nobody waits for it any more. */
+static void
+forget_elder(const struct route *elder)
+{
+    list_each (at, &elder->forward->routes) {
+        struct route *route = container_of(at, struct route, on_forward);
+
+        if (route->elder != elder)
+            continue;
+        route->elder = NULL;
+        route_stir(route);
+    }
 }
 
 void
@@ -74,6 +93,7 @@ route_destroy(struct route *route)
     if (route == NULL)
         return;
     ASSERT(route->way.under_way == 0 && !route->probing);
+    forget_elder(route);
     list_remove(&route->on_busy);
     list_remove(&route->on_forward);
     budget_return(engine_budget(route->forward->door->kv->engine), sizeof(*route));
@@ -194,7 +214,7 @@ last_word(const struct route *route, const struct request *r)
         return ST_UNKNOWN;
     if (st == ST_UNKNOWN && !request_writes(r))
         return ST_TIMEOUT; /* its last answer was lost */
-    if (st == ST_NOT_LEADER)
+    if (st == ST_NOT_LEADER || st == ST_MOVED)
         return route->forward->door->draining ? ST_CLOSED : ST_TIMEOUT;
     return st;
 }
@@ -208,12 +228,44 @@ route_block(struct route *route)
     route_stir(route);
 }
 
+static uint64_t
+edition_of(const struct route *route)
+{
+    const struct tablet_record *record = route->site->record;
+
+    return record == NULL ? UINT64_MAX : record->edition;
+}
+
+/* Whoever asks this one tablet has to know that it is another now. */
+static bool
+take_moved(struct route *route, struct request *r)
+{
+    struct kv_door *door = route->forward->door;
+
+    if (r->only != 0 || door->draining || is_late(r, now_ns(route))) {
+        r->status = r->only != 0 ? ST_BUSY : last_word(route, r);
+        route_stir(route);
+        return false;
+    }
+    if (edition_of(route) > r->edition) {
+        kv__again(door, r);
+    } else {
+        list_push_back(&route->moved, &r->link);
+        route->moved_count++;
+        mark_busy(route);
+    }
+    route_stir(route);
+    return true;
+}
+
 static bool
 take_back(struct request *r)
 {
     struct route *route = container_of(r->way, struct route, way);
     bool refused = r->status == ST_NOT_LEADER;
 
+    if (r->status == ST_MOVED)
+        return take_moved(route, r);
     hear(route, r);
     if (refused && r->term > route->spent_term)
         route->spent_term = r->term;
@@ -252,6 +304,7 @@ static void
 send_here(struct route *route, struct request *r)
 {
     r->term = route->to.term;
+    r->edition = edition_of(route);
     r->elsewhere = 0;
     send_to_ours(route, r);
 }
@@ -263,6 +316,7 @@ send_there(struct route *route, struct request *r)
     enum status st;
 
     r->term = route->to.term;
+    r->edition = edition_of(route);
     st = forward_send(route->forward, route, r, route->to.node);
     if (st == ST_BUSY)
         return false;
@@ -279,7 +333,7 @@ send_there(struct route *route, struct request *r)
 static void
 pump(struct route *route)
 {
-    bool went = true;
+    bool went = route->elder == NULL;
 
     while (went && !list_empty(&route->waiting)) {
         struct request *r = container_of(route->waiting.next, struct request, link);
@@ -298,12 +352,12 @@ route_submit(struct route *route, struct request *r)
 {
     r->way = &route->way;
     r->way->under_way++;
-    r->turn = ++route->turns;
+    if (r->turn == 0)
+        r->turn = ++route->forward->turns;
     r->term = 0;
-    r->uncertain = false;
     if (r->admin)
         r->deadline_ns = now_ns(route) + ADMIN_MS * NS_PER_MS;
-    if (route->state == ROUTE_HERE && list_empty(&route->waiting)) {
+    if (route->state == ROUTE_HERE && list_empty(&route->waiting) && route->elder == NULL) {
         send_here(route, r);
         return;
     }
@@ -411,8 +465,10 @@ follow_what_was_heard(struct route *route)
 static bool
 has_all_back(const struct route *route)
 {
-    ASSERT(route->way.under_way >= route->waiting_count); /* R3 */
-    return route->way.under_way == route->waiting_count;
+    uint64_t ours = route->waiting_count + (uint64_t)route->moved_count;
+
+    ASSERT(route->way.under_way >= ours); /* R3 */
+    return route->way.under_way == ours;
 }
 
 static void
@@ -423,6 +479,8 @@ tend(struct task *task)
     route->posted = false;
     if (route->state == ROUTE_THERE && route->heard.term > route->to.term)
         forward_lose_route(route->forward, route);
+    if (has_all_back(route))
+        forget_elder(route);
     if (route->state == ROUTE_BLOCKED && has_all_back(route))
         route->state = ROUTE_SEEKING;
     if (route->state == ROUTE_SEEKING && !follow_what_was_heard(route) && !route->probing &&
@@ -431,16 +489,70 @@ tend(struct task *task)
     pump(route);
 }
 
+/* ------------------------------------------------------------------ splits */
+
+static struct request *
+take_moved_first(struct route *route)
+{
+    struct request *r = container_of(list_pop_front(&route->moved), struct request, link);
+
+    route->moved_count--;
+    return r;
+}
+
+void
+route_redrawn(struct route *route)
+{
+    struct list all;
+    struct list *at;
+
+    while (!list_empty(&route->moved))
+        wait(route, take_moved_first(route));
+    list_init(&all);
+    while (!list_empty(&route->waiting)) {
+        struct request *r = container_of(route->waiting.next, struct request, link);
+
+        leave(route, r);
+        list_push_back(&all, &r->link);
+    }
+    if (!has_all_back(route))
+        route_block(route);
+    while ((at = list_pop_front(&all)) != NULL)
+        kv__again(route->forward->door, container_of(at, struct request, link));
+    route_stir(route);
+}
+
+void
+route_follow(struct route *route, struct route *elder)
+{
+    if (!has_all_back(elder))
+        route->elder = elder;
+}
+
 /* ------------------------------------------------------------------ time */
 
 /* Those that are not asked any more, in their order: what they say may bring new ones. */
 static void
 end_waiting(struct route *route, uint64_t now, bool all)
 {
-    struct list *at = route->waiting.next;
+    struct list *at;
     struct list ended;
 
     list_init(&ended);
+    while (all && !list_empty(&route->moved))
+        wait(route, take_moved_first(route));
+    at = route->moved.next;
+    while (at != &route->moved) {
+        struct request *r = container_of(at, struct request, link);
+
+        at = at->next;
+        if (!is_late(r, now))
+            continue;
+        list_remove(&r->link);
+        route->moved_count--;
+        list_push_back(&ended, &r->link);
+    }
+    at = route->waiting.next;
     while (at != &route->waiting) {
         struct request *r = container_of(at, struct request, link);
 
@@ -458,7 +570,7 @@ bool
 route_tick(struct route *route, uint64_t now)
 {
     end_waiting(route, now, false);
-    if (route->waiting_count > 0 || route->state == ROUTE_BLOCKED)
+    if (route->waiting_count > 0 || route->moved_count > 0 || route->state == ROUTE_BLOCKED)
         route_stir(route);
     return route->way.under_way > 0 || route->state == ROUTE_BLOCKED;
 }

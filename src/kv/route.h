@@ -45,7 +45,11 @@ struct route {
     struct list waiting; /* struct request, by turn */
     uint32_t waiting_count;
     size_t waiting_bytes;
-    uint64_t turns;
+    struct list
+        moved; /* refused, for the tablet was split, which the map does not say yet; by turn */
+    uint32_t moved_count;
+    struct route *
+        elder; /* of the tablet that ours came out of: what is there goes before; NULL: nothing is */
 
     struct request probe; /* that asks who leads */
     bool probing;
@@ -78,6 +82,13 @@ bool route_tick(struct route *route, uint64_t now_ns);
 
 /* Nothing is under way on it. */
 bool route_is_idle(const struct route *route);
+
+/* The map says otherwise now where its keys belong: what waits, or has come back as moved, is looked for anew, in its
+ * order.  Nothing more is sent until what is elsewhere has come back. */
+void route_redrawn(struct route *route);
+
+/* Nothing is sent until what is under way on the other has come back; its tablet was split, and ours came out. */
+void route_follow(struct route *route, struct route *elder);
 
 /* The node drains: what waits is refused. */
 void route_drain(struct route *route);

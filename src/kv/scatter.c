@@ -261,6 +261,8 @@ scatter(struct kv_door *door, struct request *r)
         struct part *p = &w->parts[i];
 
         kv__enter(door, &p->request);
+        p->request.turn =
+            r->turn; /* not 0: it was under way, as one, before its tablet was split */
         kv__ask(door, p->site, &p->request);
     }
 }

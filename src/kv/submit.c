@@ -83,6 +83,8 @@ kv__enter(struct kv_door *door, struct request *r)
     r->cold = NULL;
     r->scratch = (struct buf){ 0 };
     r->err.text[0] = '\0';
+    r->turn = 0;
+    r->uncertain = false;
     r->term = 0;
     r->fence = NULL;
     r->elsewhere = 0;
@@ -135,6 +137,23 @@ read_comes_back(struct request *r)
 }
 
 void
+kv__again(struct kv_door *door, struct request *r)
+{
+    struct site *site = NULL;
+    enum status st = find_place(door, r, &site);
+
+    r->way->under_way--;
+    r->way = &door->way;
+    r->way->under_way++;
+    if (st == ST_OK)
+        take_route(door, site, r);
+    else if (st == ST_SCATTERED)
+        scatter(door, r);
+    else
+        refuse(r, st);
+}
+
+void
 kv__forward_from(struct kv_door *door)
 {
     door->way.back = read_comes_back;
@@ -155,6 +174,7 @@ kv__ask(struct kv_door *door, struct site *site, struct request *r)
 {
     struct tablet *t = map_tablet(&door->map, site);
 
+    r->edition = site->record == NULL ? 0 : site->record->edition;
     if (t != NULL && !r->ordered && r->precondition_count == 0 && !request_writes(r) &&
         tablet_read(t, &door->reactor.reader, r))
         return;

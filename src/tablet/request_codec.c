@@ -208,6 +208,7 @@ request_encode(uint8_t *at, const struct request *r, const struct request_envelo
     write_u8(&p, r->kind);
     write_varint(&p, r->keyspace);
     write_u64(&p, e->tablet);
+    write_varint(&p, r->edition);
     write_varint(&p, r->term);
     write_varint(&p, e->left_us < REQUEST_LEFT_US_MAX ? e->left_us : REQUEST_LEFT_US_MAX);
     write_varint(&p, r->origin);
@@ -262,6 +263,7 @@ read_head(struct reader *in, struct request *r, struct request_envelope *e)
     keyspace = read_varint(in);
     r->keyspace = (uint32_t)keyspace;
     e->tablet = read_u64(in);
+    r->edition = read_varint(in);
     r->term = read_varint(in);
     e->left_us = read_varint(in);
     r->origin = read_varint(in);

@@ -15,7 +15,9 @@ static const struct catalogue_line lines[] = {
     { .kind = CATALOGUE_TREE, .id = 7, .log = 0x5555555555555555 },
     { .kind = CATALOGUE_GONE, .id = 7 },
     { .kind = CATALOGUE_GONE, .id = 9 },
-    { .kind = CATALOGUE_OATH, .id = 7, .oath = { .term = 5, .vote = 2, .log_term = 4, .log_index = 300 } },
+    { .kind = CATALOGUE_OATH,
+      .id = 7,
+      .oath = { .term = 5, .vote = 2, .log_term = 4, .log_index = 300 } },
     { .kind = CATALOGUE_OATH, .id = 9, .oath = { .term = 3 } },
 };
 

@@ -10,9 +10,7 @@
 
 enum { TREE = 7, OTHER = 8, MANY = 1000, POINTS_MAX = 2000 };
 
-static const struct engine_oath oath = {
-    .term = 5, .vote = 2, .log_term = 5, .log_index = 70
-};
+static const struct engine_oath oath = { .term = 5, .vote = 2, .log_term = 5, .log_index = 70 };
 static const struct engine_oath nothing = { 0 };
 
 static void
