@@ -15,6 +15,8 @@ static const char *const scripts[] = {
     "WATCH k\r\nMULTI\r\nSET k v\r\nMGET a k\r\nPING\r\nINCR a\r\nSET k v EX x\r\nEXEC\r\n",
     "KEYS *\r\nSCAN 0 COUNT 1\r\nRANGE - +\r\nDBSIZE\r\nRANDOMKEY\r\n",
     "CONFIG GET *\r\nCONFIG SET test-setting x\r\nINFO\r\nCOMMAND DOCS get\r\nDISTKV STATS\r\n",
+    "CLUSTER SLOTS\r\nCLUSTER SHARDS\r\nCLUSTER NODES\r\nCLUSTER INFO\r\n"
+    "SET {z}a v\r\nCLUSTER GETKEYSINSLOT 8157 9\r\nCLUSTER COUNTKEYSINSLOT 8157\r\n",
     "MSETNX x 1 y 2\r\nDEL x y\r\nFLUSHDB\r\nSELECT 3\r\nSET k v\r\nGET k\r\nQUIT\r\n",
     "PUT k v\nGET k\nDEL k\nSTATS\nnonsense\n",
 };
