@@ -6,7 +6,7 @@
 #include "unit/test.h"
 #include "wire/resp.h"
 
-enum { ITEMS_MAX = 2000, PATIENCE_MS = 30000, STEP_MS = 100 };
+enum { ITEMS_MAX = 2000, PATIENCE_MS = 30000, STEP_MS = 100, SILENCE_MS = 1500 };
 
 /* ------------------------------------------------------------------ helpers */
 
@@ -255,7 +255,8 @@ TEST(nobody_is_sent_to_a_node_that_is_down)
     c = doors_connect(&d, 1);
     expect_has(said(&c, "CLUSTER SLOTS"), "10.0.0.2");
     doors_crash(&d, 2);
-    await(&c, "CLUSTER SLOTS", "10.0.0.2", false);
+    sim_run_ms(d.f.n.w, SILENCE_MS);
+    EXPECT(!has(said(&c, "CLUSTER SLOTS"), "10.0.0.2"));
     expect_has(said(&c, "CLUSTER NODES"), "10.0.0.2:6379@7000 slave,fail? ");
     expect_has(said(&c, "CLUSTER NODES"), "disconnected");
     expect_has(said(&c, "CLUSTER SHARDS"), "$4\r\nfail\r\n");
@@ -381,8 +382,8 @@ TEST(what_has_no_one_leader_is_forwarded)
         snprintf(ours, sizeof(ours), "%s", doors_key(&d, node));
         theirs = doors_key(&d, node % 3 + 1);
         learn(&c, theirs, node % 3 + 1);
-        client_ask(&c, text("MGET %s %s", ours, theirs), "*2\r\n$-1\r\n$-1\r\n");
-        client_ask(&c, text("DEL %s %s", ours, theirs), ":0\r\n");
+        client_ask(&c, text("MGET %s %s", theirs, ours), "*2\r\n$-1\r\n$-1\r\n");
+        client_ask(&c, text("DEL %s %s", theirs, ours), ":0\r\n");
         client_ask(&c, "SELECT r", "+OK\r\n");
         client_ask(&c, "SET k v", "+OK\r\n");
         client_ask(&c, "GET k", "$1\r\nv\r\n");
