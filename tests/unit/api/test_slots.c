@@ -462,6 +462,26 @@ TEST(nothing_is_moved_past_a_write_that_is_under_way)
     doors_release(&d);
 }
 
+/* It is paused: its connections stay, and only its silence tells. */
+TEST(nobody_is_moved_to_a_leader_that_is_silent)
+{
+    struct doors d;
+    struct client c;
+    const char *key;
+
+    doors_open(&d, 14, 3, true);
+    c = doors_connect(&d, 1);
+    key = doors_key(&d, 2);
+    learn(&c, key, 2);
+    sim_pause(d.f.n.w, 2, PATIENCE_MS);
+    sim_run_ms(d.f.n.w, SILENCE_MS);
+    EXPECT(!has(said(&c, "CLUSTER SLOTS"), "10.0.0.2"));
+    EXPECT(!has(said(&c, text("GET %s", key)), "10.0.0.2"));
+    await(&c, text("GET %s", key), "$-1", true);
+    client_close(&c);
+    doors_release(&d);
+}
+
 /* Node 3 leads while 2 is down, and hands over when it is back.  Nothing that 1 only redirects tells it so. */
 TEST(who_only_redirects_hears_of_a_new_leader_all_the_same)
 {
@@ -499,4 +519,5 @@ QUIET_TEST_MAIN(RUN(every_node_says_of_all_slots_who_leads_them_and_has_copies),
                 RUN(readonly_lets_reads_be_answered_here_and_asking_the_next_command),
                 RUN(a_multi_is_spoiled_by_what_is_moved),
                 RUN(nothing_is_moved_past_a_write_that_is_under_way),
+                RUN(nobody_is_moved_to_a_leader_that_is_silent),
                 RUN(who_only_redirects_hears_of_a_new_leader_all_the_same))
