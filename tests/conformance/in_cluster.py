@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "crash"))
 from server import Server, end_after, expect, free_ports, temporary_folder, wait_for  # noqa: E402
 
 NODES = 3
-TABLETS = 8
+TABLETS = 32  # of keyspace users: so many that every node leads some, however the others are spread
 SMALL = ["--min-free-bytes", "1mb", "--memtable", "1mb", "--log-segment", "1mb",
          "--memory-budget", "64mb", "--table-bytes", "1mb", "--threads", "1"]
 

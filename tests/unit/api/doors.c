@@ -78,7 +78,7 @@ doors_open(struct doors *d, uint64_t seed, uint32_t count, bool moved)
     d->world.options = (struct api_options){ .deadline_ms = 5000,
                                              .connections_max = 100,
                                              .version = "0.1.0-test" };
-    formed_order(&d->f, 1, "keyspace-create users 3 8 hash");
+    formed_order(&d->f, 1, "keyspace-create users 3 32 hash");
     formed_await_placed(&d->f);
     await_leaders(d);
     for (uint32_t i = 1; i <= count; i++)

@@ -10,7 +10,7 @@
 #include "unit/api/api_fixture.h"
 #include "unit/kv/formed.h"
 
-enum { DOORS_TABLETS = 8, DOORS_PORT = 6379 };
+enum { DOORS_TABLETS = 32, DOORS_PORT = 6379 };
 
 struct doors {
     struct formed f;
