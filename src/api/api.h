@@ -46,11 +46,11 @@ struct api_options {
     const char *password;       /* NULL: none; copied */
     enum durability durability; /* of new connections */
     uint32_t deadline_ms;       /* of ordinary requests; 5000 */
-    bool moved; /* clients are told who leads (MOVED) instead of being answered from there */
-    uint32_t connections_max; /* beyond: refused with an error; 10,000 or more */
-    uint32_t idle_ms_max;     /* a connection silent for longer is closed; 0 = never */
-    uint64_t start_ms;        /* Unix time of the process's start */
-    const char *version;      /* of the program */
+    bool moved;                 /* clients are told who leads (MOVED), not answered from there */
+    uint32_t connections_max;   /* beyond: refused with an error; 10,000 or more */
+    uint32_t idle_ms_max;       /* a connection silent for longer is closed; 0 = never */
+    uint64_t start_ms;          /* Unix time of the process's start */
+    const char *version;        /* of the program */
     struct api_host host;
 };
 
