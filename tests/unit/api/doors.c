@@ -2,7 +2,7 @@
 
 #include "unit/test.h"
 
-enum { LOOPS = 2, KEYS_TRIED = 1000, STEP_MS = 100, QUIET_MS = 5000 };
+enum { LOOPS = 2, KEYS_TRIED = 1000, STEP_MS = 100, QUIET_MS = 5000, AWAITED_MS = 30000 };
 
 struct opening {
     struct doors *d;
@@ -139,4 +139,65 @@ doors_key(struct doors *d, uint32_t node)
     }
     fail_msg("node %u leads nothing", node);
     return NULL;
+}
+
+uint32_t
+doors_slot(const char *key)
+{
+    return atlas_slot(slice_str(key));
+}
+
+/* ------------------------------------------------------------------ what is said */
+
+const char *
+doors_text(const char *fmt, ...)
+{
+    static char out[4][256];
+    static unsigned at;
+    va_list args;
+
+    at = (at + 1) % 4;
+    va_start(args, fmt);
+    vsnprintf(out[at], sizeof(out[at]), fmt, args);
+    va_end(args);
+    return out[at];
+}
+
+const char *
+client_said(struct client *c, const char *command)
+{
+    static char text[64 << 10];
+    struct slice reply;
+
+    client_send_text(c, command);
+    client_send_text(c, "\r\n");
+    reply = client_reply(c);
+    EXPECT(reply.size < sizeof(text));
+    memcpy(text, reply.data, reply.size);
+    text[reply.size] = '\0';
+    return text;
+}
+
+bool
+has_part(const char *text, const char *part)
+{
+    return strstr(text, part) != NULL;
+}
+
+void
+expect_part(const char *text, const char *part)
+{
+    if (!has_part(text, part))
+        fail_msg("\"%s\" is not in:\n%s", part, text);
+}
+
+void
+client_await(struct client *c, const char *command, const char *part, bool there)
+{
+    for (uint32_t ms = 0; ms < AWAITED_MS; ms += STEP_MS) {
+        if (has_part(client_said(c, command), part) == there)
+            return;
+        sim_run_ms(c->n->w, STEP_MS);
+    }
+    fail_msg("%s: %s %s:\n%s", command, there ? "never" : "always", part, client_said(c, command));
 }

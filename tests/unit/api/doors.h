@@ -36,4 +36,20 @@ uint32_t doors_leader(struct doors *d, const char *key);
 /* A key of `users` that the node leads. */
 const char *doors_key(struct doors *d, uint32_t node);
 
+uint32_t doors_slot(const char *key);
+
+/* ------------------------------------------------------------------ what is said */
+
+/* Formatted; until the fourth next. */
+const char *doors_text(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* What the node replies to an inline command, as text; until the next. */
+const char *client_said(struct client *c, const char *command);
+
+bool has_part(const char *text, const char *part);
+void expect_part(const char *text, const char *part);
+
+/* Asks until what is said has this part, or has it no more. */
+void client_await(struct client *c, const char *command, const char *part, bool there);
+
 #endif
