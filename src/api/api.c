@@ -36,6 +36,7 @@ init_settings(struct api *a, const struct api_options *options)
 {
     atomic_init(&a->durability, options->durability);
     atomic_init(&a->deadline_ms, options->deadline_ms);
+    atomic_init(&a->moved, options->moved);
     atomic_init(&a->connections, 0);
     atomic_init(&a->next_session, 1);
     atomic_init(&a->last_save_ms, options->start_ms);
@@ -179,6 +180,12 @@ void
 api_set_deadline_ms(struct api *a, uint32_t ms)
 {
     atomic_store(&a->deadline_ms, ms);
+}
+
+void
+api_set_moved(struct api *a, bool moved)
+{
+    atomic_store(&a->moved, moved);
 }
 
 void

@@ -46,6 +46,7 @@ struct api_options {
     const char *password;       /* NULL: none; copied */
     enum durability durability; /* of new connections */
     uint32_t deadline_ms;       /* of ordinary requests; 5000 */
+    bool moved;                 /* clients are told who leads (MOVED), not answered from there */
     uint32_t connections_max;   /* beyond: refused with an error; 10,000 or more */
     uint32_t idle_ms_max;       /* a connection silent for longer is closed; 0 = never */
     uint64_t start_ms;          /* Unix time of the process's start */
@@ -65,6 +66,7 @@ uint16_t api_door_port(const struct api *a, enum api_door kind);
 void api_set_password(struct api *a, const char *password);
 void api_set_durability(struct api *a, enum durability durability);
 void api_set_deadline_ms(struct api *a, uint32_t ms);
+void api_set_moved(struct api *a, bool moved);
 
 /* Stop accepting, answer what was received, close every connection (at the latest after
  * `limit_ms`), then call `drained` on loop 0.  On loop 0. */

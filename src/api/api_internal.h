@@ -43,6 +43,7 @@ struct api {
     _Atomic bool password_set;
     _Atomic uint32_t durability;
     _Atomic uint32_t deadline_ms;
+    _Atomic bool moved; /* clients are told who leads, instead of being answered from there */
     _Atomic uint32_t connections;
     _Atomic uint64_t next_session;
 

@@ -41,6 +41,18 @@ static const struct command client_commands[] = {
     { "client|setname", 3, SUB_QUIET, CATEGORY_CONNECTION, 0, 0, 0, "2.6.9", "Give this connection a name", LOCAL(local_client_setname) },
 };
 
+static const struct command cluster_commands[] = {
+    { "cluster|countkeysinslot", 3, CMD_STALE | CMD_ALONE, CATEGORY_CLUSTER, 0, 0, 0, "3.0.0", "Count the keys in a slot", TASK(task_cluster_countkeysinslot) },
+    { "cluster|getkeysinslot", 4, CMD_STALE | CMD_ALONE, CATEGORY_CLUSTER, 0, 0, 0, "3.0.0", "Some of the keys in a slot", TASK(task_cluster_getkeysinslot) },
+    { "cluster|help", 2, SUB, CATEGORY_CLUSTER, 0, 0, 0, "5.0.0", "What CLUSTER understands", LOCAL(local_cluster_help) },
+    { "cluster|info", 2, CMD_STALE, CATEGORY_CLUSTER, 0, 0, 0, "3.0.0", "Whether all slots are served", LOCAL(local_cluster_info) },
+    { "cluster|keyslot", 3, CMD_STALE, CATEGORY_CLUSTER, 0, 0, 0, "3.0.0", "The slot of a key", LOCAL(local_cluster_keyslot) },
+    { "cluster|myid", 2, CMD_STALE, CATEGORY_CLUSTER, 0, 0, 0, "3.0.0", "The id of this node", LOCAL(local_cluster_myid) },
+    { "cluster|nodes", 2, CMD_STALE, CATEGORY_CLUSTER, 0, 0, 0, "3.0.0", "All nodes, and which slots they lead", LOCAL(local_cluster_nodes) },
+    { "cluster|shards", 2, CMD_STALE, CATEGORY_CLUSTER, 0, 0, 0, "7.0.0", "The slots by who leads them and who has copies", LOCAL(local_cluster_shards) },
+    { "cluster|slots", 2, CMD_STALE, CATEGORY_CLUSTER, 0, 0, 0, "3.0.0", "Who leads which slots, and who has copies", LOCAL(local_cluster_slots) },
+};
+
 static const struct command command_commands[] = {
     { "command|count", 2, SUB, CATEGORY_SERVER, 0, 0, 0, "2.8.13", "How many commands there are", LOCAL(local_command_count) },
     { "command|docs", -2, SUB, CATEGORY_SERVER, 0, 0, 0, "7.0.0", "What commands do, in words", LOCAL(local_command_docs) },
@@ -67,9 +79,11 @@ static const struct command distkv_commands[] = {
 
 const struct command command_table[] = {
     { "append", 3, STORE_FAST, CATEGORY_STRING, 1, 1, 1, "2.0.0", "Append to a value", DATA(prepare_append) },
+    { "asking", 1, CMD_FAST, CATEGORY_CLUSTER, 0, 0, 0, "3.0.0", "Let the next command be answered here, whoever leads", LOCAL(local_asking) },
     { "auth", -2, CONN_FREE | CMD_NO_MULTI, CATEGORY_CONNECTION, 0, 0, 0, "1.0.0", "Say who you are", LOCAL(local_auth) },
     { "bgsave", -1, CMD_ADMIN | CMD_NOSCRIPT | CMD_DANGEROUS | CMD_ALONE, CATEGORY_SERVER, 0, 0, 0, "1.0.0", "Write what is in memory to tables, in the background", TASK(task_bgsave) },
     { "client", -2, 0, CATEGORY_CONNECTION, 0, 0, 0, "2.4.0", "Commands on connections", GROUP(client_commands) },
+    { "cluster", -2, 0, CATEGORY_CLUSTER, 0, 0, 0, "3.0.0", "The cluster, as clients of Redis Cluster know it", GROUP(cluster_commands) },
     { "command", -1, SUB, CATEGORY_SERVER, 0, 0, 0, "2.8.13", "What every command is", COMMAND_LOCAL, COUNT_OF(command_commands), NULL, local_command, NULL, command_commands },
     { "compact", 1, CMD_ADMIN | CMD_NOSCRIPT | CMD_DANGEROUS | CMD_ALONE, CATEGORY_SERVER, 0, 0, 0, "7.0.0", "Merge all tables into one run", TASK(task_compact) },
     { "config", -2, 0, CATEGORY_SERVER, 0, 0, 0, "2.0.0", "Commands on settings", GROUP(config_commands) },
@@ -114,6 +128,8 @@ const struct command command_table[] = {
     { "quit", -1, CONN_FREE | CMD_AT_ONCE, CATEGORY_CONNECTION, 0, 0, 0, "1.0.0", "End the connection", LOCAL(local_quit) },
     { "randomkey", 1, READ | CMD_ALONE, CATEGORY_GENERIC, 0, 0, 0, "1.0.0", "A key by chance", TASK(task_randomkey) },
     { "range", -3, READ | CMD_ALONE, CATEGORY_GENERIC, 0, 0, 0, "7.0.0", "Keys and values between two bounds, in order", TASK(task_range) },
+    { "readonly", 1, CONN, CATEGORY_CLUSTER, 0, 0, 0, "3.0.0", "Let reads of this connection be answered here, whoever leads", LOCAL(local_readonly) },
+    { "readwrite", 1, CONN, CATEGORY_CLUSTER, 0, 0, 0, "3.0.0", "Undo READONLY", LOCAL(local_readwrite) },
     { "rename", 3, WRITE, CATEGORY_GENERIC, 1, 2, 1, "1.0.0", "Give a key another name", DATA(prepare_rename) },
     { "renamenx", 3, WRITE_FAST, CATEGORY_GENERIC, 1, 2, 1, "1.0.0", "Give a key another name, if that is free", DATA(prepare_renamenx) },
     { "reset", 1, CONN_FREE | CMD_AT_ONCE, CATEGORY_CONNECTION, 0, 0, 0, "6.2.0", "Make this connection as new", LOCAL(local_reset) },

@@ -6,6 +6,7 @@
 
 #include "api/api_internal.h"
 #include "api/redis.h"
+#include "api/slots.h"
 
 struct info {
     struct session *session;
@@ -30,6 +31,12 @@ uptime_seconds(const struct info *info)
     return now_ms > start_ms ? (now_ms - start_ms) / 1000 : 0;
 }
 
+static bool
+is_cluster(const struct info *info)
+{
+    return slots_in_cluster(info->session->reactor->door);
+}
+
 static enum status
 put_server(const struct info *info)
 {
@@ -37,13 +44,14 @@ put_server(const struct info *info)
     uint64_t now_ms = env_wall_ms(info->api->env);
 
     return buf_printf(info->out,
-                      "# Server\r\nredis_version:%s\r\nredis_mode:standalone\r\n"
+                      "# Server\r\nredis_version:%s\r\nredis_mode:%s\r\n"
                       "distkv_version:%s\r\narch_bits:%zu\r\nrun_id:%016" PRIx64 "\r\n"
                       "tcp_port:%u\r\nserver_time_usec:%" PRIu64 "\r\nuptime_in_seconds:%" PRIu64
                       "\r\nuptime_in_days:%" PRIu64 "\r\nnode_name:%s\r\n",
-                      API_REDIS_VERSION, info->api->version, sizeof(void *) * 8,
-                      kv_node_id(info->api->kv), api_door_port(info->api, API_DOOR_AUTO),
-                      now_ms * 1000, up, up / 86400, kv_node_name(info->api->kv));
+                      API_REDIS_VERSION, is_cluster(info) ? "cluster" : "standalone",
+                      info->api->version, sizeof(void *) * 8, kv_node_id(info->api->kv),
+                      api_door_port(info->api, API_DOOR_AUTO), now_ms * 1000, up, up / 86400,
+                      kv_node_name(info->api->kv));
 }
 
 static enum status
@@ -124,7 +132,7 @@ put_cpu(const struct info *info)
 static enum status
 put_cluster(const struct info *info)
 {
-    return buf_printf(info->out, "# Cluster\r\ncluster_enabled:0\r\n");
+    return buf_printf(info->out, "# Cluster\r\ncluster_enabled:%d\r\n", is_cluster(info));
 }
 
 static enum status

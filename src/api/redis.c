@@ -3,6 +3,7 @@
  *
  *      refused by the input ─> error
  *      unknown, arity, NOAUTH ─> error (and a MULTI is spoiled)
+ *      another node leads its keys, and the client is to ask there itself ─> MOVED
  *      inside MULTI ─> queued
  *      else ─> a call: held, until redis_begin()
  */
@@ -175,7 +176,11 @@ redis_command(struct session *s)
         return;
     }
     if (transaction_queuing(s) && (command->flags & CMD_AT_ONCE) == 0) {
-        queue(s, command);
+        error = redis_moved(s, command, in->args, in->arg_count, text);
+        if (error != NULL)
+            refuse(s, error, true);
+        else
+            queue(s, command);
         return;
     }
     c = call_create(s, command);
@@ -232,12 +237,20 @@ void
 redis_begin(struct call *c)
 {
     struct session *s = c->session;
+    char text[REFUSAL_TEXT_MAX];
+    const char *moved;
 
     c->state = CALL_RUNNING;
     if ((c->command->flags & CMD_ALONE) != 0)
         s->alone = c;
     if (input_lend(&s->input, &c->blocks) != ST_OK) {
         s->broken = true;
+        return;
+    }
+    moved = redis_moved(s, c->command, s->input.args, s->input.arg_count, text);
+    if (moved != NULL) {
+        input_done(&s->input);
+        call_reply_error(c, moved);
         return;
     }
     switch (c->command->kind) {

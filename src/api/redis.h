@@ -41,6 +41,10 @@ const struct command *redis_lookup(struct session *s, const struct slice *args, 
 const char *redis_refuse_in_unit(const struct session *s, const struct command *command,
                                  const struct slice *args, uint32_t count);
 
+/* "MOVED ...", whom to ask instead; NULL: it is carried out here, wherever the keys are (redis_moved.c). */
+const char *redis_moved(struct session *s, const struct command *command, const struct slice *args,
+                        uint32_t count, char out[REFUSAL_TEXT_MAX]);
+
 /* A container's HELP: pairs of lines. */
 void put_help(struct resp_writer *w, const char *name, const char *const *lines, uint32_t count);
 
@@ -81,6 +85,13 @@ local_fn local_ping, local_echo, local_quit, local_select, local_auth, local_hel
 local_fn local_client_id, local_client_getname, local_client_setname, local_client_setinfo;
 local_fn local_client_info, local_client_no_evict, local_client_no_touch, local_client_help;
 task_fn task_client_list;
+
+/* ------------------------------------------------------------------ cluster (redis_slots.c, redis_slot_keys.c) */
+
+local_fn local_cluster_info, local_cluster_myid, local_cluster_keyslot, local_cluster_slots;
+local_fn local_cluster_shards, local_cluster_nodes, local_cluster_help;
+local_fn local_readonly, local_readwrite, local_asking; /* redis_moved.c */
+task_fn task_cluster_countkeysinslot, task_cluster_getkeysinslot;
 
 /* ------------------------------------------------------------------ server */
 

@@ -21,7 +21,7 @@ static const struct flag_name flag_names[] = {
 static const char *const group_names[CATEGORY_COUNT] = {
     [CATEGORY_CONNECTION] = "connection",     [CATEGORY_STRING] = "string",
     [CATEGORY_GENERIC] = "generic",           [CATEGORY_SERVER] = "server",
-    [CATEGORY_TRANSACTIONS] = "transactions",
+    [CATEGORY_TRANSACTIONS] = "transactions", [CATEGORY_CLUSTER] = "cluster",
 };
 
 enum { FLAG_COUNT = sizeof(flag_names) / sizeof(flag_names[0]), CATEGORIES_MAX = 8 };
@@ -42,11 +42,13 @@ put_flags(struct resp_writer *w, const struct command *c)
     }
 }
 
-/* COMMAND is of the group "server", and of the category "@connection". */
+/* COMMAND is of the group "server", READONLY and its like are of "cluster"; and of the category "@connection". */
 static bool
-is_about_commands(const struct command *c)
+is_of_connections(const struct command *c)
 {
-    return strncmp(c->name, "command", strlen("command")) == 0;
+    return (c->category == CATEGORY_CONNECTION && c->kind != COMMAND_GROUP) ||
+           (c->category == CATEGORY_CLUSTER && (c->flags & CMD_FAST) != 0) ||
+           strncmp(c->name, "command", strlen("command")) == 0;
 }
 
 /* The categories of access control follow from flags and group. */
@@ -70,7 +72,7 @@ put_categories(struct resp_writer *w, const struct command *c)
     names[size++] = (c->flags & CMD_FAST) != 0 ? "@fast" : "@slow";
     if ((c->flags & CMD_DANGEROUS) != 0)
         names[size++] = "@dangerous";
-    if ((c->category == CATEGORY_CONNECTION && c->kind != COMMAND_GROUP) || is_about_commands(c))
+    if (is_of_connections(c))
         names[size++] = "@connection";
     else if (c->category == CATEGORY_TRANSACTIONS)
         names[size++] = "@transaction";

@@ -3,6 +3,7 @@
 
 #include "api/api_internal.h"
 #include "api/redis.h"
+#include "api/slots.h"
 #include "api/transaction.h"
 #include "wire/decimal.h"
 
@@ -187,7 +188,7 @@ local_hello(struct session *s, const struct slice *args, uint32_t count, struct 
     resp_put_bulk(w, slice_str("id"));
     resp_put_i64(w, (int64_t)s->id);
     resp_put_bulk(w, slice_str("mode"));
-    resp_put_bulk(w, slice_str("standalone"));
+    resp_put_bulk(w, slice_str(slots_in_cluster(s->reactor->door) ? "cluster" : "standalone"));
     resp_put_bulk(w, slice_str("role"));
     resp_put_bulk(w, slice_str("master"));
     resp_put_bulk(w, slice_str("modules"));
@@ -204,6 +205,7 @@ local_reset(struct session *s, const struct slice *args, uint32_t count, struct 
     s->database = 0;
     s->name[0] = '\0';
     s->durability_chosen = false;
+    s->reads_here = s->asking = false;
     session_set_authenticated(s, !atomic_load(&s->reactor->api->password_set));
     if (kv_database(s->reactor->door, 0, &s->keyspace) != ST_OK)
         s->broken = true;

@@ -70,6 +70,8 @@ struct session {
     uint32_t keyspace;
     uint32_t version; /* of the Redis protocol: 2 or 3 */
     bool authenticated;
+    bool reads_here;        /* READONLY: they are never MOVED */
+    bool asking;            /* ASKING: nor is the next command */
     bool durability_chosen; /* by DISTKV DURABILITY; otherwise as the node's setting */
     enum durability durability;
     struct transaction *transaction; /* NULL: no MULTI, no WATCH */

@@ -134,6 +134,7 @@ struct kv_scan;
 
 struct kv_scan_options {
     uint32_t keyspace;
+    uint64_t tablet;    /* of this one alone; 0: of all that are concerned */
     struct slice from;  /* copied; first key wanted */
     struct slice limit; /* copied; first key not wanted, when has_limit */
     bool has_limit;

@@ -575,15 +575,32 @@ route_tick(struct route *route, uint64_t now)
     return route->way.under_way > 0 || route->state == ROUTE_BLOCKED;
 }
 
-void
-route_doubt(struct route *route)
+/* Who leads?  Of that node, now and then, while requests go elsewhere. */
+static void
+question(struct route *route, uint64_t node)
 {
     uint64_t now = now_ns(route);
 
     if (route->state != ROUTE_THERE || route->probing || now < route->due_ns)
         return;
     route->due_ns = now + PAUSE_MS_MAX * NS_PER_MS;
-    (void)ask(route, forward_self(route->forward));
+    (void)ask(route, node);
+}
+
+void
+route_doubt(struct route *route)
+{
+    question(route, forward_self(route->forward));
+}
+
+/* A member hears of a new leader from it, even when the old one does not. */
+void
+route_confirm(struct route *route)
+{
+    const struct forward *f = route->forward;
+    bool is_member = map_tablet(&f->door->map, route->site) != NULL;
+
+    question(route, is_member ? forward_self(f) : route->to.node);
 }
 
 void

@@ -77,6 +77,9 @@ void route_block(struct route *route);
 /* What was sent there is not answered for long: has the replica here heard of another leader? */
 void route_doubt(struct route *route);
 
+/* Somebody was told to go there himself: does that node still lead?  Asked of whoever knows best, now and then. */
+void route_confirm(struct route *route);
+
 /* Deadlines of what waits, and pauses that are over.  False: it is idle. */
 bool route_tick(struct route *route, uint64_t now_ns);
 

@@ -147,6 +147,8 @@ kv_scan_open(struct kv_door *door, const struct kv_scan_options *options, struct
 
     if (space == NULL || space->keyspace->tablet_count == 0)
         return err_raise(err, ST_NOT_FOUND, "no such keyspace");
+    if (options->tablet != 0)
+        return scan__open(door, options, options->tablet, out, err);
     if (space->keyspace->tablet_count == 1)
         return scan__open(door, options, space->sites[0]->tablet, out, err);
     return open_several(door, space, options, out, err);

@@ -41,6 +41,7 @@ struct config {
     uint64_t sync; /* enum durability */
     uint64_t sync_interval_ms;
     uint64_t deadline_ms;
+    uint64_t redis_moved;
     uint64_t connections_max;
     uint64_t idle_timeout_ms;
 

@@ -108,6 +108,7 @@ apply_changeable(struct server *s)
     api_set_password(s->api, c->password);
     api_set_durability(s->api, (enum durability)c->sync);
     api_set_deadline_ms(s->api, (uint32_t)c->deadline_ms);
+    api_set_moved(s->api, c->redis_moved != 0);
 }
 
 /* Take from a freshly read configuration what may change. */
@@ -367,6 +368,7 @@ open_api(struct server *s, struct err *err)
         .password = c->password,
         .durability = (enum durability)c->sync,
         .deadline_ms = (uint32_t)c->deadline_ms,
+        .moved = c->redis_moved != 0,
         .connections_max = (uint32_t)s->share.connections,
         .idle_ms_max = (uint32_t)c->idle_timeout_ms,
         .start_ms = env_wall_ms(s->env),

@@ -83,6 +83,8 @@ const struct setting settings[] = {
       "how often writes of class `interval` are fsynced" },
     { "deadline-ms", SETTING_NUMBER, AT(deadline_ms), "5000", 1, 3600000, NULL, true,
       "a request that is not done by then gets a typed error" },
+    { "redis-moved", SETTING_WORD, AT(redis_moved), "no", 0, 0, yes_words, true,
+      "yes: Redis clients are told which node leads a key (MOVED) instead of being answered from there" },
     { "max-connections", SETTING_NUMBER, AT(connections_max), "10000", 1, 1000000, NULL, false,
       "connections beyond this are refused with an error" },
     { "idle-timeout-ms", SETTING_NUMBER, AT(idle_timeout_ms), "0", 0, 86400000, NULL, false,

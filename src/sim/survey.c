@@ -7,6 +7,7 @@
 #include "cluster/cluster.h"
 #include "cluster/step.h"
 #include "raft/raft.h"
+#include "sim/node.h"
 #include "tablet/tablet.h"
 
 /* Those who look, and what they write down. */

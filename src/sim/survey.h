@@ -7,7 +7,9 @@
 #define SIM_SURVEY_H
 
 #include "cluster/atlas.h"
-#include "sim/node.h"
+#include "kv/kv.h"
+
+struct node; /* sim/node.h */
 
 enum { SURVEY_TEXT_MAX = 200 };
 

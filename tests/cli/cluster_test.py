@@ -9,14 +9,13 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "crash"))
-from server import Server, end_after, expect, temporary_folder, wait_for  # noqa: E402
+from server import Server, end_after, expect, free_ports, temporary_folder, wait_for  # noqa: E402
 
 BINARY = sys.argv[1]
 SMALL = ["--min-free-bytes", "1mb", "--memtable", "1mb", "--log-segment", "1mb",
@@ -54,15 +53,6 @@ def refused(server, want, *words, program="cluster", code=1):
 def rows(text):
     """The lines of a table behind its head."""
     return [line.split() for line in text.strip().split("\n")[1:]]
-
-
-def free_ports(count):
-    """Of the system's choice: nodes tell each other theirs, so they have to be chosen beforehand."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 def form(folder, servers):

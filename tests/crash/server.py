@@ -231,6 +231,15 @@ def wait_for(what, condition, wait_s=60.0):
         time.sleep(0.05)
 
 
+def free_ports(count):
+    """Of the system's choice: nodes tell each other theirs, so they have to be chosen beforehand."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
 def end_after(seconds):
     """A test ends by itself, and its `finally` ends the server, before CTest would kill it; or when
     somebody terminates it."""

@@ -28,7 +28,7 @@
 enum { LINE_MAX_BYTES = 1 << 16, CLIENTS_MAX = 26, QUIET_MS = 400 };
 
 struct golden {
-    struct node n;
+    struct inn n;
     struct client clients[CLIENTS_MAX];
     bool is_line[CLIENTS_MAX];
     int now;        /* the client that speaks */
@@ -312,8 +312,8 @@ run_file(const char *path)
     char *bytes = read_file(path);
     int failures;
 
-    node_init(&g.n, 1);
-    node_open(&g.n);
+    inn_init(&g.n, 1);
+    inn_open(&g.n);
     choose_client(&g, "A", false);
     read_lines(&g, bytes);
     /* A file in the folder of the line protocol begins on the line port. */
@@ -327,8 +327,8 @@ run_file(const char *path)
         if (g.clients[i].c != NULL)
             client_close(&g.clients[i]);
     }
-    node_crash(&g.n);
-    node_release(&g.n);
+    inn_crash(&g.n);
+    inn_release(&g.n);
     if (g.failures > 0 && getenv("GOLDEN_UPDATE") != NULL)
         write_file(&g);
     failures = g.failures;

@@ -6,9 +6,9 @@
 static const uint64_t start_ms = 1767225600000; /* where the simulated clock begins */
 
 void
-node_init(struct node *n, uint64_t seed)
+inn_init(struct inn *n, uint64_t seed)
 {
-    *n = (struct node){ 0 };
+    *n = (struct inn){ 0 };
     n->w = sim_create(seed);
     assert_non_null(n->w);
     engine_options_default(&n->engine);
@@ -32,7 +32,7 @@ static void
 config_get(void *ctx, struct slice pattern,
            void (*fn)(void *fn_ctx, const char *name, const char *value), void *fn_ctx)
 {
-    struct node *n = ctx;
+    struct inn *n = ctx;
 
     if (kv_glob(pattern, slice_str("test-setting")))
         fn(fn_ctx, "test-setting", n->setting);
@@ -43,7 +43,7 @@ config_get(void *ctx, struct slice pattern,
 static enum status
 config_set(void *ctx, struct slice name, struct slice value, struct err *err)
 {
-    struct node *n = ctx;
+    struct inn *n = ctx;
 
     if (slice_equal(name, slice_str("port")))
         return ST_CONFLICT;
@@ -66,7 +66,7 @@ config_set(void *ctx, struct slice name, struct slice value, struct err *err)
 static void
 shut_down(void *ctx)
 {
-    struct node *n = ctx;
+    struct inn *n = ctx;
 
     n->shutdown_asked = true;
 }
@@ -76,7 +76,7 @@ shut_down(void *ctx)
 static void
 open_body(void *ctx)
 {
-    struct node *n = ctx;
+    struct inn *n = ctx;
     struct loop *loops[NODE_LOOPS];
     struct kv_options options = {
         .loops = loops, .loop_count = NODE_LOOPS, .node_name = "test", .cluster = n->cluster
@@ -104,7 +104,7 @@ open_body(void *ctx)
 }
 
 void
-node_open(struct node *n)
+inn_open(struct inn *n)
 {
     n->env = sim_boot(n->w, NODE_ID, NODE_LOOPS);
     EXPECT(sim_call(n->w, NODE_ID, open_body, n));
@@ -118,7 +118,7 @@ node_open(struct node *n)
 static void
 raise_flag(void *ctx)
 {
-    struct node *n = ctx;
+    struct inn *n = ctx;
 
     n->flag = true;
 }
@@ -126,7 +126,7 @@ raise_flag(void *ctx)
 static void
 drain_api(void *ctx)
 {
-    struct node *n = ctx;
+    struct inn *n = ctx;
 
     n->flag = false;
     api_drain(n->api, 10000, raise_flag, n);
@@ -135,7 +135,7 @@ drain_api(void *ctx)
 static void
 drain_kv(void *ctx)
 {
-    struct node *n = ctx;
+    struct inn *n = ctx;
 
     n->flag = false;
     kv_drain(n->kv, raise_flag, n);
@@ -144,14 +144,14 @@ drain_kv(void *ctx)
 static void
 close_body(void *ctx)
 {
-    struct node *n = ctx;
+    struct inn *n = ctx;
 
     api_destroy(n->api);
     n->status = kv_close(n->kv, &n->err);
 }
 
 void
-node_close(struct node *n)
+inn_close(struct inn *n)
 {
     sim_on_loop(n->w, NODE_ID, 0, drain_api, n);
     EXPECT(sim_run_until(n->w, &n->flag, NODE_PATIENCE_MS));
@@ -164,13 +164,13 @@ node_close(struct node *n)
 }
 
 void
-node_crash(struct node *n)
+inn_crash(struct inn *n)
 {
     sim_crash(n->w, NODE_ID);
 }
 
 void
-node_release(struct node *n)
+inn_release(struct inn *n)
 {
     sim_destroy(n->w);
 }
@@ -178,7 +178,7 @@ node_release(struct node *n)
 /* ------------------------------------------------------------------ clients */
 
 struct client
-client_connect(struct node *n)
+client_connect(struct inn *n)
 {
     struct client c = { n, sim_connect(n->w, NODE_ID, n->port) };
 
@@ -187,7 +187,7 @@ client_connect(struct node *n)
 }
 
 struct client
-client_connect_line(struct node *n)
+client_connect_line(struct inn *n)
 {
     struct client c = { n, sim_connect(n->w, NODE_ID, n->line_port) };
 

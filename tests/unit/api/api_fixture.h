@@ -11,13 +11,13 @@
 
 enum { NODE_ID = 1, NODE_LOOPS = 2, NODE_PATIENCE_MS = 120000 };
 
-struct node {
+struct inn {
     struct sim *w;
     struct env *env;
     struct kv *kv;
     struct api *api;
     struct engine_options engine;
-    struct api_options options;       /* to be changed between node_init() and node_open() */
+    struct api_options options;       /* to be changed between inn_init() and inn_open() */
     const struct kv_cluster *cluster; /* as the options; NULL: alone */
     uint16_t port;
     uint16_t line_port;
@@ -29,27 +29,27 @@ struct node {
 };
 
 /* A world, with small memtables and caches; nothing runs yet. */
-void node_init(struct node *n, uint64_t seed);
+void inn_init(struct inn *n, uint64_t seed);
 
 /* Boot, open the store, open the doors. */
-void node_open(struct node *n);
+void inn_open(struct inn *n);
 
 /* Drain the doors and the store, close, end the process: leaks fail. */
-void node_close(struct node *n);
+void inn_close(struct inn *n);
 
 /* Power cut. */
-void node_crash(struct node *n);
-void node_release(struct node *n);
+void inn_crash(struct inn *n);
+void inn_release(struct inn *n);
 
 /* ------------------------------------------------------------------ clients */
 
 struct client {
-    struct node *n;
+    struct inn *n;
     struct sim_client *c;
 };
 
-struct client client_connect(struct node *n);
-struct client client_connect_line(struct node *n);
+struct client client_connect(struct inn *n);
+struct client client_connect_line(struct inn *n);
 void client_close(struct client *c);
 
 void client_send(struct client *c, struct slice bytes);

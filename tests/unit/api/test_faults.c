@@ -15,6 +15,8 @@ static const char *const scripts[] = {
     "WATCH k\r\nMULTI\r\nSET k v\r\nMGET a k\r\nPING\r\nINCR a\r\nSET k v EX x\r\nEXEC\r\n",
     "KEYS *\r\nSCAN 0 COUNT 1\r\nRANGE - +\r\nDBSIZE\r\nRANDOMKEY\r\n",
     "CONFIG GET *\r\nCONFIG SET test-setting x\r\nINFO\r\nCOMMAND DOCS get\r\nDISTKV STATS\r\n",
+    "CLUSTER SLOTS\r\nCLUSTER SHARDS\r\nCLUSTER NODES\r\nCLUSTER INFO\r\n"
+    "SET {z}a v\r\nCLUSTER GETKEYSINSLOT 8157 9\r\nCLUSTER COUNTKEYSINSLOT 8157\r\n",
     "MSETNX x 1 y 2\r\nDEL x y\r\nFLUSHDB\r\nSELECT 3\r\nSET k v\r\nGET k\r\nQUIT\r\n",
     "PUT k v\nGET k\nDEL k\nSTATS\nnonsense\n",
 };
@@ -22,7 +24,7 @@ static const char *const scripts[] = {
 enum { SCRIPTS = sizeof(scripts) / sizeof(scripts[0]) };
 
 static void
-expect_served(struct node *n)
+expect_served(struct inn *n)
 {
     struct client c = client_connect(n);
 
@@ -34,7 +36,7 @@ expect_served(struct node *n)
 
 /* False when the allocation was never reached. */
 static bool
-run_script(struct node *n, const char *script, uint64_t nth, bool for_good)
+run_script(struct inn *n, const char *script, uint64_t nth, bool for_good)
 {
     struct mem_heap *heap = sim_heap(n->w, NODE_ID);
     struct client c;
@@ -60,15 +62,15 @@ run_script(struct node *n, const char *script, uint64_t nth, bool for_good)
 static bool
 fail_one(const char *script, uint64_t nth, bool for_good)
 {
-    struct node n;
+    struct inn n;
     bool reached;
 
-    node_init(&n, nth);
-    node_open(&n);
+    inn_init(&n, nth);
+    inn_open(&n);
     reached = run_script(&n, script, nth, for_good);
     expect_served(&n);
-    node_close(&n);
-    node_release(&n);
+    inn_close(&n);
+    inn_release(&n);
     return reached;
 }
 

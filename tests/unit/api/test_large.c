@@ -12,19 +12,19 @@
 enum { MB = 1 << 20 };
 
 static void
-begin(struct node *n, struct client *c, uint64_t seed)
+begin(struct inn *n, struct client *c, uint64_t seed)
 {
-    node_init(n, seed);
-    node_open(n);
+    inn_init(n, seed);
+    inn_open(n);
     *c = client_connect(n);
 }
 
 static void
-end(struct node *n, struct client *c)
+end(struct inn *n, struct client *c)
 {
     client_close(c);
-    node_close(n);
-    node_release(n);
+    inn_close(n);
+    inn_release(n);
 }
 
 /* A value of its own for every key: "<number>." repeated. */
@@ -89,7 +89,7 @@ want_value(struct client *c, int number, size_t size)
 
 TEST(the_largest_value_travels_both_ways)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
     begin(&n, &c, 1);
@@ -105,7 +105,7 @@ TEST(the_largest_value_travels_both_ways)
 
 TEST(a_larger_value_is_refused_and_the_connection_goes_on)
 {
-    struct node n;
+    struct inn n;
     struct client c;
     struct buf value = buf_empty(LIMIT_VALUE_BYTES + 2 * MB);
 
@@ -122,13 +122,13 @@ TEST(a_larger_value_is_refused_and_the_connection_goes_on)
 
 TEST(a_command_of_too_many_bytes_is_refused_and_the_connection_goes_on)
 {
-    struct node n;
+    struct inn n;
     struct client c;
     struct buf value;
 
-    node_init(&n, 3);
+    inn_init(&n, 3);
     n.engine.budget_bytes = (size_t)512 * MB;
-    node_open(&n);
+    inn_open(&n);
     c = client_connect(&n);
     value = value_of(0, 15 * MB);
     client_send_text(&c, "*11\r\n$4\r\nMSET\r\n");
@@ -150,13 +150,13 @@ TEST(a_command_of_too_many_bytes_is_refused_and_the_connection_goes_on)
 
 TEST(a_transaction_of_too_many_bytes_is_refused)
 {
-    struct node n;
+    struct inn n;
     struct client c;
     struct buf value;
 
-    node_init(&n, 4);
+    inn_init(&n, 4);
     n.engine.budget_bytes = (size_t)512 * MB;
-    node_open(&n);
+    inn_open(&n);
     c = client_connect(&n);
     value = value_of(0, 15 * MB);
     client_ask(&c, "MULTI", "+OK\r\n");
@@ -172,7 +172,7 @@ TEST(a_transaction_of_too_many_bytes_is_refused)
 
 /* The node's heap may grow by so much while `count` values of `size` bytes are replied. */
 static void
-expect_stream(struct node *n, struct client *c, int count, size_t size, size_t growth_max)
+expect_stream(struct inn *n, struct client *c, int count, size_t size, size_t growth_max)
 {
     struct mem_heap *heap = sim_heap(n->w, NODE_ID);
     size_t before = heap->byte_count;
@@ -201,13 +201,13 @@ send_mget(struct client *c, int count)
 
 TEST(a_long_mget_is_streamed)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
-    node_init(&n, 5);
+    inn_init(&n, 5);
     n.engine.budget_bytes = (size_t)512 * MB;
     n.engine.trees.memtable_bytes = 128 * MB;
-    node_open(&n);
+    inn_open(&n);
     c = client_connect(&n);
     fill(&c, 50, 2 * MB);
     send_mget(&c, 50);
@@ -219,7 +219,7 @@ TEST(a_long_mget_is_streamed)
 
 TEST(a_long_mget_is_streamed_from_the_disk_too)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
     begin(&n, &c, 15);
@@ -233,7 +233,7 @@ TEST(a_long_mget_is_streamed_from_the_disk_too)
 
 TEST(a_stream_of_small_values_mixes_what_there_is_with_what_there_is_not)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
     begin(&n, &c, 6);
@@ -252,7 +252,7 @@ TEST(a_stream_of_small_values_mixes_what_there_is_with_what_there_is_not)
 
 TEST(a_long_exec_of_reads_is_streamed)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
     begin(&n, &c, 7);
@@ -282,7 +282,7 @@ TEST(a_long_exec_of_reads_is_streamed)
 
 TEST(an_exec_that_writes_may_return_no_more_than_it_may_hold)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
     begin(&n, &c, 8);
@@ -305,7 +305,7 @@ TEST(an_exec_that_writes_may_return_no_more_than_it_may_hold)
 
 TEST(a_client_that_goes_in_the_middle_of_a_stream_leaves_nothing_behind)
 {
-    struct node n;
+    struct inn n;
     struct client c, other;
 
     begin(&n, &c, 9);
@@ -342,7 +342,7 @@ fill_many(struct client *c)
 
 TEST(keys_and_range_count_before_they_send_much)
 {
-    struct node n;
+    struct inn n;
     struct client c;
     char text[128];
 
@@ -374,7 +374,7 @@ TEST(keys_and_range_count_before_they_send_much)
 
 TEST(scan_returns_every_key_that_is_there_all_the_time)
 {
-    struct node n;
+    struct inn n;
     struct client c;
     bool *seen = calloc(MANY, sizeof(bool));
     char cursor[32] = "0";

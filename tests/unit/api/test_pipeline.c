@@ -19,7 +19,7 @@ struct talker {
 };
 
 static void
-talker_begin(struct talker *t, struct node *n, struct prng *prng, uint32_t number)
+talker_begin(struct talker *t, struct inn *n, struct prng *prng, uint32_t number)
 {
     t->client = client_connect(n);
     t->request = buf_empty(STREAM_BYTES_MAX);
@@ -76,7 +76,7 @@ match_some(struct talker *t)
 }
 
 static bool
-talk(struct talker *talkers, struct node *n, struct prng *prng)
+talk(struct talker *talkers, struct inn *n, struct prng *prng)
 {
     for (int ms = 0; ms < NODE_PATIENCE_MS; ms++) {
         bool all = true;
@@ -98,11 +98,11 @@ run(uint64_t seed, int rounds, int steps, uint32_t cold_percent)
 {
     struct talker talkers[CLIENTS];
     struct prng prng;
-    struct node n;
+    struct inn n;
 
     prng_init(&prng, seed);
-    node_init(&n, seed);
-    node_open(&n);
+    inn_init(&n, seed);
+    inn_open(&n);
     sim_set_cold_percent(n.w, NODE_ID, cold_percent);
     for (uint32_t i = 0; i < CLIENTS; i++)
         talker_begin(&talkers[i], &n, &prng, i);
@@ -115,8 +115,8 @@ run(uint64_t seed, int rounds, int steps, uint32_t cold_percent)
     }
     for (int i = 0; i < CLIENTS; i++)
         talker_end(&talkers[i]);
-    node_close(&n);
-    node_release(&n);
+    inn_close(&n);
+    inn_release(&n);
 }
 
 TEST(pipelined_commands_are_carried_out_one_after_the_other)
@@ -135,19 +135,19 @@ TEST(a_slow_disk_changes_nothing_of_that)
 static void
 ask_many(const char *command, const char *expected, int count)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
-    node_init(&n, 3);
-    node_open(&n);
+    inn_init(&n, 3);
+    inn_open(&n);
     c = client_connect(&n);
     for (int i = 0; i < count; i++)
         client_send_text(&c, command);
     for (int i = 0; i < count; i++)
         client_expect(&c, expected);
     client_close(&c);
-    node_close(&n);
-    node_release(&n);
+    inn_close(&n);
+    inn_release(&n);
 }
 
 TEST(more_commands_than_may_be_under_way_are_answered_all_the_same)
@@ -157,11 +157,11 @@ TEST(more_commands_than_may_be_under_way_are_answered_all_the_same)
 
 TEST(a_read_never_sees_a_later_write_of_its_connection)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
-    node_init(&n, 4);
-    node_open(&n);
+    inn_init(&n, 4);
+    inn_open(&n);
     sim_set_cold_percent(n.w, NODE_ID, 100);
     c = client_connect(&n);
     client_ask(&c, "SET k 0", "+OK\r\n");
@@ -183,8 +183,8 @@ TEST(a_read_never_sees_a_later_write_of_its_connection)
         client_expect(&c, text);
     }
     client_close(&c);
-    node_close(&n);
-    node_release(&n);
+    inn_close(&n);
+    inn_release(&n);
 }
 
 TEST_MAIN(RUN(pipelined_commands_are_carried_out_one_after_the_other),

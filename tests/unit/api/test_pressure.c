@@ -12,7 +12,7 @@
 enum { MB = 1 << 20 };
 
 static size_t
-heap_bytes(struct node *n)
+heap_bytes(struct inn *n)
 {
     return sim_heap(n->w, NODE_ID)->byte_count;
 }
@@ -41,12 +41,12 @@ send_value(struct client *c, const char *key, size_t size)
 
 TEST(a_slow_reader_is_read_from_no_more)
 {
-    struct node n;
+    struct inn n;
     struct client slow, other;
     size_t before;
 
-    node_init(&n, 1);
-    node_open(&n);
+    inn_init(&n, 1);
+    inn_open(&n);
     slow = client_connect(&n);
     other = client_connect(&n);
     send_value(&other, "k", 100 << 10);
@@ -73,17 +73,17 @@ TEST(a_slow_reader_is_read_from_no_more)
     }
     client_close(&slow);
     client_close(&other);
-    node_close(&n);
-    node_release(&n);
+    inn_close(&n);
+    inn_release(&n);
 }
 
 TEST(a_reader_that_takes_nothing_is_given_up)
 {
-    struct node n;
+    struct inn n;
     struct client slow;
 
-    node_init(&n, 2);
-    node_open(&n);
+    inn_init(&n, 2);
+    inn_open(&n);
     slow = client_connect(&n);
     sim_client_set_window(slow.c, 100);
     for (int i = 0; i < 100; i++)
@@ -96,19 +96,19 @@ TEST(a_reader_that_takes_nothing_is_given_up)
     sim_client_consume(slow.c, sim_client_received(slow.c).size);
     client_expect_closed(&slow);
     client_close(&slow);
-    node_close(&n);
-    node_release(&n);
+    inn_close(&n);
+    inn_release(&n);
 }
 
 TEST(an_endless_pipeline_takes_bounded_memory)
 {
-    struct node n;
+    struct inn n;
     struct client c, other;
     struct buf batch = buf_empty(MB);
     size_t before;
 
-    node_init(&n, 3);
-    node_open(&n);
+    inn_init(&n, 3);
+    inn_open(&n);
     c = client_connect(&n);
     other = client_connect(&n);
     client_ask(&other, "PING", "+PONG\r\n");
@@ -126,8 +126,8 @@ TEST(an_endless_pipeline_takes_bounded_memory)
     client_close(&c);
     client_close(&other);
     buf_release(&batch);
-    node_close(&n);
-    node_release(&n);
+    inn_close(&n);
+    inn_release(&n);
 }
 
 /* What a refused command is answered with. */
@@ -137,13 +137,13 @@ TEST(announced_lengths_are_reserved_before_they_are_read)
 {
     enum { COUNT = 30 };
     struct client c[COUNT], other;
-    struct node n;
+    struct inn n;
     size_t before;
     int refused = 0, closed = 0;
 
-    node_init(&n, 4);
+    inn_init(&n, 4);
     n.engine.budget_bytes = 128 * MB;
-    node_open(&n);
+    inn_open(&n);
     other = client_connect(&n);
     client_ask(&other, "PING", "+PONG\r\n");
     before = heap_bytes(&n);
@@ -190,21 +190,21 @@ TEST(announced_lengths_are_reserved_before_they_are_read)
     send_value(&other, "k", 15 * MB); /* and there is room again */
     client_expect(&other, "+OK\r\n");
     client_close(&other);
-    node_close(&n);
-    node_release(&n);
+    inn_close(&n);
+    inn_release(&n);
 }
 
 TEST(large_requests_take_turns)
 {
     enum { COUNT = 12 };
     struct client c[COUNT];
-    struct node n;
+    struct inn n;
 
-    node_init(&n, 5);
+    inn_init(&n, 5);
     n.engine.budget_bytes = 256 * MB;
     n.engine.trees.memtable_bytes = 16 * MB;
     n.options.deadline_ms = 60000;
-    node_open(&n);
+    inn_open(&n);
     for (int i = 0; i < COUNT; i++)
         c[i] = client_connect(&n);
     for (int i = 0; i < COUNT; i++) {
@@ -222,20 +222,20 @@ TEST(large_requests_take_turns)
         client_ask(&c[i], text, ":12582912\r\n");
         client_close(&c[i]);
     }
-    node_close(&n);
-    node_release(&n);
+    inn_close(&n);
+    inn_release(&n);
 }
 
 TEST(large_replies_take_turns)
 {
     enum { COUNT = 12 };
     struct client c[COUNT];
-    struct node n;
+    struct inn n;
     size_t before;
 
-    node_init(&n, 6);
+    inn_init(&n, 6);
     n.options.deadline_ms = 60000;
-    node_open(&n);
+    inn_open(&n);
     for (int i = 0; i < COUNT; i++) {
         c[i] = client_connect(&n);
         client_ask(&c[i], "PING", "+PONG\r\n");
@@ -261,22 +261,22 @@ TEST(large_replies_take_turns)
     }
     for (int i = 0; i < COUNT; i++)
         client_close(&c[i]);
-    node_close(&n);
-    node_release(&n);
+    inn_close(&n);
+    inn_release(&n);
 }
 
 TEST(replies_that_find_no_room_by_their_deadline_say_so)
 {
     enum { COUNT = 6 };
     struct client c[COUNT], other;
-    struct node n;
+    struct inn n;
     int refused = 0;
 
-    node_init(&n, 7);
+    inn_init(&n, 7);
     n.engine.budget_bytes = 128 * MB;
     n.engine.trees.memtable_bytes = 20 * MB;
     n.options.deadline_ms = 1000;
-    node_open(&n);
+    inn_open(&n);
     other = client_connect(&n);
     send_value(&other, "k", 15 * MB);
     client_expect(&other, "+OK\r\n");
@@ -297,19 +297,19 @@ TEST(replies_that_find_no_room_by_their_deadline_say_so)
     client_send_text(&other, "GET k\r\n");
     client_expect(&other, "$15728640\r\nxxx");
     client_close(&other);
-    node_close(&n);
-    node_release(&n);
+    inn_close(&n);
+    inn_release(&n);
 }
 
 TEST(transactions_that_hold_much_are_spoiled_when_others_need_the_room)
 {
     struct client holder[3], other;
-    struct node n;
+    struct inn n;
 
-    node_init(&n, 8);
+    inn_init(&n, 8);
     n.engine.budget_bytes = 128 * MB;
     n.options.deadline_ms = 1000;
-    node_open(&n);
+    inn_open(&n);
     for (int i = 0; i < 3; i++) {
         holder[i] = client_connect(&n);
         client_ask(&holder[i], "MULTI", "+OK\r\n");
@@ -328,18 +328,18 @@ TEST(transactions_that_hold_much_are_spoiled_when_others_need_the_room)
     for (int i = 0; i < 3; i++)
         client_close(&holder[i]);
     client_close(&other);
-    node_close(&n);
-    node_release(&n);
+    inn_close(&n);
+    inn_release(&n);
 }
 
 TEST(a_full_disk_is_told_and_deletes_are_admitted)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
-    node_init(&n, 9);
+    inn_init(&n, 9);
     n.engine.min_free_bytes = 64 * MB;
-    node_open(&n);
+    inn_open(&n);
     c = client_connect(&n);
     client_ask(&c, "SET k v", "+OK\r\n");
     sim_set_capacity(n.w, NODE_ID, 1);
@@ -355,18 +355,18 @@ TEST(a_full_disk_is_told_and_deletes_are_admitted)
         sim_run_ms(n.w, 1000);
     client_ask(&c, "SET k x", "+OK\r\n");
     client_close(&c);
-    node_close(&n);
-    node_release(&n);
+    inn_close(&n);
+    inn_release(&n);
 }
 
 TEST(requests_end_by_their_deadline)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
-    node_init(&n, 10);
+    inn_init(&n, 10);
     n.options.deadline_ms = 300;
-    node_open(&n);
+    inn_open(&n);
     c = client_connect(&n);
     client_ask(&c, "SET k v", "+OK\r\n");
     client_ask(&c, "SAVE", "+OK\r\n");
@@ -376,8 +376,8 @@ TEST(requests_end_by_their_deadline)
                "-UNKNOWN the outcome is unknown: it may or may not have been carried out\r\n");
     client_close(&c);
     sim_set_disk_latency_us(n.w, NODE_ID, 50);
-    node_close(&n);
-    node_release(&n);
+    inn_close(&n);
+    inn_release(&n);
 }
 
 TEST_MAIN(RUN(a_slow_reader_is_read_from_no_more), RUN(a_reader_that_takes_nothing_is_given_up),

@@ -6,23 +6,23 @@
 #include "unit/test.h"
 
 static void
-begin(struct node *n, struct client *c, uint64_t seed)
+begin(struct inn *n, struct client *c, uint64_t seed)
 {
-    node_init(n, seed);
-    node_open(n);
+    inn_init(n, seed);
+    inn_open(n);
     *c = client_connect(n);
 }
 
 static void
-end(struct node *n)
+end(struct inn *n)
 {
-    node_close(n);
-    node_release(n);
+    inn_close(n);
+    inn_release(n);
 }
 
 TEST(a_client_is_answered)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
     begin(&n, &c, 1);
@@ -35,7 +35,7 @@ TEST(a_client_is_answered)
 
 TEST(clients_on_different_reactors_see_each_other)
 {
-    struct node n;
+    struct inn n;
     struct client a, b;
 
     begin(&n, &a, 2);
@@ -55,7 +55,7 @@ TEST(clients_on_different_reactors_see_each_other)
 
 TEST(a_counter_is_not_limited_to_one_step_per_fsync)
 {
-    struct node n;
+    struct inn n;
     struct client c;
     uint64_t begun_ns;
 
@@ -79,7 +79,7 @@ TEST(every_byte_may_come_alone)
 {
     static const char text[] = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\na\r\nbc\r\n*2\r\n$3\r\nGET\r\n$"
                                "1\r\nk\r\nPING\r\nECHO \"x y\"\r\n";
-    struct node n;
+    struct inn n;
     struct client c;
 
     begin(&n, &c, 4);
@@ -94,7 +94,7 @@ TEST(every_byte_may_come_alone)
 
 TEST(what_was_sent_before_the_end_is_carried_out)
 {
-    struct node n;
+    struct inn n;
     struct client a, b;
 
     begin(&n, &a, 5);
@@ -111,7 +111,7 @@ TEST(what_was_sent_before_the_end_is_carried_out)
 
 TEST(quit_answers_what_came_before_it_and_nothing_after)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
     begin(&n, &c, 6);
@@ -128,7 +128,7 @@ TEST(quit_answers_what_came_before_it_and_nothing_after)
 
 TEST(a_protocol_error_answers_what_came_before_it_and_closes)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
     begin(&n, &c, 7);
@@ -141,12 +141,12 @@ TEST(a_protocol_error_answers_what_came_before_it_and_closes)
 
 TEST(too_many_connections_are_told_so)
 {
-    struct node n;
+    struct inn n;
     struct client c[4];
 
-    node_init(&n, 8);
+    inn_init(&n, 8);
     n.options.connections_max = 3;
-    node_open(&n);
+    inn_open(&n);
     for (int i = 0; i < 3; i++) {
         c[i] = client_connect(&n);
         client_ask(&c[i], "PING", "+PONG\r\n");
@@ -167,12 +167,12 @@ TEST(too_many_connections_are_told_so)
 
 TEST(idle_connections_are_closed_when_the_node_is_told_to)
 {
-    struct node n;
+    struct inn n;
     struct client idle, half, busy;
 
-    node_init(&n, 9);
+    inn_init(&n, 9);
     n.options.idle_ms_max = 2000;
-    node_open(&n);
+    inn_open(&n);
     idle = client_connect(&n);
     half = client_connect(&n);
     busy = client_connect(&n);
@@ -195,7 +195,7 @@ TEST(two_thousand_idle_connections_cost_little)
 {
     enum { IDLE = 2000 };
     struct client *c = calloc(IDLE, sizeof(*c));
-    struct node n;
+    struct inn n;
     struct client busy;
     size_t before, used;
 
@@ -247,7 +247,7 @@ TEST(clients_may_leave_in_the_middle_of_anything)
         "MGET k k k\r\n",
         "SET k v\r\nKEYS *\r\nGET k\r\nSAVE\r\nPING\r\n",
     };
-    struct node n;
+    struct inn n;
     struct client c, other;
 
     begin(&n, &c, 11);
@@ -272,7 +272,7 @@ TEST(clients_may_leave_in_the_middle_of_anything)
 
 TEST(draining_answers_what_was_received_and_closes)
 {
-    struct node n;
+    struct inn n;
     struct client c, idle;
 
     begin(&n, &c, 12);
@@ -281,18 +281,18 @@ TEST(draining_answers_what_was_received_and_closes)
     sim_set_disk_latency_us(n.w, NODE_ID, 20000);
     client_send_text(&c, "SET k v\r\nINCR n\r\nGET k\r\n");
     sim_run_ms(n.w, 5);
-    node_close(&n);
+    inn_close(&n);
     client_expect(&c, "+OK\r\n:1\r\n$1\r\nv\r\n");
     client_expect_closed(&c);
     client_expect_closed(&idle);
     client_close(&c);
     client_close(&idle);
-    node_release(&n);
+    inn_release(&n);
 }
 
 TEST(draining_does_not_wait_for_ever_for_a_client_that_does_not_read)
 {
-    struct node n;
+    struct inn n;
     struct client c;
     uint64_t begun_ns;
 
@@ -303,15 +303,15 @@ TEST(draining_does_not_wait_for_ever_for_a_client_that_does_not_read)
         client_send_text(&c, "GET k\r\n");
     sim_run_ms(n.w, 100);
     begun_ns = sim_now_ns(n.w);
-    node_close(&n);
+    inn_close(&n);
     EXPECT(sim_now_ns(n.w) - begun_ns < UINT64_C(15000000000));
     client_close(&c);
-    node_release(&n);
+    inn_release(&n);
 }
 
 TEST(shutdown_asks_the_program)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
     begin(&n, &c, 14);
@@ -326,7 +326,7 @@ TEST(shutdown_asks_the_program)
 
 TEST(settings_take_effect_on_connections_that_are_open)
 {
-    struct node n;
+    struct inn n;
     struct client a, b;
 
     begin(&n, &a, 15);
@@ -353,7 +353,7 @@ TEST(settings_take_effect_on_connections_that_are_open)
 
 TEST(client_list_shows_connections_of_every_reactor)
 {
-    struct node n;
+    struct inn n;
     struct client c[5];
     struct slice reply;
     int lines = 0;
@@ -375,7 +375,7 @@ TEST(client_list_shows_connections_of_every_reactor)
 
 TEST(what_was_acknowledged_survives_a_power_cut)
 {
-    struct node n;
+    struct inn n;
     struct client c;
 
     begin(&n, &c, 17);
@@ -387,9 +387,9 @@ TEST(what_was_acknowledged_survives_a_power_cut)
         snprintf(want, sizeof(want), ":%d\r\n", i);
         client_expect(&c, want);
     }
-    node_crash(&n);
+    inn_crash(&n);
     client_close(&c);
-    node_open(&n);
+    inn_open(&n);
     c = client_connect(&n);
     client_ask(&c, "GET n", "$2\r\n50\r\n");
     client_close(&c);
@@ -410,13 +410,13 @@ TEST(who_does_not_lead_answers_no_read_of_any_kind)
                                                .keyspace_count = 1 };
     static const char *const reads[] = { "GET k",     "MGET k l", "SCAN 0",   "KEYS *",
                                          "RANGE - +", "DBSIZE",   "RANDOMKEY" };
-    struct node n;
+    struct inn n;
     struct client c;
 
-    node_init(&n, 18);
+    inn_init(&n, 18);
     n.cluster = &cluster;
     n.engine.node = 1;
-    node_open(&n);
+    inn_open(&n);
     c = client_connect(&n);
     for (size_t i = 0; i < sizeof(reads) / sizeof(reads[0]); i++)
         client_ask(&c, reads[i], "-ERR not-leader\r\n");
@@ -431,7 +431,7 @@ TEST(what_has_expired_while_nobody_asked_is_in_no_scan)
     static const char *const reads[] = { "SCAN 0", "KEYS *", "DBSIZE", "RANDOMKEY" };
     static const char *const replies[] = { "*2\r\n$1\r\n0\r\n*0\r\n", "*0\r\n", ":0\r\n",
                                            "$-1\r\n" };
-    struct node n;
+    struct inn n;
     struct client c;
 
     begin(&n, &c, 19);
