@@ -209,13 +209,13 @@ TEST(an_accusation_by_gossip_counts_as_at_most_half_a_window_old)
 {
     struct lone *l = lone_create(100);
 
-    run_to(l, 3000, 100);
-    lone_accuse(l, C, B, 0, C, 3001); /* of before it was learned */
+    run_to(l, 4000, 100);
+    lone_accuse(l, C, B, 0, C, 4001); /* of before it was learned */
     EXPECT(!lone_view(l, B).accused);
     for (swim_id accuser = C; accuser < C + 4; accuser++)
-        lone_accuse(l, accuser, B, 0, accuser, 2999);
+        lone_accuse(l, accuser, B, 0, accuser, 3999);
     EXPECT(lone_view(l, B).accused);
-    expect_edge_among(l, B, 3000 + 2000, SWIM_HEALTHY, 100);
+    expect_edge_among(l, B, 4000 + 2000, SWIM_HEALTHY, 100);
     lone_destroy(l);
 }
 
@@ -235,6 +235,19 @@ TEST(time_in_which_we_slept_is_nobodys_silence)
     EXPECT_U64(l->change_count, 0);
     lone_run_to(l, lone_ms(l) + 2500);
     EXPECT_U64(l->change_count, 0);
+    lone_destroy(l);
+}
+
+TEST(a_probe_of_before_our_sleep_blames_nobody)
+{
+    struct lone *l = lone_create(2);
+    const struct swim_message *ping = lone_await_ping(l, B);
+    uint64_t number = ping->probe;
+
+    l->now_ns += UINT64_C(60000000000);
+    EXPECT_OK(lone_step(l, (struct swim_event){ .kind = SWIM_TICK }));
+    EXPECT(!lone_view(l, B).accused);
+    EXPECT_U64(lone_sent(l, SWIM_PING, B)->probe, number + 1);
     lone_destroy(l);
 }
 
@@ -275,6 +288,36 @@ TEST(thresholds_may_change_at_any_time)
     lone_destroy(l);
 }
 
+/* Probes that take half of the threshold: our own accusation counts from when we asked. */
+TEST(with_the_longest_interval_the_edge_is_exact_too)
+{
+    struct lone *l = lone_create(2);
+    struct swim_timing timing = *swim_timing(l->swim);
+    uint64_t heard_ms;
+
+    timing.gossip_interval_ns = timing.suspicion_threshold_ns / 2;
+    EXPECT_OK(lone_step(l, (struct swim_event){ .kind = SWIM_CONFIGURE, .timing = &timing }));
+    (void)last_answer(l);
+    heard_ms = last_answer(l);
+    expect_edge(l, B, heard_ms + 5000, SWIM_HEALTHY);
+    lone_destroy(l);
+}
+
+TEST(a_shorter_interval_is_in_force_at_once)
+{
+    struct lone *l = lone_create(2);
+    struct swim_timing timing = *swim_timing(l->swim);
+    uint64_t pinged_ms;
+
+    lone_answer(l, lone_await_ping(l, B), 1);
+    pinged_ms = lone_ms(l);
+    timing.gossip_interval_ns = UINT64_C(100000000);
+    EXPECT_OK(lone_step(l, (struct swim_event){ .kind = SWIM_CONFIGURE, .timing = &timing }));
+    (void)lone_await_ping(l, B);
+    EXPECT(lone_ms(l) <= pinged_ms + 101);
+    lone_destroy(l);
+}
+
 /* A threshold that is already behind: each state still has its time to be refuted in. */
 TEST(thresholds_that_are_lowered_do_not_skip_a_state)
 {
@@ -302,6 +345,9 @@ TEST_MAIN(RUN(in_a_cluster_of_two_each_threshold_is_exact),
           RUN(each_confirmation_makes_the_window_shorter),
           RUN(confirmations_never_hasten_below_the_threshold), RUN(in_bad_health_we_accuse_later),
           RUN(an_accusation_by_gossip_counts_as_at_most_half_a_window_old),
-          RUN(time_in_which_we_slept_is_nobodys_silence), RUN(an_event_of_the_past_counts_as_now),
+          RUN(time_in_which_we_slept_is_nobodys_silence),
+          RUN(a_probe_of_before_our_sleep_blames_nobody), RUN(an_event_of_the_past_counts_as_now),
           RUN(thresholds_may_change_at_any_time),
+          RUN(with_the_longest_interval_the_edge_is_exact_too),
+          RUN(a_shorter_interval_is_in_force_at_once),
           RUN(thresholds_that_are_lowered_do_not_skip_a_state))

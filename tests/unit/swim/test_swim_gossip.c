@@ -170,6 +170,52 @@ TEST(a_helper_says_that_it_was_asked_and_passes_the_answer_on)
     lone_destroy(l);
 }
 
+TEST(whoever_was_heard_otherwise_needs_no_help)
+{
+    struct lone *l = lone_create(5);
+    swim_id target = lone_await_ping(l, 0)->to;
+
+    lone_run_to(l, lone_ms(l) + 100);
+    EXPECT_OK(lone_step(l, (struct swim_event){ .kind = SWIM_HEARD, .node = target }));
+    lone_run_to(l, lone_ms(l) + 800);
+    assert_null(lone_sent(l, SWIM_PING_REQ, 0));
+    lone_destroy(l);
+}
+
+TEST(whoever_is_accused_itself_is_not_asked_for_help)
+{
+    struct lone *l = lone_create(4);
+
+    (void)lone_await_ping(l, B);
+    lone_accuse(l, D, C, 0, D, 0);
+    EXPECT(lone_view(l, C).accused);
+    lone_run_to(l, lone_ms(l) + 400);
+    assert_non_null(lone_sent(l, SWIM_PING_REQ, D));
+    assert_null(lone_sent(l, SWIM_PING_REQ, C));
+    lone_destroy(l);
+}
+
+TEST(in_bad_health_we_probe_less_often)
+{
+    struct lone *l = lone_create(2);
+    uint64_t last_ms;
+
+    lone_accuse(l, B, LONE_SELF, 1, B, 0);
+    lone_accuse(l, B, LONE_SELF, 2, B, 0);
+    EXPECT_U64(swim_health(l->swim), 2);
+    (void)lone_await_ping(l, B);
+    last_ms = lone_ms(l);
+    for (int i = 0; i < 3; i++) {
+        EXPECT_OK(lone_step(l, (struct swim_event){ .kind = SWIM_HEARD, .node = B }));
+        lone_run_to(l, lone_ms(l) + 100);
+        EXPECT_OK(lone_step(l, (struct swim_event){ .kind = SWIM_HEARD, .node = B }));
+        (void)lone_await_ping(l, B);
+        EXPECT(lone_ms(l) >= last_ms + 2999 && lone_ms(l) <= last_ms + 3001);
+        last_ms = lone_ms(l);
+    }
+    lone_destroy(l);
+}
+
 /* ------------------------------------------------------------------ accusations */
 
 TEST(whoever_is_accused_is_told_so_first_of_all)
@@ -291,6 +337,55 @@ TEST(an_accusation_of_a_higher_incarnation_is_a_sign_of_life_and_an_accusation)
     EXPECT(lone_view(l, B).accused);
     EXPECT_U64(lone_view(l, B).incarnation, 5);
     EXPECT_U64(lone_view(l, B).silent_ns, UINT64_C(1000000000));
+    lone_destroy(l);
+}
+
+TEST(accusers_are_united_and_none_counts_twice)
+{
+    struct lone *l = lone_create(9);
+    struct swim_message m = lone_message(SWIM_PING, C, 1);
+    const struct swim_update *u;
+
+    m.updates[m.update_count++] = (struct swim_update){
+        .id = B, .accused = true, .accuser_count = 3, .accusers = { C, D, 5 }
+    };
+    EXPECT_OK(lone_receive(l, &m));
+    lone_accuse(l, D, B, 0, D, 0);
+    u = update_about(answer_to(l, 6), B);
+    assert_non_null(u);
+    EXPECT_U64(u->accuser_count, 3);
+    for (swim_id accuser = 6; accuser <= 9; accuser++)
+        lone_accuse(l, accuser, B, 0, accuser, 0);
+    u = update_about(answer_to(l, 6), B);
+    EXPECT_U64(u->accuser_count, SWIM_ACCUSERS_MAX);
+    EXPECT_U64(u->accusers[3], 6);
+    lone_destroy(l);
+}
+
+/* Of each kind there is more than goes into a message, or it was told before the others. */
+TEST(refutations_go_first_then_accusations_then_payloads)
+{
+    struct lone *l = lone_create(40);
+    struct swim_message m = lone_message(SWIM_PING, C, 1);
+    const struct swim_message *ack;
+
+    tell_alive(l, B, D, 1, 0, "");
+    lone_run_to(l, 100);
+    for (swim_id id = 20; id < 40; id++)
+        tell_alive(l, B, id, 1, 1, "payload");
+    tell_alive(l, B, D, 2, 0, "");
+    (void)answer_to(l, B);
+    for (swim_id id = 5; id < 5 + SWIM_UPDATES_MAX - 1; id++) {
+        m.updates[m.update_count++] = (struct swim_update){
+            .id = id, .accused = true, .accuser_count = 1, .accusers = { C }
+        };
+    }
+    EXPECT_OK(lone_receive(l, &m));
+    ack = lone_sent(l, SWIM_ACK, C);
+    EXPECT_U64(ack->updates[1].id, D);
+    EXPECT_U64(ack->update_count, SWIM_UPDATES_MAX);
+    for (uint32_t i = 2; i < SWIM_UPDATES_MAX; i++)
+        EXPECT(ack->updates[i].accused);
     lone_destroy(l);
 }
 
@@ -484,6 +579,10 @@ TEST_MAIN(RUN(whoever_pings_us_is_answered_even_a_stranger),
           RUN(a_probe_that_is_not_answered_is_tried_through_three_others),
           RUN(an_answer_to_an_earlier_probe_is_no_answer_to_this_one),
           RUN(a_helper_says_that_it_was_asked_and_passes_the_answer_on),
+          RUN(whoever_was_heard_otherwise_needs_no_help),
+          RUN(whoever_is_accused_itself_is_not_asked_for_help),
+          RUN(in_bad_health_we_probe_less_often), RUN(accusers_are_united_and_none_counts_twice),
+          RUN(refutations_go_first_then_accusations_then_payloads),
           RUN(whoever_is_accused_is_told_so_first_of_all),
           RUN(an_accused_that_pings_us_learns_that_it_is_accused),
           RUN(we_refute_by_a_higher_incarnation_and_feel_unwell),
