@@ -188,6 +188,26 @@ draw_first(struct cluster *c)
     return ST_OK;
 }
 
+static const struct cluster_pace default_pace = {
+    .gossip_ms = 1000, .suspicion_ms = 5000, .down_ms = 30000, .failure_ms = 600000
+};
+
+static void
+set_pace(struct cluster *c, const struct cluster_pace *pace)
+{
+    atomic_store(&c->pace.gossip_ms, pace->gossip_ms);
+    atomic_store(&c->pace.suspicion_ms, pace->suspicion_ms);
+    atomic_store(&c->pace.down_ms, pace->down_ms);
+    atomic_store(&c->pace.failure_ms, pace->failure_ms);
+}
+
+void
+cluster_set_pace(struct cluster *c, const struct cluster_pace *pace)
+{
+    set_pace(c, pace);
+    atomic_store(&c->pace.changed, true);
+}
+
 enum status
 cluster_open(struct cluster **out, const struct cluster_options *options, struct err *err)
 {
@@ -197,6 +217,7 @@ cluster_open(struct cluster **out, const struct cluster_options *options, struct
     if (c == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory for the cluster");
     c->options = *options;
+    set_pace(c, options->pace.gossip_ms == 0 ? &default_pace : &options->pace);
     c->engine = options->engine;
     c->env = engine_env(options->engine);
     c->loop = options->reactors[0]->loop;
@@ -216,6 +237,8 @@ cluster_open(struct cluster **out, const struct cluster_options *options, struct
         st = draw_first(c);
     if (st == ST_OK)
         st = office_create(c);
+    if (st == ST_OK)
+        st = watch_create(c);
     if (st == ST_OK)
         *out = c;
     else
@@ -355,6 +378,7 @@ cluster_close(struct cluster *c)
     wires_close(c);
     entry_close(c);
     office_destroy(c);
+    watch_destroy(c);
     for (uint32_t i = 0; c->seats != NULL && i < c->options.reactor_count; i++) {
         atlas_unref(atomic_exchange(&c->seats[i].next_atlas, NULL));
         atlas_unref(c->seats[i].atlas);

@@ -36,6 +36,14 @@ struct cluster;
 /* Messages between the cluster's parts of two nodes: types of peer messages from here on. */
 enum { CLUSTER_MESSAGE_MIN = 48, CLUSTER_MESSAGE_LIMIT = 64 };
 
+/* When a node that is silent is what, in ms; 2 * gossip <= suspicion < down (swim/swim.h). */
+struct cluster_pace {
+    uint64_t gossip_ms;
+    uint64_t suspicion_ms;
+    uint64_t down_ms;
+    uint64_t failure_ms; /* since it is down */
+};
+
 struct cluster_options {
     struct engine *engine;
     struct tablet_node *node;
@@ -50,6 +58,7 @@ struct cluster_options {
     struct node_address listen; /* where others may call; port 0: any */
     struct node_address peer;   /* what they are told to call */
     struct node_address client;
+    struct cluster_pace pace; /* zeros: those of the design */
     struct node_address join; /* of any member; no host: none, and a new store is a new cluster */
 
     /* A feed (book.h) that says once and for all what the cluster is; nobody sees to anything then.
@@ -100,6 +109,9 @@ const struct atlas *cluster_atlas(const struct cluster *c);
 
 /* That loop's; on that loop. */
 const struct atlas *cluster_atlas_of(const struct cluster *c, uint32_t loop_index);
+
+/* Other thresholds, from the next tick on; what does not go together is refused then, and said.  Any thread. */
+void cluster_set_pace(struct cluster *c, const struct cluster_pace *pace);
 
 /* Every TABLET_TICK_MS, on each loop. */
 void cluster_tick(struct cluster *c, uint32_t loop_index);

@@ -131,6 +131,13 @@ struct cluster {
     _Atomic uint64_t departed[TABLET_NODES_MAX]; /* incarnations, by the neighbour's slot */
     struct office *office;                       /* the steward's (office.c) */
     struct watch *watch;                         /* who answers (watch.c) */
+    struct pace {
+        _Atomic uint64_t gossip_ms;
+        _Atomic uint64_t suspicion_ms;
+        _Atomic uint64_t down_ms;
+        _Atomic uint64_t failure_ms;
+        _Atomic bool changed; /* the watch has not seen these yet */
+    } pace;
 
     struct lock opinions_lock;
     struct opinion
@@ -270,6 +277,9 @@ void orders_tick(struct cluster *c, uint64_t now_ns, bool all);
 
 /* ------------------------------------------------------------------ watch.c */
 
+/* With memory of its own, which cluster_close() gives back.  ST_NO_MEMORY. */
+MUST_USE enum status watch_create(struct cluster *c);
+void watch_destroy(struct cluster *c);
 enum node_health watch_health(const struct cluster *c, uint64_t node);
 void watch_heard(struct cluster *c, uint64_t from, struct slice payload);
 void watch_tick(struct cluster *c, uint64_t now_ns);

@@ -187,3 +187,17 @@ kv_cluster_of(struct kv *kv)
 {
     return kv->cluster;
 }
+
+/* ------------------------------------------------------------------ settings */
+
+void
+kv_set_pace(struct kv *kv, const struct cluster_pace *pace)
+{
+    cluster_set_pace(kv->cluster, pace);
+}
+
+void
+kv_set_streaming(struct kv *kv, uint64_t bytes_per_second)
+{
+    tablet_node_set_streaming(&kv->node, bytes_per_second);
+}

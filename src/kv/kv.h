@@ -13,6 +13,7 @@
 #include "base/budget.h"
 #include "base/status.h"
 
+#include "cluster/cluster.h"
 #include "engine/engine.h"
 #include "lsm/state_hash.h"
 #include "peer/peer.h"
@@ -61,6 +62,7 @@ struct kv_member {
     struct kv_address client; /* what clients are told to call */
     struct kv_address
         join; /* a member's peer port; port 0: none.  The engine's of_no_cluster goes with it */
+    struct cluster_pace pace;         /* zeros: those of the design */
     uint32_t lease_percent;           /* see raft.h; 0: none */
     const struct peer_faults *faults; /* for the simulator; borrowed; NULL: none */
 
@@ -82,6 +84,10 @@ struct kv_options {
  * recovered; it is taken over, also on failure. */
 MUST_USE enum status kv_open(struct kv **out, struct engine *engine,
                              const struct kv_options *options, struct err *err);
+
+/* When silent nodes are what; bytes a second that snapshots for others may take.  Any thread. */
+void kv_set_pace(struct kv *kv, const struct cluster_pace *pace);
+void kv_set_streaming(struct kv *kv, uint64_t bytes_per_second);
 
 /* This node is about to stop: have others lead what it leads, as far as they can, within a second or two; then
  * call `done` on loop 0.  Requests are served meanwhile.  On loop 0; kv_drain() comes after `done`. */

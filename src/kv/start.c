@@ -371,6 +371,7 @@ open_cluster(struct kv *kv, const struct kv_options *options, struct err *err)
     } else if (options->member != NULL) {
         const struct kv_member *m = options->member;
 
+        o.pace = m->pace;
         o.cluster_name = m->cluster_name;
         o.zone = m->zone;
         o.weight = m->weight;

@@ -423,7 +423,25 @@ config_check(const struct config *c, struct err *err)
                          "memory-budget: one and a half memtables of %llu bytes must fit into it",
                          (unsigned long long)c->memtable);
     }
+    if (config_check_thresholds(c, err) != ST_OK)
+        return ST_INVALID;
     return check_membership(c, err);
+}
+
+enum status
+config_check_thresholds(const struct config *c, struct err *err)
+{
+    if (2 * c->gossip_interval_ms > c->suspicion_threshold_ms)
+        return err_raise(err, ST_INVALID,
+                         "suspicion-threshold-ms: %llu is less than two gossip intervals of %llu",
+                         (unsigned long long)c->suspicion_threshold_ms,
+                         (unsigned long long)c->gossip_interval_ms);
+    if (c->suspicion_threshold_ms >= c->down_threshold_ms)
+        return err_raise(err, ST_INVALID,
+                         "down-threshold-ms: %llu is not more than the suspicion threshold, %llu",
+                         (unsigned long long)c->down_threshold_ms,
+                         (unsigned long long)c->suspicion_threshold_ms);
+    return ST_OK;
 }
 
 void

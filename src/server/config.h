@@ -42,6 +42,11 @@ struct config {
     uint64_t sync_interval_ms;
     uint64_t deadline_ms;
     uint64_t redis_moved;
+    uint64_t gossip_interval_ms;
+    uint64_t suspicion_threshold_ms;
+    uint64_t down_threshold_ms;
+    uint64_t permanent_failure_threshold_ms;
+    uint64_t streaming_throughput;
     uint64_t connections_max;
     uint64_t idle_timeout_ms;
 
@@ -104,5 +109,8 @@ bool config_needs_password(const struct config *c);
 
 /* Settings that contradict one another, or an address that needs a password.  ST_INVALID. */
 MUST_USE enum status config_check(const struct config *c, struct err *err);
+
+/* Do gossip interval, suspicion and down threshold go together?  ST_INVALID. */
+MUST_USE enum status config_check_thresholds(const struct config *c, struct err *err);
 
 #endif

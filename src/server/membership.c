@@ -22,6 +22,15 @@ or_else(const char *text, const char *otherwise)
     return text != NULL ? text : otherwise;
 }
 
+struct cluster_pace
+membership_pace(const struct config *c)
+{
+    return (struct cluster_pace){ .gossip_ms = c->gossip_interval_ms,
+                                  .suspicion_ms = c->suspicion_threshold_ms,
+                                  .down_ms = c->down_threshold_ms,
+                                  .failure_ms = c->permanent_failure_threshold_ms };
+}
+
 void
 membership_of(const struct config *c, struct membership *m, struct kv_member *out)
 {
@@ -33,6 +42,7 @@ membership_of(const struct config *c, struct membership *m, struct kv_member *ou
         .weight = (uint32_t)c->weight,
         .listen = { c->peer_bind, port },
         .peer = { or_else(c->advertise, c->peer_bind), port },
+        .pace = membership_pace(c),
         .client = { or_else(c->advertise, c->bind), (uint16_t)c->port },
     };
     snprintf(m->name, sizeof(m->name), "%s:%u", out->client.host, out->client.port);

@@ -16,4 +16,7 @@ struct membership {
 /* The settings were checked.  `out` borrows from both. */
 void membership_of(const struct config *c, struct membership *m, struct kv_member *out);
 
+/* When silent nodes are what. */
+struct cluster_pace membership_pace(const struct config *c);
+
 #endif

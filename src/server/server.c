@@ -23,6 +23,7 @@
 #include "kv/kv.h"
 #include "server/descriptors.h"
 #include "server/membership.h"
+#include "server/settings.h"
 
 enum {
     DRAIN_MS = 10000,
@@ -101,6 +102,7 @@ apply_changeable(struct server *s)
     const struct config *c = s->config;
     struct log_sink sink = { .level = (enum log_level)c->log_level,
                              .format = (enum log_format)c->log_format };
+    struct cluster_pace pace;
 
     log_set_sink(&sink);
     if (s->api == NULL)
@@ -109,6 +111,9 @@ apply_changeable(struct server *s)
     api_set_durability(s->api, (enum durability)c->sync);
     api_set_deadline_ms(s->api, (uint32_t)c->deadline_ms);
     api_set_moved(s->api, c->redis_moved != 0);
+    pace = membership_pace(c);
+    kv_set_pace(s->kv, &pace);
+    kv_set_streaming(s->kv, c->streaming_throughput);
 }
 
 /* Take from a freshly read configuration what may change. */
@@ -197,6 +202,26 @@ host_config_get(void *ctx, struct slice pattern,
     config_each(s->config, match_setting, &q);
 }
 
+/* As it was, if it does not go together with the others. */
+static enum status
+change(struct config *c, struct slice name, struct slice value, struct err *err)
+{
+    const struct setting *setting = setting_find(name);
+    char before[SETTING_VALUE_MAX];
+    struct slice old;
+    enum status st;
+
+    if (setting_is_text(setting))
+        return config_set(c, name, value, "value", err);
+    old = slice_str(setting_value(setting, c, before));
+    st = config_set(c, name, value, "value", err);
+    if (st != ST_OK || config_check_thresholds(c, err) == ST_OK)
+        return st;
+    st = config_set(c, name, old, "value", NULL);
+    ASSERT(st == ST_OK);
+    return ST_INVALID;
+}
+
 static enum status
 host_config_set(void *ctx, struct slice name, struct slice value, struct err *err)
 {
@@ -208,7 +233,7 @@ host_config_set(void *ctx, struct slice name, struct slice value, struct err *er
         return err_raise(err, ST_INVALID, "%s is beyond loopback, which needs a password",
                          s->config->bind);
     if (st == ST_OK)
-        st = config_set(s->config, name, value, "value", err);
+        st = change(s->config, name, value, err);
     if (st == ST_OK)
         apply_changeable(s);
     return st;

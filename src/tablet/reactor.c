@@ -20,6 +20,8 @@
 
 #include "tablet/tablet_internal.h"
 
+enum { STREAMING_DEFAULT = 50 * 1000 * 1000 };
+
 enum { SLEEPERS_EVERY = 20 /* ticks */ };
 
 static void log_moved(void *ctx);
@@ -33,6 +35,13 @@ tablet_node_init(struct tablet_node *n)
     neighbours_init(&n->neighbours);
     list_init(&n->changes);
     list_init(&n->remains);
+    tablet_node_set_streaming(n, STREAMING_DEFAULT);
+}
+
+void
+tablet_node_set_streaming(struct tablet_node *n, uint64_t bytes_per_second)
+{
+    atomic_store(&n->streaming, bytes_per_second * TABLET_TICK_MS / 1000);
 }
 
 void

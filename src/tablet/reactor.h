@@ -66,9 +66,14 @@ struct tablet_node {
     struct list changes; /* of tablets, under way (lifetime.h); on loop 0 */
     struct list remains; /* of changes that failed: trees that were not dropped */
     _Atomic uint32_t change_count;
+    _Atomic uint64_t
+        streaming; /* bytes that snapshots for others may take in TABLET_TICK_MS, together */
+    _Atomic uint32_t shipments; /* under way */
 };
 
 void tablet_node_init(struct tablet_node *n);
+/* Bytes a second for all snapshots that are sent; 50 MB at first.  Any thread. */
+void tablet_node_set_streaming(struct tablet_node *n, uint64_t bytes_per_second);
 void tablet_node_release(struct tablet_node *n); /* its reactors are released */
 
 /* ------------------------------------------------------------------ a reactor */

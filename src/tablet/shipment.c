@@ -10,7 +10,7 @@
  *
  * The follower asks, so what is lost is asked for again, and nothing is ever sent that there is no room
  * for.  When it asks for nothing, the offer is repeated: it was lost, or a follower that was started anew
- * knows nothing of it.  What leaves this node is paced: SHIPMENT_BYTES_PER_TICK for each shipment (P7).
+ * knows nothing of it.  What leaves this node is paced: all shipments together share tablet_node.streaming (P7).
  *
  * A piece is sent as it was read, so damage of ours is found by the follower, whose checksum is over the whole
  * table.  It cannot know whose damage it is; so we look (damage.c has what follows).
@@ -36,7 +36,6 @@
 
 enum {
     PIECE_BYTES_MAX = 1 << 20,
-    SHIPMENT_BYTES_PER_TICK = 50 * 1000 * 1000 / 1000 * TABLET_TICK_MS, /* 50 MB/s */
     OFFER_HEAD_BYTES_MAX = 2 * BODY_SMALL_MAX,
 };
 
@@ -70,9 +69,20 @@ struct shipment {
 
 /* ------------------------------------------------------------------ the end */
 
+/* Of what all may send in a tick, this one's part; never nothing. */
+static int64_t
+share(const struct tablet *t)
+{
+    const struct tablet_node *n = t->reactor->node;
+    uint32_t count = atomic_load(&n->shipments);
+
+    return (int64_t)(atomic_load(&n->streaming) / (count == 0 ? 1 : count)) + 1;
+}
+
 static void
 destroy(struct shipment *s)
 {
+    atomic_fetch_sub(&s->tablet->reactor->node->shipments, 1);
     lsm_checkpoint_release(s->checkpoint);
     buf_release(&s->encoded);
     buf_release(&s->piece);
@@ -375,7 +385,8 @@ shipment_begin_if_due(struct tablet *t)
     s->node = node;
     s->id = prng_next(&t->dice);
     s->encoded = buf_empty(CHECKPOINT_BYTES_MAX);
-    s->allowance = SHIPMENT_BYTES_PER_TICK;
+    atomic_fetch_add(&t->reactor->node->shipments, 1);
+    s->allowance = share(t);
     t->shipment = s;
     atomic_fetch_add_explicit(&t->stats.snapshots, 1, memory_order_relaxed);
     submit(s, STEP_TAKE);
@@ -460,9 +471,9 @@ shipment_tick(struct tablet *t, uint64_t now_ns)
         end(t, false);
         return;
     }
-    s->allowance += SHIPMENT_BYTES_PER_TICK;
-    if (s->allowance > SHIPMENT_BYTES_PER_TICK)
-        s->allowance = SHIPMENT_BYTES_PER_TICK;
+    s->allowance += share(t);
+    if (s->allowance > share(t))
+        s->allowance = share(t);
     offer_again_if_due(s, now_ns);
     read_if_due(s);
 }
