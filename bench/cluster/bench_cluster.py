@@ -28,13 +28,15 @@ from drivers import Sample
 
 CLIENTS = (1, 64, 512)
 IN_FLIGHT = 16
-# etcd refuses what is beyond 5,000 unanswered writes.
-IN_FLIGHT_ETCD_MAX = 5000
+# etcd refuses what is beyond 5,000 unanswered writes; its reads only become slower.
+IN_FLIGHT_ETCD_MAX = {"set": 5000, "get": 1024}
 FIRST = 2000  # operations, to see how many take --seconds
 
 SERVICE = {"keys": 10000, "key_bytes": 100, "value_bytes": 10240, "keyspace": "service"}
 SERVICE_LOAD = {**SERVICE, "reads": 5, "writes": 1, "connections": 128, "timeout_ms": 1000}
 SERVICE_TABLETS = 16
+SERVICE_BARS_MS = (1, 10, 5, 10)  # read p50, read p99, write p50, write p99
+SERVICE_BEARABLE_MS = (1, 10, 5, 50)
 SERVICE_RATES = (250, 500, 750, 1000, 1500, 2000, 2500, 3000, 4000, 5000, 6000, 8000, 10000)
 NODES = (1, 3, 5)
 TABLETS = (1, 16, 127)  # a keyspace begins with no more
@@ -119,7 +121,7 @@ def run_etcd(root, options):
 
 
 def etcd_row(options, runs_of, test, clients, pipeline):
-    depth = {"DistKV": pipeline, "etcd": min(pipeline, IN_FLIGHT_ETCD_MAX // clients)}
+    depth = {"DistKV": pipeline, "etcd": min(pipeline, max(1, IN_FLIGHT_ETCD_MAX[test] // clients))}
     runs = {name: lambda c=c, d=d, n=name: d(c, test, clients, depth[n], options.seconds, FIRST)
             for name, (c, d) in runs_of.items()}
     result = in_turns(options.rounds, runs)
@@ -181,45 +183,55 @@ def start_service(root, name):
     return ours
 
 
-def is_held(answer, rate):
+def is_steady(answer, rate):
     done = answer["reads"]["ok"] + answer["writes"]["ok"]
     return done == answer["requests"] and done / answer["seconds"] >= 0.99 * rate
 
 
-def service_bars(answer):
-    """(value in ms, bar) of read p50, read p99, write p50, write p99."""
-    r, w = answer["reads"], answer["writes"]
-    return ((r["p50_us"] / 1e3, 1), (r["p99_us"] / 1e3, 10), (w["p50_us"] / 1e3, 5),
-            (w["p99_us"] / 1e3, 10))
+def service_latencies(answer):
+    """ms: read p50, read p99, write p50, write p99."""
+    return [answer[verb][p] / 1e3 for verb in ("reads", "writes") for p in ("p50_us", "p99_us")]
 
 
-def find_rate(ours, options):
-    """(the highest rate that is held with all its latencies, the highest that is held at all)."""
-    best = held = 0
+def try_rate(ours, rate, options):
+    """Medians of several tries: their latencies; how many requests were not answered in time; were
+    most tries steady?"""
+    tries = [drivers.load_json(ours.ports(), rate=rate, seconds=options.service_seconds,
+                               **SERVICE_LOAD) for _ in range(options.rounds)]
+    latencies = [statistics.median(values) for values in zip(*map(service_latencies, tries))]
+    missing = sum(t["requests"] - t["reads"]["ok"] - t["writes"]["ok"] for t in tries)
+    return latencies, missing, sum(is_steady(t, rate) for t in tries) * 2 > len(tries)
+
+
+def meet(latencies, bars):
+    return all(value < bar for value, bar in zip(latencies, bars))
+
+
+def find_rates(ours, options):
+    """The highest rates: with all latencies, with a write p99 that is at most bearable, steady."""
+    best = {"aimed": 0, "bearable": 0, "steady": 0}
     heading("requests per second", "read p50 ms", "read p99 ms", "write p50 ms", "write p99 ms",
             "not answered in time", "steady")
     for rate in SERVICE_RATES:
-        answer = drivers.load_json(ours.ports(), rate=rate, seconds=options.service_seconds,
-                                   **SERVICE_LOAD)
-        bars = service_bars(answer)
-        steady = is_held(answer, rate)
-        line(rate, *(judged(v, v < bar) for v, bar in bars),
-             answer["requests"] - answer["reads"]["ok"] - answer["writes"]["ok"],
+        latencies, missing, steady = try_rate(ours, rate, options)
+        line(rate, *(judged(v, v < bar) for v, bar in zip(latencies, SERVICE_BARS_MS)), missing,
              "yes" if steady else "no")
         if not steady:
             break
-        held = rate
-        if all(v < bar for v, bar in bars):
-            best = rate
-    return best, held
+        best["steady"] = rate
+        if meet(latencies, SERVICE_BARS_MS):
+            best["aimed"] = rate
+        if meet(latencies, SERVICE_BEARABLE_MS):
+            best["bearable"] = rate
+    return best
 
 
 def run_service(root, options):
     ours = start_service(root, "service")
-    best, held = find_rate(ours, options)
-    print("\nhighest rate with all latencies: %d a second; highest that was steady: %d" %
-          (best, held))
-    options.fault_rate = options.fault_rate or max(best // 2, SERVICE_RATES[0])
+    best = find_rates(ours, options)
+    print("\nhighest rate with all latencies: %d a second; with 50 ms for a write's p99: %d; "
+          "steady: %d" % (best["aimed"], best["bearable"], best["steady"]))
+    options.fault_rate = options.fault_rate or max(best["aimed"] // 2, SERVICE_RATES[0])
     ours.stop()
 
 
@@ -250,7 +262,7 @@ def run_faults(root, options):
     print("not: %d late, %d lost with their connection, %d errors; latencies of the rest:"
           % (answer["late"], answer["lost"], answer["errors"]))
     print("read p50 %.2f, p99 %.2f; write p50 %.2f, p99 %.2f ms"
-          % tuple(v for v, _ in service_bars(answer)))
+          % tuple(service_latencies(answer)))
     ours.stop()
 
 
