@@ -211,7 +211,7 @@ help:
 	@echo 'make mutants          put each known mistake back, and see a simulation catch it'
 	@echo 'make bench [T=lsm]    run the measurements in bench/, one after the other; FULL=1: at length'
 	@echo 'make bench-raft       those of consensus alone: half a minute'
-	@echo 'make bench-cluster    three nodes beside etcd and Redis with a replica: ten minutes'
+	@echo 'make bench-cluster    three nodes beside etcd and Redis with a replica: a quarter of an hour'
 	@echo 'make lint             clang-tidy, clang-format, and the floors of the modules'
 	@echo 'make fmt              format the sources'
 	@echo 'make install          to PREFIX=$(PREFIX), under DESTDIR'
