@@ -22,7 +22,7 @@ endef
 
 sources = $(shell find $(wildcard src include tests bench) -name '*.[ch]')
 
-.PHONY: all run cluster cluster-stop cluster-status test asan ubsan tsan optimised sim-campaign sim-mutants damage exhaust fuzz hostile failover mutants test-oracle bench bench-raft lint fmt install deps clean help
+.PHONY: all run cluster cluster-stop cluster-status test asan ubsan tsan optimised sim-campaign sim-mutants damage exhaust fuzz hostile failover mutants test-oracle bench bench-raft bench-cluster lint fmt install deps clean help
 
 all:
 	@scripts/install-deps --check build
@@ -162,7 +162,7 @@ define measure
 	@$(compile) build-bench -j $(JOBS) $(2)
 	@set -e; cd build-bench; for program in $(1); do \
 	    echo "$${program##*/}"; \
-	    BENCH_FULL='$(FULL)' $$program; \
+	    BENCH_FULL='$(FULL)' BENCH_ONLY='$(ONLY)' $$program; \
 	done
 endef
 
@@ -173,6 +173,11 @@ bench:
 # Consensus alone, in half a minute: its core, groups without traffic, a hot counter.
 bench-raft:
 	$(call measure,bench/raft/bench_* bench/server/bench_counter.py,--target bench_raft_core bench_idle_groups distkv)
+
+# Three nodes beside etcd, and beside Redis with a replica; ONLY=etcd,redis,service,faults,scaling.
+bench-cluster:
+	@scripts/install-deps bench-cluster
+	$(call measure,bench/cluster/bench_cluster.py,--target cluster_load distkv)
 
 # clang's own compile commands: gcc's have warnings that it does not know.
 lint:
@@ -216,6 +221,7 @@ help:
 	@echo 'make mutants          put each known mistake back, and see a simulation catch it'
 	@echo 'make bench [T=lsm]    run the measurements in bench/, one after the other; FULL=1: at length'
 	@echo 'make bench-raft       those of consensus alone: half a minute'
+	@echo 'make bench-cluster    three nodes beside etcd and Redis with a replica: a quarter of an hour'
 	@echo 'make lint             clang-tidy, clang-format, and the floors of the modules'
 	@echo 'make fmt              format the sources'
 	@echo 'make install          to PREFIX=$(PREFIX), under DESTDIR'

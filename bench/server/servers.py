@@ -38,7 +38,8 @@ def find_redis(folder):
     if tool is None:
         return None
     link = os.path.join(folder, "redis-server")
-    os.symlink(tool, link)
+    if not os.path.lexists(link):
+        os.symlink(tool, link)
     answer = subprocess.run([link, "--version"], capture_output=True, text=True)
     return link if answer.stdout.startswith("Redis server") else None
 
