@@ -17,14 +17,16 @@ open_body(void *ctx)
     struct opening *o = ctx;
     struct doors *d = o->d;
     struct loop *loops[LOOPS];
-    struct api_options options = d->world.options;
+    struct api_options options = { .deadline_ms = 5000,
+                                   .connections_max = 100,
+                                   .version = "0.1.0-test",
+                                   .loop_count = LOOPS,
+                                   .moved = d->moved };
     struct api **api = &d->api[o->node];
 
     for (uint32_t i = 0; i < LOOPS; i++)
         loops[i] = sim_loop(d->f.n.w, o->node, i);
     options.loops = loops;
-    options.loop_count = LOOPS;
-    options.moved = d->moved;
     o->status = api_create(api, d->f.n.kv[o->node], loop_env(loops[0]), &options, &o->err);
     if (o->status == ST_OK)
         o->status = api_open_door(*api, API_DOOR_AUTO, "0.0.0.0", DOORS_PORT, &o->err);
@@ -74,10 +76,6 @@ doors_open(struct doors *d, uint64_t seed, uint32_t count, bool moved)
 {
     *d = (struct doors){ .moved = moved };
     formed_create(&d->f, seed, count);
-    d->world.w = d->f.n.w;
-    d->world.options = (struct api_options){ .deadline_ms = 5000,
-                                             .connections_max = 100,
-                                             .version = "0.1.0-test" };
     formed_order(&d->f, 1, "keyspace-create users 3 32 hash");
     formed_await_placed(&d->f);
     await_leaders(d);
@@ -108,7 +106,7 @@ doors_boot(struct doors *d, uint32_t node)
 struct client
 doors_connect(struct doors *d, uint32_t node)
 {
-    struct client c = { &d->world, sim_connect(d->f.n.w, node, DOORS_PORT) };
+    struct client c = { d->f.n.w, sim_connect(d->f.n.w, node, DOORS_PORT) };
 
     assert_non_null(c.c);
     client_ask(&c, "SELECT users", "+OK\r\n");
@@ -197,7 +195,7 @@ client_await(struct client *c, const char *command, const char *part, bool there
     for (uint32_t ms = 0; ms < AWAITED_MS; ms += STEP_MS) {
         if (has_part(client_said(c, command), part) == there)
             return;
-        sim_run_ms(c->n->w, STEP_MS);
+        sim_run_ms(c->w, STEP_MS);
     }
     fail_msg("%s: %s %s:\n%s", command, there ? "never" : "always", part, client_said(c, command));
 }

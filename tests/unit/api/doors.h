@@ -7,14 +7,14 @@
 #ifndef UNIT_API_DOORS_H
 #define UNIT_API_DOORS_H
 
-#include "unit/api/api_fixture.h"
+#include "api/api.h"
+#include "unit/api/client.h"
 #include "unit/kv/formed.h"
 
 enum { DOORS_TABLETS = 32, DOORS_PORT = 6379 };
 
 struct doors {
     struct formed f;
-    struct inn world; /* of the clients */
     struct api *api[NODES_MAX + 1];
     bool moved; /* api_options.moved of all of them */
 };
