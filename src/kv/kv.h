@@ -63,6 +63,7 @@ struct kv_member {
         join; /* a member's peer port; port 0: none.  The engine's of_no_cluster goes with it */
     uint32_t lease_percent;           /* see raft.h; 0: none */
     const struct peer_faults *faults; /* for the simulator; borrowed; NULL: none */
+    struct carrier *carrier; /* of the streams between nodes; borrowed; NULL: as they are */
 
     /* The cluster will never let this node in; on loop 0. */
     void (*refused)(void *ctx, const struct err *err);
