@@ -52,7 +52,7 @@ read_file(struct env *env, struct file_bytes *f, struct err *err)
     st = whole_file_read(env, f->path, &f->buf, &cause);
     if (st != ST_OK)
         return err_raise(err, st, "%s: %s", f->setting, cause.text);
-    f->bio = BIO_new_mem_buf(f->buf.data, (int)f->buf.size);
+    f->bio = BIO_new_mem_buf(f->buf.size > 0 ? (const void *)f->buf.data : "", (int)f->buf.size);
     return f->bio != NULL ? ST_OK : no_memory(err);
 }
 
@@ -202,7 +202,7 @@ make_context(void)
     SSL_CTX_set_max_cert_list(context, CERTIFICATES_BYTES_MAX);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                  SSL_MODE_RELEASE_BUFFERS);
+                                  SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_read_ahead(context, 1); /* otherwise each record is two reads of the stream */
     return context;
 }

@@ -68,11 +68,11 @@ say_that_this_is_tls(struct tls *t)
     static const uint8_t alert[ALERT_BYTES] = { TLS_ALERT, TLS_MAJOR, TLS_MAJOR,
                                                 0,         2,         TLS_FATAL,
                                                 SSL_AD_PROTOCOL_VERSION };
-    struct slice all = slice_of(alert, sizeof(alert));
-    size_t written;
+    struct slice rest = slice_of(alert, sizeof(alert));
+    size_t written = 0;
 
-    if (stream_write(t->plain, &all, 1, &written) != ST_OK)
-        return; /* then it has to guess */
+    while (rest.size > 0 && stream_write(t->plain, &rest, 1, &written) == ST_OK)
+        rest = slice_of(rest.data + written, rest.size - written);
 }
 
 /* T2. */
@@ -161,6 +161,7 @@ end(struct tls *t, enum status st)
 {
     if (t->why[0] == '\0' && t->carried == ST_OK && st != ST_CLOSED)
         tls__explain(t->ssl, t->why);
+    ERR_clear_error();
     if (t->why[0] == '\0' && !t->open)
         snprintf(t->why, sizeof(t->why), "it hung up in the TLS handshake%s",
                  t->calls ? "; perhaps it speaks no TLS" : "");
