@@ -113,7 +113,7 @@ on_events(void *ctx, unsigned events)
         write_some(e);
     if ((events & STREAM_READABLE) != 0 && !e->deaf && e->ended == ST_OK)
         read_some(e);
-    if (e->hangs_up && e->sent == e->to_send)
+    if ((e->hangs_up && e->sent == e->to_send) || (e->enough > 0 && e->received >= e->enough))
         hang_up(e);
     else
         watch(e);

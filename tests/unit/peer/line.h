@@ -28,6 +28,7 @@ struct end {
     bool deaf;        /* it reads nothing */
     bool reads_once;  /* at each event, instead of all that there is */
     bool hangs_up;    /* when all is sent */
+    size_t enough;    /* it hangs up when it has received so much; 0: never */
     uint32_t events;
     enum status ended; /* what the stream said of its end */
     char why[200];

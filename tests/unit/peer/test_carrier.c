@@ -178,6 +178,26 @@ TEST(either_end_can_hang_up_at_any_time)
     }
 }
 
+/* T5: in a callback, while another is on its way. */
+TEST(a_reader_can_hang_up_when_it_has_enough)
+{
+    for (uint32_t turn = 0; turn < 60; turn++) {
+        struct line l;
+
+        connect_two(&l, turn);
+        l.ends[CALLER].to_send = 20000;
+        l.ends[CALLER].part_size = 700;
+        l.ends[CALLEE].reads_once = true;
+        l.ends[CALLEE].read_size = 400;
+        l.ends[CALLEE].enough = 1 + turn * 300;
+        line_call(&l);
+        line_run(&l, 1000);
+        EXPECT(l.ends[CALLEE].stream == NULL);
+        EXPECT(l.ends[CALLEE].received < l.ends[CALLEE].enough + 400);
+        line_end(&l);
+    }
+}
+
 TEST(a_watch_that_is_taken_away_stays_away)
 {
     struct line l;
@@ -203,4 +223,5 @@ QUIET_TEST_MAIN(RUN(what_is_written_arrives_both_ways_in_pieces_of_any_size),
                 RUN(who_reads_a_little_at_each_event_is_called_again),
                 RUN(who_has_read_all_is_not_called_for_nothing),
                 RUN(what_was_accepted_arrives_though_the_stream_is_closed),
-                RUN(either_end_can_hang_up_at_any_time), RUN(a_watch_that_is_taken_away_stays_away))
+                RUN(either_end_can_hang_up_at_any_time),
+                RUN(a_reader_can_hang_up_when_it_has_enough), RUN(a_watch_that_is_taken_away_stays_away))

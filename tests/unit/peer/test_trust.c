@@ -221,6 +221,34 @@ TEST(certificates_between_ours_and_the_authority_are_shown)
     line_end(&l);
 }
 
+/* The CA of the cluster may be a branch: whom the root has signed is somebody else's. */
+TEST(a_branch_can_be_the_authority_and_its_root_is_not)
+{
+    struct pki_wish wish = { .name = "branch", .is_authority = true };
+    struct pki branch, nodes[2];
+    struct line l;
+
+    line_begin(&l, 3);
+    wish.issuer = &l.ca;
+    pki_make(&branch, &wish);
+    for (uint32_t i = 0; i < 2; i++) {
+        pki_node(&nodes[i], &branch, "of the branch");
+        pki_put(l.w, i + 1, &nodes[i], &branch);
+    }
+    line_equip(&l);
+    l.ends[CALLER].to_send = 10;
+    line_call(&l);
+    line_run(&l, 100);
+    EXPECT_U64(l.ends[CALLEE].received, 10);
+    pki_put_cert(l.w, 2, "cert", &l.nodes[1]);
+    pki_put_key(l.w, 2, "key", &l.nodes[1], NULL);
+    EXPECT_ST(carrier_reload(l.ends[CALLER].carrier, NULL), ST_INVALID);
+    for (uint32_t i = 0; i < 2; i++)
+        pki_release(&nodes[i]);
+    pki_release(&branch);
+    line_end(&l);
+}
+
 /* ------------------------------------------------------------------ rotation */
 
 static void
@@ -491,6 +519,7 @@ TEST(a_record_that_is_damaged_or_cut_is_not_heard)
 {
     struct line l;
     struct foreigner f;
+    uint32_t events;
 
     for (size_t from_end = 1; from_end <= 116; from_end++) {
         begin_callee(&l, 100 + from_end);
@@ -509,6 +538,9 @@ TEST(a_record_that_is_damaged_or_cut_is_not_heard)
     expect_row(&f, 100);
     foreigner_send(&f, 5, 0);
     EXPECT_OK(l.ends[CALLEE].ended);
+    events = l.ends[CALLEE].events;
+    line_run(&l, 1000); /* it is not called for what is only half here */
+    EXPECT_U64(l.ends[CALLEE].events, events);
     foreigner_end(&f);
     EXPECT_ST(l.ends[CALLEE].ended, ST_CLOSED);
     EXPECT_U64(l.ends[CALLEE].received, 0);
@@ -612,6 +644,7 @@ QUIET_TEST_MAIN(RUN(a_file_that_is_wrong_is_named_with_its_setting),
                 RUN(a_certificate_that_others_would_refuse_is_refused_by_its_owner),
                 RUN(both_sides_judge_and_say_why),
                 RUN(certificates_between_ours_and_the_authority_are_shown),
+                RUN(a_branch_can_be_the_authority_and_its_root_is_not),
                 RUN(files_that_have_changed_count_for_new_connections),
                 RUN(files_that_have_become_wrong_change_nothing),
                 RUN(who_speaks_plainly_is_told_in_words_of_tls),
