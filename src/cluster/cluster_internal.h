@@ -116,8 +116,8 @@ struct cluster {
     /* nodes about to stop (departure.c) */
     _Atomic bool departs;                        /* this one */
     _Atomic uint64_t departed[TABLET_NODES_MAX]; /* incarnations, by the neighbour's slot */
-    struct office *office; /* the steward's (office.c) */
-    struct watch *watch;   /* who answers (watch.c) */
+    struct office *office;                       /* the steward's (office.c) */
+    struct watch *watch;                         /* who answers (watch.c) */
 
     /* what operators ask (orders.c) */
     struct list orders; /* those that were handed on */

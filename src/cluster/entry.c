@@ -433,8 +433,7 @@ petition(struct cluster *c)
 
     memcpy(p.cluster, engine_identity(c->engine)->cluster, CLUSTER_ID_BYTES);
     if (to != NULL && petition_encode(&p, &parcel) == ST_OK)
-        c->petition =
-            dialog_call(c->loop, c->options.node->carrier, to, &parcel, on_verdict, c);
+        c->petition = dialog_call(c->loop, c->options.node->carrier, to, &parcel, on_verdict, c);
     c->under_way += c->petition != NULL;
     buf_release(&parcel);
 }

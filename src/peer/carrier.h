@@ -28,7 +28,8 @@ struct carrier;
 
 enum {
     CARRIER_FILE_BYTES_MAX = 1 << 20,
-    CARRIER_STREAM_BYTES = 48 << 10, /* what one stream of TLS is charged; OpenSSL's part of it is measured */
+    CARRIER_STREAM_BYTES =
+        48 << 10, /* what one stream of TLS is charged; OpenSSL's part of it is measured */
 };
 
 /* PEM; borrowed. */

@@ -68,6 +68,7 @@ forget_file(struct file_bytes *f)
 
 /* OpenSSL would ask at the terminal. */
 static int
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is pem_password_cb. */
 no_passphrase(char *out, int size, int writes, void *ctx)
 {
     (void)out;

@@ -54,11 +54,12 @@ end_with(struct incoming *in, const struct err *err)
 {
     enum log_level level = err->code == ST_CLOSED ? LOG_INFO : LOG_WARN;
 
-    if (in->open)
+    if (in->open) {
         log_event(level, "peer.ended", log_str("peer", stream_peer(in->line.stream)),
                   log_u64("node", in->from.node), log_err(err));
-    else
+    } else {
         tell_refusal(in->peer, level, in->line.stream, err->text);
+    }
     incoming__end(in);
 }
 

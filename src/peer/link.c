@@ -83,8 +83,7 @@ say(struct link *l, struct err *err)
         if (st == ST_WOULD_BLOCK)
             return st;
         if (st != ST_OK)
-            return err_raise(err, st, "%s",
-                             carrier_why(l->stream, "it hung up before our hello"));
+            return err_raise(err, st, "%s", carrier_why(l->stream, "it hung up before our hello"));
         l->ours_sent += written;
     }
     l->said = true;

@@ -182,7 +182,8 @@ struct link {
 };
 
 /* Takes the stream, and wraps it.  `to` is whom we called, or 0.  ST_NO_MEMORY: it stays the caller's. */
-MUST_USE enum status link__begin(struct link *l, struct peer *p, struct stream *stream, peer_node to);
+MUST_USE enum status link__begin(struct link *l, struct peer *p, struct stream *stream,
+                                 peer_node to);
 
 /* Go on with the greeting.  ST_OK: both know each other.  ST_WOULD_BLOCK: watch for link__wants().
  * ST_CLOSED, ST_CORRUPT, ST_INVALID: it has failed. */

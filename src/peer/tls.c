@@ -65,9 +65,9 @@ static void on_plain_event(void *ctx, unsigned events);
 static void
 say_that_this_is_tls(struct tls *t)
 {
-    static const uint8_t alert[ALERT_BYTES] = { TLS_ALERT, TLS_MAJOR, TLS_MAJOR,
-                                                0,         2,         TLS_FATAL,
-                                                SSL_AD_PROTOCOL_VERSION };
+    static const uint8_t alert[ALERT_BYTES] = {
+        TLS_ALERT, TLS_MAJOR, TLS_MAJOR, 0, 2, TLS_FATAL, SSL_AD_PROTOCOL_VERSION
+    };
     struct slice rest = slice_of(alert, sizeof(alert));
     size_t written = 0;
 

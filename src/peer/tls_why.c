@@ -27,19 +27,19 @@ void
 tls__explain(const SSL *ssl, char out[TLS_WHY_BYTES])
 {
     unsigned long code = ERR_peek_error();
-    int reason = ERR_GET_REASON(code);
+    int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
     const char *text = ERR_reason_error_string(code);
+    long verdict = SSL_get_verify_result(ssl);
 
-    if (SSL_get_verify_result(ssl) != X509_V_OK)
+    if (verdict != X509_V_OK) {
         snprintf(out, TLS_WHY_BYTES, "its certificate is refused: %s",
-                 X509_verify_cert_error_string(SSL_get_verify_result(ssl)));
-    else if (ERR_GET_LIB(code) != ERR_LIB_SSL)
-        snprintf(out, TLS_WHY_BYTES, "TLS: %s", text == NULL ? "it went wrong" : text);
-    else if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
+                 X509_verify_cert_error_string(verdict));
+    } else if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
         snprintf(out, TLS_WHY_BYTES, "it shows no certificate");
-    else if (reason > ALERTS_FROM && is_about_us(reason - ALERTS_FROM))
+    } else if (reason > ALERTS_FROM && is_about_us(reason - ALERTS_FROM)) {
         snprintf(out, TLS_WHY_BYTES, "it refuses our certificate: %s",
                  SSL_alert_desc_string_long(reason - ALERTS_FROM));
-    else
+    } else {
         snprintf(out, TLS_WHY_BYTES, "TLS: %s", text == NULL ? "it went wrong" : text);
+    }
 }

@@ -407,11 +407,12 @@ check_membership(const struct config *c, struct err *err)
                          "join: \"%s\" is not a numeric address and a port, like 10.0.0.1:7379",
                          c->join);
     if (!is_loopback(c->peer_bind) && c->peer_tls_cert == NULL && c->insecure == 0)
-        return err_raise(err, ST_INVALID,
-                         "peer-bind: %s is beyond loopback, where nodes have to prove to one another "
-                         "who they are (peer-tls-cert, peer-tls-key, peer-tls-ca); or --insecure, "
-                         "and a network of their own",
-                         c->peer_bind);
+        return err_raise(
+            err, ST_INVALID,
+            "peer-bind: %s is beyond loopback, where nodes have to prove to one another "
+            "who they are (peer-tls-cert, peer-tls-key, peer-tls-ca); or --insecure, "
+            "and a network of their own",
+            c->peer_bind);
     if (is_wildcard(c->peer_bind) && c->advertise == NULL)
         return err_raise(err, ST_INVALID,
                          "peer-bind: %s is every address; say with advertise which one others are "

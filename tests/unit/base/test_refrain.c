@@ -1,4 +1,5 @@
 #include "base/refrain.h"
+
 #include "unit/test.h"
 
 #define MS UINT64_C(1000000)

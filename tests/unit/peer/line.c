@@ -207,8 +207,7 @@ line_begin(struct line *l, uint64_t seed)
     pki_authority(&l->ca, "ca");
     for (uint32_t i = 0; i < 2; i++) {
         sim_boot(l->w, i + 1, 1);
-        l->ends[i] =
-            (struct end){ .line = l, .id = i + 1, .read_size = 4096, .part_size = 5000 };
+        l->ends[i] = (struct end){ .line = l, .id = i + 1, .read_size = 4096, .part_size = 5000 };
         budget_init(&l->ends[i].budget, BUDGET_BYTES);
         pki_node(&l->nodes[i], &l->ca, names[i]);
         pki_put(l->w, i + 1, &l->nodes[i], &l->ca);

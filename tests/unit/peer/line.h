@@ -20,8 +20,8 @@ struct end {
     struct carrier *carrier;
     struct stream *stream;
     struct budget budget;
-    size_t to_send;   /* all in all */
-    size_t sent;      /* what was accepted */
+    size_t to_send; /* all in all */
+    size_t sent;    /* what was accepted */
     size_t received;
     size_t read_size; /* at a time */
     size_t part_size; /* of each part that is written, but for every third, which is empty */

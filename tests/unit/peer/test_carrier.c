@@ -224,4 +224,5 @@ QUIET_TEST_MAIN(RUN(what_is_written_arrives_both_ways_in_pieces_of_any_size),
                 RUN(who_has_read_all_is_not_called_for_nothing),
                 RUN(what_was_accepted_arrives_though_the_stream_is_closed),
                 RUN(either_end_can_hang_up_at_any_time),
-                RUN(a_reader_can_hang_up_when_it_has_enough), RUN(a_watch_that_is_taken_away_stays_away))
+                RUN(a_reader_can_hang_up_when_it_has_enough),
+                RUN(a_watch_that_is_taken_away_stays_away))

@@ -93,11 +93,17 @@ struct misfit {
 
 static const struct misfit misfits[] = {
     { { .name = "late", .from_s = -2 * DAY_S, .until_s = -HOUR_S },
-      "certificate has expired", "certificate has expired", "certificate expired" },
+      "certificate has expired",
+      "certificate has expired",
+      "certificate expired" },
     { { .name = "early", .from_s = HOUR_S, .until_s = DAY_S },
-      "certificate is not yet valid", "certificate is not yet valid", "bad certificate" },
-    { { .name = "other" }, "unable to get local issuer certificate",
-      "unable to get local issuer certificate", "unknown CA" },
+      "certificate is not yet valid",
+      "certificate is not yet valid",
+      "bad certificate" },
+    { { .name = "other" },
+      "unable to get local issuer certificate",
+      "unable to get local issuer certificate",
+      "unknown CA" },
     { { .name = "self" }, "self-signed certificate", "self-signed certificate", "unknown CA" },
 };
 
@@ -320,7 +326,8 @@ TEST(files_that_have_become_wrong_change_nothing)
 
 TEST(who_speaks_plainly_is_told_in_words_of_tls)
 {
-    static const char *const words[] = { "DKVPEER\n", "DKVENTER", "GET / HTTP/1.1\r\n\r\n", "D", "\x80" };
+    static const char *const words[] = { "DKVPEER\n", "DKVENTER", "GET / HTTP/1.1\r\n\r\n", "D",
+                                         "\x80" };
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         struct sim_client *c;
@@ -381,8 +388,9 @@ TEST(what_passes_for_tls_is_told_from_our_own_protocols)
         size_t size;
         bool tls;
     } cases[] = {
-        { "", 0, false },         { "\x16", 1, false },   { "\x16\x03", 2, true },
-        { "\x15\x03\x03", 3, true }, { "\x17\x03", 2, false }, { "DKVPEER\n", 8, false },
+        { "", 0, false },         { "\x16", 1, false },
+        { "\x16\x03", 2, true },  { "\x15\x03\x03", 3, true },
+        { "\x17\x03", 2, false }, { "DKVPEER\n", 8, false },
         { "\x16\x04", 2, false },
     };
 
