@@ -67,8 +67,8 @@ enum {
     PEER_INCOMING_MAX = 1024,
 
     /* Of those, how many have not said yet who they are; beyond, the oldest makes room.  With TLS each of them
-     * costs CARRIER_STREAM_BYTES. */
-    PEER_GREETING_MAX = 256,
+     * costs CARRIER_HANDSHAKE_BYTES. */
+    PEER_GREETING_MAX = 128,
 };
 
 /* ------------------------------------------------------------------ life */

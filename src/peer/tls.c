@@ -36,8 +36,9 @@ enum {
 struct tls {
     struct stream stream; /* what its owner has */
     struct loop *loop;
-    struct stream *plain; /* owned */
-    struct budget *budget;
+    struct stream *plain;  /* owned */
+    struct budget *budget; /* NULL: none */
+    size_t charged;
     SSL *ssl;
     bool calls;
     bool open;
@@ -197,6 +198,17 @@ begin_call(struct tls *t)
     t->blocked = false;
 }
 
+/* From now on it costs so much. */
+static void
+charge(struct tls *t, size_t bytes)
+{
+    if (t->budget == NULL)
+        return;
+    budget_charge(t->budget, bytes);
+    budget_return(t->budget, t->charged);
+    t->charged = bytes;
+}
+
 static enum status
 shake(struct tls *t)
 {
@@ -209,6 +221,7 @@ shake(struct tls *t)
     if (result != 1)
         return judge(t, result);
     t->open = true;
+    charge(t, sizeof(*t) + CARRIER_STREAM_BYTES);
     t->starved = false; /* what came with the end of the handshake may be more */
     return ST_OK;
 }
@@ -436,8 +449,7 @@ tls_close(struct stream *s)
         SSL_shutdown(t->ssl); /* a word of parting, if there is room for it */
     SSL_free(t->ssl);
     stream_close(t->plain);
-    if (t->budget != NULL)
-        budget_return(t->budget, sizeof(*t) + CARRIER_STREAM_BYTES);
+    charge(t, 0);
     t->closed = true;
     if (!t->telling && !t->posted)
         mem_free(t);
@@ -497,7 +509,6 @@ tls__create(struct carrier *c, struct loop *loop, struct stream *plain, bool cal
         mem_free(t);
         return NULL;
     }
-    if (budget != NULL)
-        budget_charge(budget, sizeof(*t) + CARRIER_STREAM_BYTES);
+    charge(t, sizeof(*t) + CARRIER_HANDSHAKE_BYTES);
     return &t->stream;
 }

@@ -89,8 +89,8 @@ TEST(who_does_not_finish_the_handshake_is_shut_out)
     }
     sim_run_ms(s.c->w, 100);
     EXPECT_U64(peer_of(s.c, 1)->incoming_count, PEER_GREETING_MAX);
-    EXPECT(budget_used(&s.c->members[1].budget) > PEER_GREETING_MAX * CARRIER_STREAM_BYTES);
-    EXPECT(budget_used(&s.c->members[1].budget) < 2 * PEER_GREETING_MAX * CARRIER_STREAM_BYTES);
+    EXPECT(budget_used(&s.c->members[1].budget) > PEER_GREETING_MAX * CARRIER_HANDSHAKE_BYTES);
+    EXPECT(budget_used(&s.c->members[1].budget) < 2 * PEER_GREETING_MAX * CARRIER_HANDSHAKE_BYTES);
     member_start(s.c, 2); /* there is room for those who greet */
     sim_run_ms(s.c->w, 1000);
     EXPECT(all_up(s.c));
@@ -102,6 +102,7 @@ TEST(who_does_not_finish_the_handshake_is_shut_out)
     }
     EXPECT_U64(cut, SILENT);
     sim_run_ms(s.c->w, 100);
+    EXPECT(budget_used(&s.c->members[1].budget) < 3 * CARRIER_STREAM_BYTES + 2 * SCRATCH_BYTES);
     end(&s);
 }
 
