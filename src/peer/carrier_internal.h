@@ -3,6 +3,7 @@
  *
  *      credentials.c  files, to what OpenSSL shows and trusts      carrier.c  which of them counts now
  *      tls.c          a stream of TLS                              tls_why.c  what went wrong, in words
+ *      record.c       parts of a write, to records
  */
 #ifndef PEER_CARRIER_INTERNAL_H
 #define PEER_CARRIER_INTERNAL_H
@@ -32,6 +33,21 @@ BIO_METHOD *tls__bio_create(void);
 struct stream *tls__create(struct carrier *c, struct loop *loop, struct stream *plain, bool calls,
                            struct budget *budget);
 const char *tls__why(const struct stream *s); /* NULL: it is none of ours, or nothing is known */
+
+/* Where a write is in its parts. */
+struct record_place {
+    const struct slice *parts;
+    size_t count;
+    size_t at; /* in the first */
+};
+
+enum { RECORD_BYTES = 16384 }; /* the most that a record carries */
+
+/* Past so many bytes, and past what is empty there. */
+void record__go_on(struct record_place *p, size_t size);
+
+/* The next record's bytes: where they are, or small parts together in `room`.  Some are left. */
+struct slice record__next(const struct record_place *p, uint8_t room[RECORD_BYTES]);
 
 /* Of the failure that OpenSSL has recorded on this thread. */
 void tls__explain(const SSL *ssl, char out[TLS_WHY_BYTES]);

@@ -33,7 +33,8 @@
  * together.  Everything is charged to the budget.
  *
  * Whoever is at the other end is not trusted: anything wrong ends the connection,
- * with one line in the log; those who are refused at the door have one now and then (base/refrain.h).  Format: docs/formats/peer.md.  Everything here is
+ * with one line in the log; those who are refused at the door have one now and
+ * then (base/refrain.h).  Format: docs/formats/peer.md.  Everything here is
  * called on the loop, or while the loops do not run.
  */
 #ifndef PEER_PEER_H

@@ -28,7 +28,6 @@
 #include "peer/carrier_internal.h"
 
 enum {
-    RECORD_BYTES = 16384,           /* the most that a record carries */
     HANDSHAKE_BYTES_MAX = 64 << 10, /* two certificates' lists, and as much again */
     ALERT_BYTES = 7,
 };
@@ -261,49 +260,6 @@ tls_read(struct stream *s, void *out, size_t size, size_t *got)
     return ST_OK;
 }
 
-/* Where in the parts we are. */
-struct place {
-    const struct slice *parts;
-    size_t count;
-    size_t at; /* in the first */
-};
-
-static void
-go_on(struct place *p, size_t size)
-{
-    while (p->count > 0 && size >= p->parts[0].size - p->at) {
-        size -= p->parts[0].size - p->at;
-        p->parts++;
-        p->count--;
-        p->at = 0;
-    }
-    p->at += size;
-}
-
-/* The next record's bytes: where they are, or small parts together in `room`. */
-static struct slice
-next_record(const struct place *p, uint8_t room[RECORD_BYTES])
-{
-    size_t size = 0;
-    size_t at = p->at;
-
-    if (p->parts[0].size - at >= RECORD_BYTES || p->count == 1) {
-        size_t left = p->parts[0].size - at;
-
-        return slice_of(p->parts[0].data + at, left < RECORD_BYTES ? left : RECORD_BYTES);
-    }
-    for (size_t i = 0; i < p->count && size < RECORD_BYTES; i++) {
-        size_t left = p->parts[i].size - at;
-        size_t some = left < RECORD_BYTES - size ? left : RECORD_BYTES - size;
-
-        if (some > 0)
-            memcpy(room + size, p->parts[i].data + at, some);
-        size += some;
-        at = 0;
-    }
-    return slice_of(room, size);
-}
-
 static enum status
 write_record(struct tls *t, struct slice record, size_t *written)
 {
@@ -329,18 +285,18 @@ static enum status
 tls_write(struct stream *s, const struct slice *parts, size_t count, size_t *written)
 {
     struct tls *t = of(s);
-    struct place place = { parts, count, 0 };
+    struct record_place place = { parts, count, 0 };
     uint8_t room[RECORD_BYTES];
     enum status st = shake(t);
     size_t total = 0;
 
-    go_on(&place, 0); /* past what is empty */
+    record__go_on(&place, 0); /* past what is empty */
     while (st == ST_OK && place.count > 0) {
         size_t some = 0;
 
-        st = write_record(t, next_record(&place, room), &some);
+        st = write_record(t, record__next(&place, room), &some);
         total += some;
-        go_on(&place, some);
+        record__go_on(&place, some);
     }
     if (total == 0 && st != ST_OK)
         return st;
