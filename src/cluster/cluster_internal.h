@@ -4,6 +4,7 @@
 
 #include "base/list.h"
 #include "base/lock.h"
+#include "base/refrain.h"
 
 #include "cluster/cluster.h"
 #include "cluster/dialog.h"
@@ -118,6 +119,7 @@ struct cluster {
     struct dialog *petition; /* ours, under way */
     uint64_t petition_at_ns;
     uint32_t petition_turn;
+    struct refrain petition_failures;
     struct job adopt_job;
     uint8_t adopted[CLUSTER_ID_BYTES];
     enum status adopt_status;

@@ -76,7 +76,7 @@ write_out(struct dialog *d)
             return;
         }
         if (st != ST_OK) {
-            fail(d, st, "it hung up");
+            fail(d, st, carrier_why(d->stream, "it hung up"));
             return;
         }
         d->written += written;
@@ -109,8 +109,10 @@ look(struct dialog *d)
     struct slice body = { 0 };
     struct err err = { 0 };
     size_t size = 0;
-    enum status st = parcel_open(buf_slice(&d->in), d->in_body_max, &size, &body, &err);
+    enum status st = carrier_expect_none(buf_slice(&d->in), &err);
 
+    if (st == ST_OK)
+        st = parcel_open(buf_slice(&d->in), d->in_body_max, &size, &body, &err);
     if (st == ST_OK && size == 0)
         return false;
     conclude(d, st, body, &err);
@@ -128,7 +130,8 @@ read_in(struct dialog *d)
             return;
         }
         if (st != ST_OK) {
-            fail(d, st, st == ST_NO_MEMORY ? "out of memory" : "it hung up");
+            fail(d, st,
+                 st == ST_NO_MEMORY ? "out of memory" : carrier_why(d->stream, "it hung up"));
             return;
         }
     }
@@ -154,16 +157,22 @@ connected(void *ctx, struct stream *stream, enum status st, const struct err *er
     struct dialog *d = ctx;
 
     d->connector = NULL;
-    d->stream = stream;
-    if (st != ST_OK)
+    if (st != ST_OK) {
         conclude(d, st, (struct slice){ 0 }, err);
-    else
+        return;
+    }
+    d->stream = carrier_wrap(d->carrier, d->loop, stream, true, NULL);
+    if (d->stream != NULL) {
         write_out(d);
+    } else {
+        stream_close(stream);
+        fail(d, ST_NO_MEMORY, "out of memory");
+    }
 }
 
 struct dialog *
-dialog_call(struct loop *loop, const struct node_address *to, struct buf *parcel, dialog_fn *fn,
-            void *ctx)
+dialog_call(struct loop *loop, struct carrier *carrier, const struct node_address *to,
+            struct buf *parcel, dialog_fn *fn, void *ctx)
 {
     struct dialog *d = create(loop, fn, ctx, true);
     struct connect_options options = {
@@ -180,6 +189,7 @@ dialog_call(struct loop *loop, const struct node_address *to, struct buf *parcel
         dialog_end(d);
         return NULL;
     }
+    d->carrier = carrier;
     d->out = *parcel;
     *parcel = (struct buf){ 0 };
     return d;

@@ -7,7 +7,7 @@
  * One end of such a dialog, on one loop.  Whoever keeps it asks dialog_due() now and then, and ends
  * it: a dialog that has come to its end says so once, and stays until it is ended.
  *
- * Depends on: base, env.
+ * Depends on: base, env, peer.
  */
 #ifndef CLUSTER_DIALOG_H
 #define CLUSTER_DIALOG_H
@@ -16,6 +16,7 @@
 
 #include "cluster/petition.h"
 #include "env/env.h"
+#include "peer/carrier.h"
 
 enum { DIALOG_MS = 5000 }; /* for the whole of it */
 
@@ -27,6 +28,7 @@ typedef void dialog_fn(struct dialog *d, enum status st, struct slice body, cons
 struct dialog {
     struct list link; /* the caller's */
     struct loop *loop;
+    struct carrier *carrier; /* of `stream`, when it is to be made; NULL: as it is */
     struct stream *stream;
     struct connector *connector;
     dialog_fn *fn;
@@ -43,8 +45,9 @@ struct dialog {
 
 /* Begin to ask: `parcel` is taken.  NULL when out of memory, or the address is none; then the parcel stays
  * the caller's. */
-struct dialog *dialog_call(struct loop *loop, const struct node_address *to, struct buf *parcel,
-                           dialog_fn *fn, void *ctx);
+struct dialog *dialog_call(struct loop *loop, struct carrier *carrier,
+                           const struct node_address *to, struct buf *parcel, dialog_fn *fn,
+                           void *ctx);
 
 /* Begin to listen to who has connected and has said `begin` so far.  The stream is taken, whatever
  * happens. */

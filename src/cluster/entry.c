@@ -376,9 +376,10 @@ on_verdict(struct dialog *d, enum status st, struct slice body, const struct err
     }
     if (st == ST_OK)
         hear_verdict(c, &v);
-    else
+    else if (refrain_tells(&c->petition_failures, loop_now_ns(c->loop), slice_str(err->text)))
         log_event(LOG_WARN, "cluster.petition_failed", log_err(err),
-                  log_str("effect", "tried again, with another member if one is known"));
+                  log_str("effect", "tried again, with another member if one is known"),
+                  log_u64("untold", refrain_untold(&c->petition_failures)));
     dialog_end(d);
     c->petition = NULL;
     c->under_way--;
@@ -435,7 +436,7 @@ petition(struct cluster *c)
 
     memcpy(p.cluster, engine_identity(c->engine)->cluster, CLUSTER_ID_BYTES);
     if (to != NULL && petition_encode(&p, &parcel) == ST_OK)
-        c->petition = dialog_call(c->loop, to, &parcel, on_verdict, c);
+        c->petition = dialog_call(c->loop, c->options.node->carrier, to, &parcel, on_verdict, c);
     c->under_way += c->petition != NULL;
     buf_release(&parcel);
 }

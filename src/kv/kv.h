@@ -65,6 +65,7 @@ struct kv_member {
     struct cluster_pace pace;         /* zeros: those of the design */
     uint32_t lease_percent;           /* see raft.h; 0: none */
     const struct peer_faults *faults; /* for the simulator; borrowed; NULL: none */
+    struct carrier *carrier; /* of the streams between nodes; borrowed; NULL: as they are */
 
     /* The cluster will never let this node in; on loop 0. */
     void (*refused)(void *ctx, const struct err *err);

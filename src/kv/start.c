@@ -407,6 +407,7 @@ take_options(struct kv *kv, struct engine *engine, const struct kv_options *opti
         kv->member = *options->member;
         kv->node.lease_percent = options->member->lease_percent;
         kv->node.faults = options->member->faults;
+        kv->node.carrier = options->member->carrier;
     }
 }
 

@@ -36,6 +36,8 @@ hello__size(struct slice begin, size_t *size, struct err *err)
 {
     size_t told;
 
+    if (carrier_expect_none(begin, err) != ST_OK)
+        return ST_INVALID;
     if (hello__is_none(begin))
         return err_raise(err, ST_CORRUPT, "it does not speak our protocol");
     *size = 0;

@@ -1,6 +1,8 @@
 /*
  * A connection from a node: a greeting, then frames, until it ends.
  */
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -23,6 +25,7 @@ incoming__end(struct incoming *in)
 
     ASSERT(p->incoming_count > 0);
     p->incoming_count--;
+    p->greeting_count -= !in->open;
     link__end(&in->line);
     if (in->open)
         inbox__release(&in->inbox);
@@ -31,15 +34,32 @@ incoming__end(struct incoming *in)
     mem_free(in);
 }
 
+/* Whoever is refused comes again, from the same address for the same reason. */
+static void
+tell_refusal(struct peer *p, enum log_level level, const struct stream *stream, const char *why)
+{
+    const char *from = stream_peer(stream);
+    char what[ADDRESS_BYTES + ERR_TEXT_MAX];
+    size_t host = strcspn(from, ":"); /* of IPv6 a part, which does for telling them apart */
+
+    snprintf(what, sizeof(what), "%.*s %s", (int)host, from, why);
+    if (refrain_tells(&p->refusals, loop_now_ns(p->loop), slice_str(what)))
+        log_event(level, "peer.refused", log_str("peer", from), log_str("reason", why),
+                  log_u64("untold", refrain_untold(&p->refusals)));
+}
+
 /* The one line of it. */
 static void
 end_with(struct incoming *in, const struct err *err)
 {
-    bool expected = err->code == ST_CLOSED;
+    enum log_level level = err->code == ST_CLOSED ? LOG_INFO : LOG_WARN;
 
-    log_event(expected ? LOG_INFO : LOG_WARN, in->open ? "peer.ended" : "peer.refused",
-              log_str("peer", stream_peer(in->line.stream)), log_u64("node", in->from.node),
-              log_err(err));
+    if (in->open) {
+        log_event(level, "peer.ended", log_str("peer", stream_peer(in->line.stream)),
+                  log_u64("node", in->from.node), log_err(err));
+    } else {
+        tell_refusal(in->peer, level, in->line.stream, err->text);
+    }
     incoming__end(in);
 }
 
@@ -59,11 +79,16 @@ make_room(struct peer *p)
 }
 
 static void
-refuse(struct stream *stream, const char *reason)
+refuse(struct peer *p, struct stream *stream, const char *reason)
 {
-    log_event(LOG_WARN, "peer.refused", log_str("peer", stream_peer(stream)),
-              log_str("reason", reason));
+    tell_refusal(p, LOG_WARN, stream, reason);
     stream_close(stream);
+}
+
+static bool
+is_crowded(const struct peer *p)
+{
+    return p->incoming_count >= PEER_INCOMING_MAX || p->greeting_count >= PEER_GREETING_MAX;
 }
 
 void
@@ -71,20 +96,21 @@ incoming__begin(struct peer *p, struct stream *stream)
 {
     struct incoming *in;
 
-    if (p->incoming_count >= PEER_INCOMING_MAX && !make_room(p)) {
-        refuse(stream, "too many connections");
+    if (is_crowded(p) && !make_room(p)) {
+        refuse(p, stream, "too many connections");
         return;
     }
     in = mem_new(struct incoming);
-    if (in == NULL) {
-        refuse(stream, "out of memory");
+    if (in == NULL || link__begin(&in->line, p, stream, 0) != ST_OK) {
+        mem_free(in);
+        refuse(p, stream, "out of memory");
         return;
     }
     budget_charge(p->options.budget, sizeof(*in));
     in->peer = p;
     p->incoming_count++;
+    p->greeting_count++;
     list_push_back(&p->incoming, &in->link);
-    link__begin(&in->line, p, stream, 0);
     link__watch(&in->line, link__wants(&in->line), on_event, in);
 }
 
@@ -127,6 +153,7 @@ greet(struct incoming *in, struct err *err)
     in->from.node = in->line.theirs.self.node;
     in->from.incarnation = in->line.theirs.self.incarnation;
     in->open = true;
+    p->greeting_count--;
     in->progress_ns = loop_now_ns(p->loop);
     inbox__init(&in->inbox, &p->shared, in->line.seed, deliver, in);
     end_older(in);
@@ -152,7 +179,7 @@ receive_some(struct incoming *in, struct err *err)
     if (st == ST_WOULD_BLOCK)
         return st;
     if (st != ST_OK)
-        return err_raise(err, st, "it hung up");
+        return err_raise(err, st, "%s", carrier_why(in->line.stream, "it hung up"));
     in->progress_ns = loop_now_ns(in->peer->loop);
     if (direct)
         return inbox__filled(&in->inbox, got, err);

@@ -23,10 +23,13 @@ compose_hello(struct link *l, peer_node to)
     l->said = false;
 }
 
-void
+enum status
 link__begin(struct link *l, struct peer *p, struct stream *stream, peer_node to)
 {
-    *l = (struct link){ .peer = p, .stream = stream, .calls = to != 0 };
+    *l = (struct link){ .peer = p, .calls = to != 0 };
+    l->stream = carrier_wrap(p->options.carrier, p->loop, stream, l->calls, p->options.budget);
+    if (l->stream == NULL)
+        return ST_NO_MEMORY;
     l->deadline_ns = loop_now_ns(p->loop) + (uint64_t)GREETING_MS * NS_PER_MS;
     l->ours.format_min = PEER_FORMAT;
     l->ours.format_max = PEER_FORMAT;
@@ -36,6 +39,7 @@ link__begin(struct link *l, struct peer *p, struct stream *stream, peer_node to)
     if (l->calls)
         compose_hello(l, to);
     peer__wake_at(p, l->deadline_ns);
+    return ST_OK;
 }
 
 /* ------------------------------------------------------------------ the stream */
@@ -79,7 +83,7 @@ say(struct link *l, struct err *err)
         if (st == ST_WOULD_BLOCK)
             return st;
         if (st != ST_OK)
-            return err_raise(err, st, "it hung up before our hello");
+            return err_raise(err, st, "%s", carrier_why(l->stream, "it hung up before our hello"));
         l->ours_sent += written;
     }
     l->said = true;
@@ -97,7 +101,7 @@ hear_some(struct link *l, size_t whole, struct err *err)
     if (st == ST_OK)
         l->theirs_got += got;
     else if (st != ST_WOULD_BLOCK)
-        return err_raise(err, st, "it hung up before its hello");
+        return err_raise(err, st, "%s", carrier_why(l->stream, "it hung up before its hello"));
     return st;
 }
 

@@ -120,7 +120,7 @@ outgoing__flush(struct outgoing *o)
     st = write_out(o);
     o->blocked = st == ST_WOULD_BLOCK;
     if (st != ST_OK && st != ST_WOULD_BLOCK)
-        lose_because(o, st, "it is gone");
+        lose_because(o, st, carrier_why(o->line.stream, "it is gone"));
     else if (o->blocked != was_blocked)
         watch(o);
 }
@@ -136,7 +136,7 @@ listen(struct outgoing *o, struct err *err)
     if (st == ST_OK)
         return err_raise(err, ST_CORRUPT, "it speaks where it should listen");
     if (st != ST_WOULD_BLOCK)
-        return err_raise(err, st, "it hung up");
+        return err_raise(err, st, "%s", carrier_why(o->line.stream, "it hung up"));
     return ST_OK;
 }
 
@@ -202,7 +202,11 @@ connected(void *ctx, struct stream *stream, enum status st, const struct err *er
         lose(o, err);
         return;
     }
-    link__begin(&o->line, o->peer, stream, o->node);
+    if (link__begin(&o->line, o->peer, stream, o->node) != ST_OK) {
+        stream_close(stream);
+        lose_because(o, ST_NO_MEMORY, "out of memory");
+        return;
+    }
     o->state = OUTGOING_GREETS;
     greet(o);
 }

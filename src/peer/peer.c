@@ -24,7 +24,7 @@
  * NOT HERE, ON PURPOSE
  *
  *   No acknowledgements, no sending again: raft has both.  No heartbeats: the failure detector's
- *   urgent messages are.  No encryption yet: link.c is its place.
+ *   urgent messages are.  No encryption: a carrier's streams have it (carrier.h).
  */
 #include <stdio.h>
 
@@ -165,7 +165,7 @@ peer_destroy(struct peer *p)
     }
     while (!list_empty(&p->incoming))
         incoming__end(container_of(p->incoming.next, struct incoming, link));
-    ASSERT(p->incoming_count == 0 && p->shared.assembly_bytes == 0);
+    ASSERT(p->incoming_count == 0 && p->greeting_count == 0 && p->shared.assembly_bytes == 0);
     timer_destroy(p->timer);
     budget_return(p->options.budget, SCRATCH_BYTES + sizeof(*p));
     mem_free(p->scratch);

@@ -28,12 +28,13 @@
  *
  * WHAT IS BOUNDED.  The queue of each node by options.queue_bytes, and by
  * options.urgent_bytes for urgent messages: beyond it ST_BUSY.  Connections
- * from others by PEER_INCOMING_MAX; what each of them may make us hold, by one
+ * from others by PEER_INCOMING_MAX and PEER_GREETING_MAX; what each of them may make us hold, by one
  * frame, and by options.assembly_bytes for all messages of several frames
  * together.  Everything is charged to the budget.
  *
  * Whoever is at the other end is not trusted: anything wrong ends the connection,
- * with one line in the log.  Format: docs/formats/peer.md.  Everything here is
+ * with one line in the log; those who are refused at the door have one now and
+ * then (base/refrain.h).  Format: docs/formats/peer.md.  Everything here is
  * called on the loop, or while the loops do not run.
  */
 #ifndef PEER_PEER_H
@@ -43,6 +44,7 @@
 #include "base/limits.h"
 
 #include "env/env.h"
+#include "peer/carrier.h"
 
 struct peer;
 
@@ -64,6 +66,10 @@ enum {
     /* Connections from others, of one loop; more than nodes times loops in any cluster that we know.
      * Beyond, those that have not said who they are make room, or the new one is closed. */
     PEER_INCOMING_MAX = 1024,
+
+    /* Of those, how many have not said yet who they are; beyond, the oldest makes room.  With TLS each of them
+     * costs CARRIER_HANDSHAKE_BYTES. */
+    PEER_GREETING_MAX = 128,
 };
 
 /* ------------------------------------------------------------------ life */
@@ -119,6 +125,7 @@ struct peer_options {
     peer_stranger_fn *stranger; /* NULL: they are refused */
     void *ctx;
     const struct peer_faults *faults; /* borrowed, and may change meanwhile; NULL: none */
+    struct carrier *carrier;          /* borrowed; NULL: streams as they are (carrier.h) */
 };
 
 /* All but loop, budget, self and the callbacks: 16 MB, 256 KB, PEER_MESSAGE_BYTES_MAX, 10 s. */

@@ -5,7 +5,7 @@
  *      outbox.c    messages to be sent          inbox.c    bytes that arrive, to messages
  *      link.c      a stream, and the greeting   faults.c   what a worse network would do
  *      outgoing.c  the connection to a node     incoming.c a connection from one
- *      peer.c      all of them on one loop
+ *      peer.c      all of them on one loop      carrier.h  what streams are made of
  *
  * Invariants P1..P8: peer.c.
  */
@@ -14,6 +14,7 @@
 
 #include "base/list.h"
 #include "base/prng.h"
+#include "base/refrain.h"
 
 #include "peer/peer.h"
 
@@ -163,8 +164,7 @@ bool inbox__is_waiting(const struct inbox *in);
 
 /* ------------------------------------------------------------------ link.c */
 
-/* A stream with someone at its other end who says who he is.  The only place that reads from and
- * writes to streams: what encrypts them belongs here. */
+/* A stream with someone at its other end who says who he is. */
 struct link {
     struct peer *peer;
     struct stream *stream; /* owned; NULL: none */
@@ -181,8 +181,9 @@ struct link {
     uint64_t seed;        /* of the frames' checksums */
 };
 
-/* Takes the stream.  `to` is whom we called, or 0. */
-void link__begin(struct link *l, struct peer *p, struct stream *stream, peer_node to);
+/* Takes the stream, and wraps it.  `to` is whom we called, or 0.  ST_NO_MEMORY: it stays the caller's. */
+MUST_USE enum status link__begin(struct link *l, struct peer *p, struct stream *stream,
+                                 peer_node to);
 
 /* Go on with the greeting.  ST_OK: both know each other.  ST_WOULD_BLOCK: watch for link__wants().
  * ST_CLOSED, ST_CORRUPT, ST_INVALID: it has failed. */
@@ -269,6 +270,8 @@ struct peer {
     struct list buckets[BUCKETS];
     struct list incoming;
     size_t incoming_count;
+    size_t greeting_count; /* of them, those that are not open */
+    struct refrain refusals;
     struct list dirty;
     struct inbox_shared shared;
     uint8_t *scratch; /* SCRATCH_BYTES; owned */

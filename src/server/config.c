@@ -359,6 +359,24 @@ check_numeric(const char *setting, const char *address, struct err *err)
     return ST_OK;
 }
 
+/* Each says who lacks the others. */
+static enum status
+check_peer_tls(const struct config *c, struct err *err)
+{
+    int count = (c->peer_tls_cert != NULL) + (c->peer_tls_key != NULL) + (c->peer_tls_ca != NULL);
+    const char *missing = "peer-tls-ca";
+
+    if (count == 0 || count == 3)
+        return ST_OK;
+    if (c->peer_tls_cert == NULL)
+        missing = "peer-tls-cert";
+    else if (c->peer_tls_key == NULL)
+        missing = "peer-tls-key";
+    return err_raise(err, ST_INVALID,
+                     "%s: is missing; peer-tls-cert, peer-tls-key and peer-tls-ca go together",
+                     missing);
+}
+
 /* What concerns the other nodes. */
 static enum status
 check_membership(const struct config *c, struct err *err)
@@ -375,6 +393,8 @@ check_membership(const struct config *c, struct err *err)
         st = check_numeric("peer-bind", c->peer_bind, err);
     if (st == ST_OK)
         st = check_numeric("advertise", c->advertise, err);
+    if (st == ST_OK)
+        st = check_peer_tls(c, err);
     if (st != ST_OK)
         return st;
     if (c->cluster_name == NULL || c->peer_bind == NULL)
@@ -386,11 +406,13 @@ check_membership(const struct config *c, struct err *err)
         return err_raise(err, ST_INVALID,
                          "join: \"%s\" is not a numeric address and a port, like 10.0.0.1:7379",
                          c->join);
-    if (!is_loopback(c->peer_bind) && c->insecure == 0)
-        return err_raise(err, ST_INVALID,
-                         "peer-bind: %s is beyond loopback, and nodes do not prove to one another "
-                         "who they are: that needs --insecure, and a network of their own",
-                         c->peer_bind);
+    if (!is_loopback(c->peer_bind) && c->peer_tls_cert == NULL && c->insecure == 0)
+        return err_raise(
+            err, ST_INVALID,
+            "peer-bind: %s is beyond loopback, where nodes have to prove to one another "
+            "who they are (peer-tls-cert, peer-tls-key, peer-tls-ca); or --insecure, "
+            "and a network of their own",
+            c->peer_bind);
     if (is_wildcard(c->peer_bind) && c->advertise == NULL)
         return err_raise(err, ST_INVALID,
                          "peer-bind: %s is every address; say with advertise which one others are "

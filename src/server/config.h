@@ -33,7 +33,10 @@ struct config {
     uint64_t weight;
     uint64_t peer_port; /* 0: port + 1000 */
     char *peer_bind;
-    char *advertise; /* NULL: the addresses that are bound */
+    char *advertise;     /* NULL: the addresses that are bound */
+    char *peer_tls_cert; /* NULL, and the other two with it: no TLS */
+    char *peer_tls_key;
+    char *peer_tls_ca;
     char *password;
     char *password_file;
     uint64_t insecure;

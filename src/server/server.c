@@ -1,7 +1,7 @@
 /*
  * A node's process, from the bottom up and down again.
  *
- *      env ── engine ── kv ── api        opened in this order, closed in the other
+ *      env ── certificates ── engine ── kv ── api        opened in this order, closed in the other
  *
  *      stop    kv_hand_over ──> api_drain ──> kv_drain ──> the loops end ──> api, kv (engine) closed ──> exit 0
  *
@@ -21,6 +21,7 @@
 #include "api/api.h"
 #include "env/real.h"
 #include "kv/kv.h"
+#include "server/certificates.h"
 #include "server/descriptors.h"
 #include "server/membership.h"
 #include "server/settings.h"
@@ -38,6 +39,7 @@ struct server {
     struct loop *loops[LIMIT_REACTORS];
     uint32_t loop_count;
     struct descriptors share; /* of what `config` wants, which stays as it was given */
+    struct certificates certificates;
     struct kv *kv;
     struct api *api;
     struct membership membership;
@@ -169,10 +171,12 @@ on_signal(void *ctx, int signal)
 {
     struct server *s = ctx;
 
-    if (signal == SIGHUP)
+    if (signal == SIGHUP) {
         reload(s);
-    else
+        certificates_reload(&s->certificates, s->loops[0]);
+    } else {
         begin_stop(s, signal == SIGTERM ? "SIGTERM" : "SIGINT");
+    }
 }
 
 /* ------------------------------------------------------------------ what the sessions ask of us */
@@ -360,6 +364,7 @@ open_kv(struct server *s, struct err *err)
     enum status st;
 
     membership_of(s->config, &s->membership, &member);
+    member.carrier = s->certificates.carrier;
     member.refused = on_refused;
     member.ctx = s;
     options.node_name = s->membership.name;
@@ -434,6 +439,7 @@ server_close(struct server *s, struct err *err)
         st = kv_close(s->kv, err);
     if (s->env != NULL)
         real_env_destroy(s->env);
+    certificates_close(&s->certificates);
     mem_free(s);
     return st;
 }
@@ -458,6 +464,8 @@ server_open(struct server **out, struct config *config, int argc, char **argv, b
         st = open_env(s, err);
     if (st == ST_OK && signals)
         st = watch_signals(s, err);
+    if (st == ST_OK)
+        st = certificates_open(&s->certificates, s->env, config, err);
     if (st == ST_OK)
         st = open_kv(s, err);
     if (st == ST_OK)

@@ -214,6 +214,7 @@ exchange_connect(struct tablet_reactor *r, uint64_t incarnation, struct err *err
     options.stranger = strange;
     options.ctx = r;
     options.faults = r->node->faults;
+    options.carrier = r->node->carrier;
     return peer_create(&r->peer, &options, err);
 }
 

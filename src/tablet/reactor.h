@@ -59,6 +59,7 @@ struct tablet_node {
     uint64_t id;                      /* ours */
     uint32_t lease_percent;           /* raft_options.lease_percent */
     const struct peer_faults *faults; /* for the simulator; NULL: none */
+    struct carrier *carrier;          /* of the streams between nodes; NULL: as they are */
 
     /* private */
     struct tablet_reactor *first; /* that of loop 0; all of them, by `next` */

@@ -73,6 +73,11 @@ def flags(w):
                               ("peer-bind", "0.0.0.0", "insecure"), ("advertise", "here", "numeric"),
                               ("threads", "1000", "out of range")):
         w.refused(2, [flag, part], "--" + flag, value)
+    for given, missing in (("cert", "key"), ("key", "cert"), ("ca", "cert")):
+        w.refused(2, ["peer-tls-" + missing + ": is missing"], "--peer-tls-" + given, "x.pem")
+    tls = ["--peer-tls-cert", "x.pem", "--peer-tls-key", "y.pem", "--peer-tls-ca", "z.pem"]
+    w.refused(2, ["peer-bind", "advertise"], "--peer-bind", "0.0.0.0", *tls)
+    w.refused(1, ["peer-tls-cert: ", "x.pem"], "--data-dir", data, "--port", "0", *tls)
     w.refused(2, ["memory-budget", "memtable"], "--memtable", "64mb", "--memory-budget", "32mb")
     w.refused(2, ["line-port"], "--port", "7000", "--line-port", "7000", "--data-dir", data)
     w.refused(2, ["0.0.0.0", "password"], "--bind", "0.0.0.0", "--data-dir", data)

@@ -103,7 +103,8 @@ call(void *ctx)
 
     snprintf(to.host, sizeof(to.host), "%s", c->host);
     if (petition_encode(&p, &out) == ST_OK)
-        c->t->asks.d = dialog_call(sim_loop(c->t->w, ASKS, 0), &to, &out, on_parcel, &c->t->asks);
+        c->t->asks.d =
+            dialog_call(sim_loop(c->t->w, ASKS, 0), NULL, &to, &out, on_parcel, &c->t->asks);
     EXPECT(c->t->asks.d == NULL || out.data == NULL);
     buf_release(&out);
 }

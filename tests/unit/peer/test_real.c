@@ -1,9 +1,12 @@
 /* Two processes' worth of nodes, with real sockets, over the loopback: each has two loops on threads
- * of their own.  Counters are atomics, for the test's thread to look at. */
+ * of their own; plainly, and with TLS.  Counters are atomics, for the test's thread to look at. */
 #include "peer/peer_internal.h"
 #include "unit/env/fixture.h"
+#include "unit/peer/pki.h"
 
 enum { LOOPS = 2, NODES = 2, MESSAGES = 4000, LONG_EVERY = 500, LONG_BYTES = 3 << 20 };
+
+#define FAR_S (INT64_C(50) * 365 * 86400)
 
 struct machine;
 
@@ -37,6 +40,7 @@ struct machine {
 };
 
 static uint8_t fill[LONG_BYTES]; /* written before the loops run */
+static struct carrier *carrier;  /* likewise; of both nodes, or NULL */
 
 /* ------------------------------------------------------------------ on the loops */
 
@@ -113,6 +117,7 @@ begin_seat(struct machine *m, uint32_t loop)
     options.receive = receive;
     options.state = state;
     options.ctx = s;
+    options.carrier = carrier;
     EXPECT_OK(peer_create(&s->peer, &options, NULL));
     EXPECT_OK(timer_create_on(options.loop, send_on, s, &s->timer));
     loop_set_after(options.loop, flush_after, s->peer);
@@ -183,7 +188,8 @@ start_two(struct machine m[NODES])
     WAIT_FOR(atomic_load(&m[0].up) == LOOPS && atomic_load(&m[1].up) == LOOPS);
 }
 
-TEST(everything_arrives_in_order_over_real_sockets)
+static void
+expect_everything_to_arrive(void)
 {
     static struct machine m[NODES];
     uint64_t all = (uint64_t)LOOPS * MESSAGES;
@@ -201,7 +207,8 @@ TEST(everything_arrives_in_order_over_real_sockets)
     machine_end(&m[1]);
 }
 
-TEST(a_node_that_comes_back_is_found_again)
+static void
+expect_a_node_to_be_found_again(void)
 {
     static struct machine m[NODES];
     uint16_t port;
@@ -219,5 +226,86 @@ TEST(a_node_that_comes_back_is_found_again)
     machine_end(&m[1]);
 }
 
+TEST(everything_arrives_in_order_over_real_sockets)
+{
+    expect_everything_to_arrive();
+}
+
+TEST(a_node_that_comes_back_is_found_again)
+{
+    expect_a_node_to_be_found_again();
+}
+
+/* ------------------------------------------------------------------ with TLS */
+
+/* Its files are on a simulated disk, which is gone when the nodes run. */
+static void
+begin_tls(struct sim *w)
+{
+    struct pki_wish wish = { .name = "ca", .is_authority = true, .from_s = -1, .until_s = FAR_S };
+    struct pki ca, node;
+    struct err err;
+
+    pki_make(&ca, &wish);
+    wish = (struct pki_wish){ .name = "n", .issuer = &ca, .from_s = -1, .until_s = FAR_S };
+    pki_make(&node, &wish);
+    pki_put(w, 1, &node, &ca);
+    EXPECT_OK(carrier_create(&carrier, sim_boot(w, 1, 0), &pki_files, &err));
+    pki_release(&node);
+    pki_release(&ca);
+}
+
+static void
+end_tls(struct sim *w)
+{
+    carrier_destroy(carrier);
+    carrier = NULL;
+    sim_destroy(w);
+}
+
+TEST(everything_arrives_in_order_over_tls)
+{
+    struct sim *w = sim_create(1);
+
+    begin_tls(w);
+    expect_everything_to_arrive();
+    end_tls(w);
+}
+
+TEST(a_node_that_comes_back_is_found_again_over_tls)
+{
+    struct sim *w = sim_create(2);
+
+    begin_tls(w);
+    expect_a_node_to_be_found_again();
+    end_tls(w);
+}
+
+/* Other threads begin connections meanwhile. */
+TEST(certificates_may_change_while_nodes_call)
+{
+    static struct machine m[NODES];
+    struct sim *w = sim_create(3);
+    uint16_t port;
+
+    begin_tls(w);
+    start_two(m);
+    port = m[1].port;
+    for (unsigned i = 0; i < 3; i++) {
+        machine_end(&m[1]);
+        machine_start(&m[1], &m[0], 2, port);
+        for (unsigned k = 0; k < 20; k++)
+            EXPECT_OK(carrier_reload(carrier, NULL));
+        WAIT_FOR(atomic_load(&m[0].told_incarnation) == m[1].incarnation &&
+                 atomic_load(&m[0].up) == LOOPS);
+    }
+    machine_end(&m[0]);
+    machine_end(&m[1]);
+    end_tls(w);
+}
+
 QUIET_TEST_MAIN(RUN(everything_arrives_in_order_over_real_sockets),
-                RUN(a_node_that_comes_back_is_found_again))
+                RUN(a_node_that_comes_back_is_found_again),
+                RUN(everything_arrives_in_order_over_tls),
+                RUN(a_node_that_comes_back_is_found_again_over_tls),
+                RUN(certificates_may_change_while_nodes_call))

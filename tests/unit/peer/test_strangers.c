@@ -246,7 +246,7 @@ TEST(who_is_silent_between_messages_is_not)
 
 TEST(those_who_say_nothing_make_room_for_others)
 {
-    enum { SILENT = PEER_INCOMING_MAX + 10 };
+    enum { SILENT = PEER_GREETING_MAX + 10 };
     static struct sim_client *silent[SILENT];
     struct cluster *c = alone(7);
     struct stranger s;
@@ -255,7 +255,7 @@ TEST(those_who_say_nothing_make_room_for_others)
     for (unsigned i = 0; i < SILENT; i++)
         silent[i] = sim_connect(c->w, 1, PEER_PORT);
     sim_run_ms(c->w, 100);
-    EXPECT_U64(peer_of(c, 1)->incoming_count, PEER_INCOMING_MAX);
+    EXPECT_U64(peer_of(c, 1)->incoming_count, PEER_GREETING_MAX);
     s = stranger_to(c);
     greet(&s);
     say_frame(&s, &whole);
@@ -264,7 +264,7 @@ TEST(those_who_say_nothing_make_room_for_others)
         cut += sim_client_closed(silent[i]);
         sim_client_close(silent[i]);
     }
-    EXPECT_U64(cut, SILENT + 1 - PEER_INCOMING_MAX);
+    EXPECT_U64(cut, SILENT + 1 - PEER_GREETING_MAX);
     sim_run_ms(c->w, 100);
     part(&s);
     cluster_destroy(c);
