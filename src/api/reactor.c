@@ -48,6 +48,8 @@ reactor_release(struct reactor *r)
     timer_destroy(r->timer);
 }
 
+#define PARTING_NS (500 * UINT64_C(1000000))
+
 /* ------------------------------------------------------------------ rounds */
 
 static void
@@ -150,6 +152,21 @@ close_all(struct reactor *r)
         session_close(container_of(r->sessions.next, struct session, link));
 }
 
+/* Nothing has come of those who might have asked once more. */
+static void
+part_all(struct reactor *r)
+{
+    struct list *at = r->sessions.next;
+
+    while (at != &r->sessions) {
+        struct session *s = container_of(at, struct session, link);
+
+        at = at->next; /* whoever is read from becomes the last */
+        if (!s->ended)
+            session_part(s);
+    }
+}
+
 static void
 tick(void *ctx)
 {
@@ -160,6 +177,8 @@ tick(void *ctx)
     close_idle(r, now_ns);
     close_stuck(r, now_ns);
     close_holders(r, now_ns);
+    if (r->draining && now_ns >= r->part_ns)
+        part_all(r);
     if (r->draining && (now_ns >= r->drain_deadline_ns || atomic_load(&r->api->drain_now)))
         close_all(r);
 }
@@ -227,6 +246,7 @@ reactor_drain(struct reactor *r, uint64_t deadline_ns)
 
     r->draining = true;
     r->drain_deadline_ns = deadline_ns;
+    r->part_ns = loop_now_ns(r->loop) + PARTING_NS;
     while (at != &r->sessions) {
         struct session *s = container_of(at, struct session, link);
 

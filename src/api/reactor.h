@@ -60,6 +60,7 @@ struct reactor {
     bool draining;
     bool drain_reported;
     uint64_t drain_deadline_ns;
+    uint64_t part_ns; /* when sessions that were active are closed, too */
     struct task drain_task;
     struct reactor_counters counters;
 };

@@ -37,6 +37,8 @@
 #include "api/api_internal.h"
 #include "api/transaction.h"
 
+#define PARTING_ACTIVE_NS UINT64_C(1000000000)
+
 /* ------------------------------------------------------------------ life */
 
 static void
@@ -145,12 +147,14 @@ session_close(struct session *s)
         session_destroy(s); /* S2 */
 }
 
+/* Whoever asks one thing after the other has its next request on the way, mostly: it is answered, and closed
+ * behind the answer, when nothing can be on the way.  Who has been quiet is closed at once. */
 void
 session_drain(struct session *s)
 {
-    s->ended = true;
-    session_wake(s);
-    session_mark_dirty(s);
+    s->parting = true;
+    if (loop_now_ns(s->reactor->loop) - s->active_ns >= PARTING_ACTIVE_NS)
+        session_part(s);
 }
 
 /* ------------------------------------------------------------------ lists of the round */

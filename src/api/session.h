@@ -60,6 +60,7 @@ struct session {
     struct room_wait room; /* for input */
 
     bool advancing; /* inside session_advance() */
+    bool parting;   /* it ends with what comes next */
     bool paused;    /* something came that could not be parsed yet: not watched for more */
     bool ended;     /* nothing more will be read */
     bool leaving;   /* nothing more will be parsed; closes when all is answered and sent */
@@ -113,8 +114,11 @@ void session_room_over(struct room_wait *wait, bool granted);
 /* Send; adjust what is watched; close when that was all. */
 void session_flush(struct session *s);
 
-/* Read no more; answer what was received; close. */
+/* Answer what was received, and close; who was active just now may ask once more. */
 void session_drain(struct session *s);
+
+/* The same, and at once: read what is there, and no more. */
+void session_part(struct session *s);
 
 /* Commands that were parsed and wait may begin (called when a call has left the queue). */
 void session_call_ended(struct session *s);

@@ -92,12 +92,23 @@ read_some(struct session *s)
     input_rest_idle(&s->input);
 }
 
+void
+session_part(struct session *s)
+{
+    read_some(s); /* what has come so far is answered, too */
+    s->ended = true;
+    session_wake(s);
+    session_mark_dirty(s);
+}
+
 static void
 on_event(void *ctx, unsigned events)
 {
     struct session *s = ctx;
 
-    if ((events & STREAM_READABLE) != 0)
+    if ((events & STREAM_READABLE) != 0 && s->parting)
+        session_part(s);
+    else if ((events & STREAM_READABLE) != 0)
         read_some(s);
     session_mark_dirty(s);
 }
