@@ -53,7 +53,7 @@ is_founder(const struct tablet_record *record, uint64_t node)
 {
     const struct tablet_member *m = tablet_record_member(record, node);
 
-    return m != NULL && (m->role == MEMBER_VOTER || m->role == MEMBER_LEARNER);
+    return m != NULL && m->role == MEMBER_VOTER;
 }
 
 void
@@ -316,6 +316,7 @@ tick_first(struct cluster *c, uint64_t now_ns)
     confirm_tick(c, now_ns);
     office_tick(c, now_ns);
     orders_tick(c, now_ns, false);
+    recover_tick(c, now_ns);
 }
 
 void
@@ -338,6 +339,7 @@ cluster_drain(struct cluster *c)
     c->draining = true;
     entry_drain(c);
     orders_tick(c, 0, true);
+    recover_drain(c);
 }
 
 bool

@@ -6,6 +6,7 @@
 
 #include "cluster/cluster.h"
 #include "cluster/dialog.h"
+#include "cluster/recovery.h"
 #include "cluster/steward.h"
 #include "engine/engine.h"
 #include "tablet/exchange.h"
@@ -27,6 +28,9 @@ enum message_type {
     MESSAGE_SWIM,                         /* swim/ */
     MESSAGE_ORDER,                        /* orders.c */
     MESSAGE_DONE,
+    MESSAGE_SURVEY, /* survey.c */
+    MESSAGE_SURVEYED,
+    MESSAGE_IMPOSE,
     MESSAGE_TYPE_LIMIT
 };
 
@@ -114,12 +118,13 @@ struct cluster {
     /* nodes about to stop (departure.c) */
     _Atomic bool departs;                        /* this one */
     _Atomic uint64_t departed[TABLET_NODES_MAX]; /* incarnations, by the neighbour's slot */
-    struct office *office; /* the steward's (office.c) */
-    struct watch *watch;   /* who answers (watch.c) */
+    struct office *office;                       /* the steward's (office.c) */
+    struct watch *watch;                         /* who answers (watch.c) */
 
     /* what operators ask (orders.c) */
     struct list orders; /* those that were handed on */
     uint64_t order_id;
+    struct recover *recover; /* under way (recover.c); NULL: none is */
 
     /* replicas (holdings.c) */
     struct list moves; /* struct move */
@@ -233,6 +238,28 @@ void office_tick(struct cluster *c, uint64_t now_ns);
 void orders_asked(struct cluster *c, uint64_t from, struct slice payload);
 void orders_answered(struct cluster *c, struct slice payload);
 void orders_tick(struct cluster *c, uint64_t now_ns, bool all);
+
+/* ------------------------------------------------------------------ survey.c */
+
+/* Who was silent for so long may be lost for good. */
+enum { SURVEY_SILENCE_MS = 5000, SURVEY_BYTES_MAX = 16 << 20 };
+
+/* UINT64_MAX: it was never heard of. */
+uint64_t survey_silent_ms(const struct cluster *c, uint64_t node);
+
+void survey_asked(struct cluster *c, uint64_t from, struct slice payload);
+void survey_imposed(struct cluster *c, struct slice payload);
+
+/* An order for the node of `chosen`.  ST_NO_MEMORY, ST_TOO_BIG. */
+MUST_USE enum status survey_encode_imposition(const struct remnant *chosen, raft_term term,
+                                              const struct left *left, const struct left *learners,
+                                              struct buf *out);
+
+/* ------------------------------------------------------------------ recover.c */
+
+void recover_told(struct cluster *c, uint64_t from, struct slice payload);
+void recover_tick(struct cluster *c, uint64_t now_ns);
+void recover_drain(struct cluster *c);
 
 /* ------------------------------------------------------------------ watch.c */
 

@@ -83,6 +83,18 @@ change(const struct cluster *c, struct tablet *t, const struct raft_config *targ
         log_event(LOG_DEBUG, "cluster.change_deferred", log_u64("tablet", tablet_id(t)));
 }
 
+/* Could it commit what comes after it?  A record from before a membership was imposed (recover.c) names those who
+ * are lost: whoever followed it would be stranded anew. */
+static bool
+would_commit(const struct raft *r, const struct raft_config *target)
+{
+    uint32_t able = 0;
+
+    for (uint32_t i = 0; i < target->voter_count; i++)
+        able += has_caught_up(r, target->voters[i]);
+    return able > target->voter_count / 2;
+}
+
 static void
 follow(struct seat *s, struct tablet *t, const struct tablet_record *record)
 {
@@ -93,10 +105,10 @@ follow(struct seat *s, struct tablet *t, const struct tablet_record *record)
     if (!is_settled(r) || !raft_config_is_valid(&target))
         return;
     if (!raft_config_equal(raft_config(r), &target)) {
-        if (confirm_is_since(s, tablet_led_since_ns(t)))
-            change(s->cluster, t, &target);
-        else
+        if (!confirm_is_since(s, tablet_led_since_ns(t)))
             confirm_want(s);
+        else if (would_commit(r, &target))
+            change(s->cluster, t, &target);
     } else if (record->leader != 0 && can_take_over(s->cluster, r, record->leader))
         hand_over(t, record->leader);
 }

@@ -27,4 +27,7 @@ void orders__keyspace_create(struct order *o);
 void orders__keyspace_alter(struct order *o);
 void orders__keyspace_drop(struct order *o);
 
+/* recover.c */
+void orders__recover(struct order *o);
+
 #endif

@@ -177,6 +177,15 @@ take(struct cluster *c, const struct peer_sender *sender, enum message_type type
     case MESSAGE_DONE:
         orders_answered(c, payload);
         break;
+    case MESSAGE_SURVEY:
+        survey_asked(c, from, payload);
+        break;
+    case MESSAGE_SURVEYED:
+        recover_told(c, from, payload);
+        break;
+    case MESSAGE_IMPOSE:
+        survey_imposed(c, payload);
+        break;
     case MESSAGE_TYPE_LIMIT:
         break; /* of a later version */
     }

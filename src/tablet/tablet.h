@@ -91,6 +91,11 @@ bool tablet_idle(const struct tablet *t);
  * early; ST_INVALID: no membership, or the one in force; ST_NO_MEMORY. */
 MUST_USE enum status tablet_change_members(struct tablet *t, const struct raft_config *target);
 
+/* Lead by order, with this membership, in this term: raft.h, IMPOSED MEMBERSHIPS, which says what the caller answers
+ * for.  ST_OK: begun, and done when it leads by it.  ST_INVALID, ST_BUSY, ST_NO_MEMORY. */
+MUST_USE enum status tablet_impose(struct tablet *t, raft_term term,
+                                   const struct raft_config *config);
+
 /* Hand over leadership to the node; 0: to whom is nearest.  ST_OK: begun.  ST_NOT_LEADER, ST_INVALID:
  * not a voter; ST_NO_MEMORY. */
 MUST_USE enum status tablet_transfer(struct tablet *t, uint64_t node);
