@@ -187,6 +187,9 @@ typedef void change_fn(void *ctx, enum status st, const struct err *err);
 /* Records that are to be written together, on the condition that the metadata is as in the atlas `on`. */
 struct change *change_begin(struct cluster *c, const struct atlas *on); /* NULL: out of memory */
 MUST_USE enum status change_put(struct change *g, const struct record *r);
+/* The metadata is as of `on`, and the book is of later: all records of the book that are newer than `since` and not newer
+ * than `limit`, as many as one change can have, as they are.  NULL: out of memory. */
+struct change *change_restore(struct cluster *c, version_t on, version_t since, version_t limit);
 uint32_t change_count(const struct change *g);
 void change_drop(struct change *g); /* nothing was written */
 

@@ -5,6 +5,7 @@
  *               lost.  Without `confirm` this is told, and that is all.
  *      impose   for each tablet that can elect nobody any more: one that is left leads, by order (recovery.h says who).
  *               The metadata's tablet first: without it nothing of this could be written down.
+ *      restore  what the metadata lacks, and the books of those who are left have (recover_restore.c)
  *      settle   the lost are removed for good; records follow their groups.  A tablet of which nothing is left is given
  *               empty copies by the steward then, and imposed on one of them.
  *      tell     the report that was made before anything was done
@@ -315,9 +316,11 @@ is_settled(void *ctx, enum status st, const struct err *err)
 static void
 settle(struct recover *v, bool unmade)
 {
-    enum status st;
-    struct change *change = recover__next_change(v, &st);
+    struct change *change = NULL;
+    enum status st = recover__restore(v, &change);
 
+    if (st == ST_OK && change == NULL)
+        change = recover__next_change(v, &st);
     if (change != NULL) {
         v->stage = RECOVER_SETTLES;
         change_commit(change, is_settled, v);
@@ -327,7 +330,7 @@ settle(struct recover *v, bool unmade)
         recover__log(v);
         answer(v);
     } else {
-        wait(v, AGAIN_MS, "a tablet's membership to be settled");
+        wait(v, AGAIN_MS, "the metadata to be read, or a membership to be settled");
     }
 }
 

@@ -37,6 +37,12 @@ struct recover {
     struct remnant *remnants; /* owned; by tablet and node, when it is judged */
     uint32_t remnant_count;
     uint32_t remnant_capacity;
+    struct recover_restoring {
+        uint64_t asked_ns; /* the metadata is to be read after that; 0: it is not */
+        version_t on;      /* it is as of this */
+        version_t since;   /* what it lacks is newer than this */
+        version_t limit;   /* and not newer than this; 0: that is not known yet */
+    } restoring;
     json_t *report;        /* owned; as it was before anything was done */
     const char *waits_for; /* a literal: for the one who runs out of time */
 };
@@ -52,6 +58,9 @@ struct recover_case {
 void recover__judge(const struct recover *v, const struct tablet_record *record,
                     struct recover_case *out);
 
+/* recover_restore.c.  ST_OK: the metadata has what the book has; or `*out` is what it lacks, or a part of that.
+ * ST_BUSY: that is not known yet.  ST_NO_MEMORY. */
+MUST_USE enum status recover__restore(struct recover *v, struct change **out);
 /* recover_settle.c: does the record ask for what cannot be any more, and somebody leads without them? */
 bool recover__is_outdated(const struct recover *v, const struct recover_case *k);
 

@@ -1,4 +1,5 @@
 /* A majority is gone for good: what an operator is told, and what the cluster is afterwards. */
+#include "cluster/cluster_internal.h"
 #include "simenv/simenv.h"
 #include "unit/kv/formed.h"
 #include "unit/test.h"
@@ -175,6 +176,62 @@ TEST(the_lost_that_come_back_are_refused)
     formed_destroy(&f);
 }
 
+/* From the book of one node into that of another; they need not run at the same time. */
+struct feeding {
+    struct cluster *cluster;
+    struct buf bytes;
+};
+
+static void
+take_feed(void *ctx)
+{
+    struct feeding *t = ctx;
+
+    EXPECT_OK(book_feed(&t->cluster->book, 0, &t->bytes));
+}
+
+static void
+give_feed(void *ctx)
+{
+    struct feeding *t = ctx;
+
+    feed_came(t->cluster, buf_slice(&t->bytes));
+}
+
+/* n3 was told of a change by those who made it, before they died: its copy of the metadata is older than what it knows. */
+TEST(metadata_that_is_older_than_what_is_known_of_it_is_made_up)
+{
+    struct feeding t = { .bytes = buf_empty(1 << 20) };
+    struct formed f;
+
+    formed_create(&f, 406, 3);
+    formed_put_keys(&f, KEYS);
+    sim_run_ms(f.n.w, 2000);
+    lose(&f, 3);
+    formed_order(&f, 1, "keyspace-create many 3 120 hash"); /* more than fit into one change */
+    formed_order(&f, 2, "keyspace-create more 3 100 hash");
+    sim_run_ms(f.n.w, 2000);
+    t.cluster = kv_cluster_of(f.n.kv[1]);
+    take_feed(&t);
+    lose(&f, 1);
+    lose(&f, 2);
+    formed_boot(&f, 3);
+    t.cluster = kv_cluster_of(f.n.kv[3]);
+    sim_on_loop(f.n.w, 3, 0, give_feed, &t);
+    sim_run_ms(f.n.w, SILENT_MS);
+    EXPECT_OK(formed_try_order(&f, 3, "recover confirm test"));
+    formed_await_placed(&f);
+    formed_expect_keys(&f, KEYS);
+    nodes_crash(&f.n, 3);
+    formed_boot(&f, 3);
+    formed_use(&f, "more");
+    formed_put_keys(&f, KEYS);
+    formed_expect_keys(&f, KEYS);
+    EXPECT_U64(formed_keyspace(&f, "many")->tablet_count, 120);
+    buf_release(&t.bytes);
+    formed_destroy(&f);
+}
+
 /* The node that was asked dies in the middle: another is asked, and goes on from what was done. */
 TEST(a_recovery_that_was_interrupted_is_taken_up_again)
 {
@@ -203,4 +260,5 @@ QUIET_TEST_MAIN(RUN(two_of_three_are_gone_and_the_third_goes_on),
                 RUN(nothing_is_done_without_the_clusters_name),
                 RUN(nothing_is_recovered_while_there_is_a_quorum), RUN(three_of_five_are_gone),
                 RUN(who_was_away_is_not_chosen), RUN(the_lost_that_come_back_are_refused),
+                RUN(metadata_that_is_older_than_what_is_known_of_it_is_made_up),
                 RUN(a_recovery_that_was_interrupted_is_taken_up_again))
