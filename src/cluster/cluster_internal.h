@@ -31,6 +31,7 @@ enum message_type {
     MESSAGE_SURVEY, /* survey.c */
     MESSAGE_SURVEYED,
     MESSAGE_IMPOSE,
+    MESSAGE_DAMAGES, /* damages.c */
     MESSAGE_TYPE_LIMIT
 };
 
@@ -125,6 +126,9 @@ struct cluster {
     struct list orders; /* those that were handed on */
     uint64_t order_id;
     struct recover *recover; /* under way (recover.c); NULL: none is */
+
+    struct damages *damages; /* what others have told (damages.c) */
+    struct scrub *scrub;     /* scrub.c */
 
     /* replicas (holdings.c) */
     struct list moves; /* struct move */
@@ -263,6 +267,22 @@ MUST_USE enum status survey_encode_imposition(const struct remnant *chosen, raft
 void recover_told(struct cluster *c, uint64_t from, struct slice payload);
 void recover_tick(struct cluster *c, uint64_t now_ns);
 void recover_drain(struct cluster *c);
+
+/* ------------------------------------------------------------------ damages.c, scrub.c */
+
+MUST_USE enum status damages_create(struct cluster *c);
+void damages_destroy(struct cluster *c);
+void damages_heard(struct cluster *c, uint64_t from, struct slice payload);
+void damages_view(struct cluster *c, struct steward_view *out);
+
+/* On the tablet's loop: what is to be told of it, if its copy here is damaged.  Room for a message of these. */
+struct buf damages_room(void);
+void damages_add(const struct tablet *t, const struct tablet_record *record, uint64_t self,
+                 struct buf *out);
+
+MUST_USE enum status scrub_create(struct cluster *c);
+void scrub_destroy(struct cluster *c);
+void scrub_tick(struct cluster *c, uint64_t now_ns);
 
 /* ------------------------------------------------------------------ watch.c */
 

@@ -191,20 +191,20 @@ compose(const struct seat *s, const struct tablet *t, struct tablet_report *out)
 
 /* To every member of the metadata's group: whoever leads it then knows. */
 static void
-send_reports(struct seat *s, struct buf *reports)
+tell_metadata(struct seat *s, enum message_type type, struct buf *bytes)
 {
     const struct tablet_record *meta = atlas_tablet(s->atlas, ATLAS_META_TABLET);
     struct peer_sender us = { .node = s->cluster->self };
 
-    if (reports->size == 0)
+    if (bytes->size == 0)
         return;
     for (uint32_t i = 0; meta != NULL && i < meta->member_count; i++) {
         if (meta->members[i].node == s->cluster->self)
-            wires_carry(s, &us, MESSAGE_REPORTS, buf_slice(reports));
+            wires_carry(s, &us, type, buf_slice(bytes));
         else
-            wires_send(s, meta->members[i].node, MESSAGE_REPORTS, buf_slice(reports));
+            wires_send(s, meta->members[i].node, type, buf_slice(bytes));
     }
-    reports->size = 0;
+    bytes->size = 0;
 }
 
 /* ------------------------------------------------------------------ all groups of a loop */
@@ -212,6 +212,7 @@ send_reports(struct seat *s, struct buf *reports)
 struct round {
     struct seat *seat;
     struct buf reports;
+    struct buf damages;
     bool all; /* whatever was said before */
 };
 
@@ -227,7 +228,7 @@ report(struct round *round, struct tablet *t)
         return;
     tablet_set_note(t, hash);
     if (round->reports.size + REPORT_BYTES_MAX > REPORTS_BYTES_MAX)
-        send_reports(round->seat, &round->reports);
+        tell_metadata(round->seat, MESSAGE_REPORTS, &round->reports);
     if (report_encode(&now, &round->reports) != ST_OK)
         tablet_set_note(t, 0); /* it is said the next time */
 }
@@ -239,9 +240,12 @@ look_after(void *ctx, struct tablet *t)
     const struct raft *r = tablet_raft(t);
     const struct tablet_record *record = atlas_tablet(round->seat->atlas, tablet_id(t));
 
+    damages_add(t, record, round->seat->cluster->self, &round->damages);
     if (r == NULL || raft_role(r) != RAFT_LEADER)
         return;
     wake_for_those_behind(round->seat, t);
+    if (tablet_shed_office(t))
+        return;
     if (record != NULL && record->member_count > 0)
         follow(round->seat, t, record);
     report(round, t);
@@ -250,7 +254,9 @@ look_after(void *ctx, struct tablet *t)
 void
 groups_tick(struct seat *s, uint64_t now_ns)
 {
-    struct round round = { .seat = s, .reports = buf_empty(REPORTS_BYTES_MAX + REPORT_BYTES_MAX) };
+    struct round round = { .seat = s,
+                           .reports = buf_empty(REPORTS_BYTES_MAX + REPORT_BYTES_MAX),
+                           .damages = damages_room() };
 
     if (now_ns < s->groups_at_ns || s->atlas->node_count == 0)
         return;
@@ -259,6 +265,8 @@ groups_tick(struct seat *s, uint64_t now_ns)
     if (round.all)
         s->reports_at_ns = now_ns + (uint64_t)ALL_REPORTED_EVERY_MS * NS_PER_MS;
     tablet_each(s->reactor, look_after, &round);
-    send_reports(s, &round.reports);
+    tell_metadata(s, MESSAGE_REPORTS, &round.reports);
+    tell_metadata(s, MESSAGE_DAMAGES, &round.damages);
     buf_release(&round.reports);
+    buf_release(&round.damages);
 }

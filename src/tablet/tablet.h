@@ -126,6 +126,14 @@ void tablet_observe(struct tablet *t, tablet_observer_fn *observer, void *ctx);
 /* When this member began to lead, if it does; env_boot_ns(). */
 uint64_t tablet_led_since_ns(const struct tablet *t);
 
+/* A read of its tables has met damage: said once (P3), and remembered until another member's snapshot, or another
+ * replica, takes their place.  Any thread that has it in its roster or holds it. */
+void tablet_tell_damage(struct tablet *t, const struct err *err);
+bool tablet_is_damaged(const struct tablet *t);
+
+/* On its loop: if it leads and is damaged, somebody else is asked to, now and then; true: somebody just was. */
+bool tablet_shed_office(struct tablet *t);
+
 /* A number that whoever looks after the group may leave here; 0 at first. */
 uint64_t tablet_note(const struct tablet *t);
 void tablet_set_note(struct tablet *t, uint64_t note);
