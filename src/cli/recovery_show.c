@@ -122,10 +122,11 @@ show_loss(const json_t *tablets, FILE *out)
         "have had them. What was acknowledged after the LAST ENTRY was only on the nodes that are\n"
         "gone, and is lost; how much that is, nobody who is left can know.\n",
         out);
-    if (empty > 0)
+    if (empty > 0) {
         fprintf(out, "%s%llu tablet%s had no copy elsewhere%s: %s begin%s empty.\n",
                 paint_on(out, PAINT_BAD), (unsigned long long)empty, chart_plural(empty),
                 paint_off(out, PAINT_BAD), empty == 1 ? "it" : "they", empty == 1 ? "s" : "");
+    }
 }
 
 void
@@ -143,16 +144,17 @@ recovery_show(const json_t *report, FILE *out)
     fprintf(out, "  left  %s\n\n", join_names(json_object_get(report, "left"), text));
     show_tablets(tablets, out);
     show_loss(tablets, out);
-    if (is_done(report))
+    if (is_done(report)) {
         fputs(
             "\nDone. Who was gone is removed, and must never be started with its old data directory.\n"
             "Copies are being made: `distkv cluster status --wait 600`.\n",
             out);
-    else
+    } else {
         fprintf(
             out,
             "\nNothing was done. Bring back any of those who are gone instead, if you can. If they\n"
             "are gone for good, see that they cannot start any more, and then:\n"
             "  distkv cluster recover --confirm %s\n",
             desk_text(report, "cluster"));
+    }
 }

@@ -276,6 +276,8 @@ read_metadata(struct cluster *c, struct err *err)
         st = found_cluster(c, err);
     if (st == ST_OK && c->book.version == 0)
         st = read_tree(c, err);
+    if (st == ST_OK && c->book.version == 0) /* they are in the log, and could not be applied */
+        st = err_raise(err, ST_NO_MEMORY, "out of memory for the metadata");
     return st;
 }
 

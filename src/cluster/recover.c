@@ -30,6 +30,8 @@
  *   cluster, until it meets somebody.  Nothing here can know of that.  It is why the operator has to say that they are
  *   gone for good.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -51,7 +53,7 @@ static void
 release(struct recover *v)
 {
     v->cluster->recover = NULL;
-    json_decref(v->report);
+    buf_release(&v->report);
     mem_free(v->remnants);
     mem_free(v);
 }
@@ -60,10 +62,8 @@ static void
 answer(struct recover *v)
 {
     struct order *o = v->order;
-    char *text = json_dumps(v->report, JSON_COMPACT);
-    enum status st = text == NULL ? ST_NO_MEMORY : buf_append(&o->answer, slice_str(text));
+    enum status st = buf_append(&o->answer, buf_slice(&v->report));
 
-    free(text);
     release(v);
     if (st == ST_OK)
         orders__finish(o, ST_OK);
@@ -188,74 +188,6 @@ recover_told(struct cluster *c, uint64_t from, struct slice payload)
     }
 }
 
-/* ------------------------------------------------------------------ judge */
-
-static int
-compare_tablet(const void *key, const void *at)
-{
-    uint64_t tablet = *(const uint64_t *)key;
-    const struct remnant *m = at;
-
-    return (tablet > m->tablet) - (tablet < m->tablet);
-}
-
-static bool
-is_anybody_left(const struct recover *v, const struct tablet_record *record)
-{
-    for (uint32_t i = 0; i < record->member_count; i++) {
-        if (left_has(&v->left, record->members[i].node))
-            return true;
-    }
-    return false;
-}
-
-void
-recover__judge(const struct recover *v, const struct tablet_record *record,
-               struct recover_case *out)
-{
-    const struct remnant *first = v->remnant_count == 0
-                                      ? NULL
-                                      : bsearch(&record->id, v->remnants, v->remnant_count,
-                                                sizeof(v->remnants[0]), compare_tablet);
-    struct raft_config asked;
-
-    *out = (struct recover_case){ .record = record, .remnants = first };
-    while (out->remnants > v->remnants && out->remnants[-1].tablet == record->id)
-        out->remnants--;
-    while (first != NULL && out->remnants + out->remnant_count < v->remnants + v->remnant_count &&
-           out->remnants[out->remnant_count].tablet == record->id)
-        out->remnant_count++;
-    tablet_record_config(record, &asked);
-    out->verdict =
-        recovery_judge(out->remnants, out->remnant_count, &v->left, &asked, &out->chosen);
-    if (out->verdict == RECOVERY_GONE && is_anybody_left(v, record))
-        out->verdict = RECOVERY_ELECTS; /* its replicas are being made */
-}
-
-struct recover_count {
-    uint32_t by_verdict[RECOVERY_GONE + 1];
-    uint32_t outdated;
-    uint32_t unmade; /* nobody who is left has anything of it yet */
-    enum recovery_verdict metadata;
-};
-
-static void
-count_cases(const struct recover *v, struct recover_count *out)
-{
-    const struct atlas *a = v->cluster->atlas;
-    struct recover_case k;
-
-    *out = (struct recover_count){ .metadata = RECOVERY_GONE };
-    for (uint32_t i = 0; i < a->tablet_count; i++) {
-        recover__judge(v, a->tablets[i], &k);
-        out->by_verdict[k.verdict]++;
-        out->outdated += recover__is_outdated(v, &k);
-        out->unmade += k.remnant_count == 0;
-        if (a->tablets[i]->id == ATLAS_META_TABLET)
-            out->metadata = k.verdict;
-    }
-}
-
 /* ------------------------------------------------------------------ impose */
 
 /* The others that have something of it, and hear of the membership by being in it. */
@@ -364,7 +296,7 @@ report_first(struct recover *v, const struct recover_count *count)
     uint32_t cases =
         count->by_verdict[RECOVERY_STRANDED] + count->by_verdict[RECOVERY_GONE] + count->outdated;
 
-    if (v->report != NULL)
+    if (v->report.size > 0)
         return true;
     if (cases == 0) {
         refuse(v, ST_INVALID, "no tablet has lost its quorum: there is nothing to recover");
@@ -375,10 +307,10 @@ report_first(struct recover *v, const struct recover_count *count)
                "nobody that answers has the metadata: bring back one of the nodes that had it");
         return false;
     }
-    v->report = recover__report(v);
-    if (v->report == NULL)
-        refuse(v, ST_NO_MEMORY, "out of memory for the answer");
-    return v->report != NULL;
+    if (recover__report(v) == ST_OK)
+        return true;
+    refuse(v, ST_NO_MEMORY, "out of memory for the answer");
+    return false;
 }
 
 static void
@@ -389,7 +321,7 @@ act(struct recover *v)
     count_left(v);
     if (v->remnant_count > 0)
         qsort(v->remnants, v->remnant_count, sizeof(v->remnants[0]), remnant_compare);
-    count_cases(v, &count);
+    recover__count(v, &count);
     if (!report_first(v, &count))
         return;
     if (!v->confirmed)
@@ -445,12 +377,13 @@ recover_tick(struct cluster *c, uint64_t now_ns)
         return;
     if (v->stage == RECOVER_ASKS && (now_ns >= v->due_ns || have_all_answered(v)))
         decide(v);
-    else if (v->stage == RECOVER_WAITS && now_ns >= v->limit_ns)
+    else if (v->stage == RECOVER_WAITS && now_ns >= v->limit_ns) {
         refuse(v, ST_UNKNOWN,
                "it takes too long, and is not done: %s. What was done stays; ask again",
                v->waits_for);
-    else if (v->stage == RECOVER_WAITS && now_ns >= v->due_ns)
+    } else if (v->stage == RECOVER_WAITS && now_ns >= v->due_ns) {
         ask(v);
+    }
 }
 
 void

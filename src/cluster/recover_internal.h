@@ -2,8 +2,6 @@
 #ifndef CLUSTER_RECOVER_INTERNAL_H
 #define CLUSTER_RECOVER_INTERNAL_H
 
-#include <jansson.h>
-
 #include "cluster/cluster_internal.h"
 #include "cluster/orders_internal.h"
 
@@ -43,11 +41,11 @@ struct recover {
         version_t since;   /* what it lacks is newer than this */
         version_t limit;   /* and not newer than this; 0: that is not known yet */
     } restoring;
-    json_t *report;        /* owned; as it was before anything was done */
+    struct buf report;     /* owned; JSON, of how it was before anything was done; empty: not yet */
     const char *waits_for; /* a literal: for the one who runs out of time */
 };
 
-/* Of one tablet of the atlas. */
+/* recover_judge.c: of one tablet of the atlas. */
 struct recover_case {
     const struct tablet_record *record;
     const struct remnant *remnants;
@@ -58,6 +56,15 @@ struct recover_case {
 void recover__judge(const struct recover *v, const struct tablet_record *record,
                     struct recover_case *out);
 
+/* Of all of them. */
+struct recover_count {
+    uint32_t by_verdict[RECOVERY_GONE + 1];
+    uint32_t outdated;
+    uint32_t unmade; /* nobody who is left has anything of it yet */
+    enum recovery_verdict metadata;
+};
+void recover__count(const struct recover *v, struct recover_count *out);
+
 /* recover_restore.c.  ST_OK: the metadata has what the book has; or `*out` is what it lacks, or a part of that.
  * ST_BUSY: that is not known yet.  ST_NO_MEMORY. */
 MUST_USE enum status recover__restore(struct recover *v, struct change **out);
@@ -67,8 +74,8 @@ bool recover__is_outdated(const struct recover *v, const struct recover_case *k)
 /* What the metadata is to say next; NULL and ST_OK: it says it all.  NULL and ST_BUSY: it is too early. */
 struct change *recover__next_change(struct recover *v, enum status *st);
 
-/* recover_tell.c: NULL: out of memory. */
-json_t *recover__report(const struct recover *v);
+/* recover_tell.c: into v->report.  ST_NO_MEMORY, ST_TOO_BIG. */
+MUST_USE enum status recover__report(struct recover *v);
 void recover__log(const struct recover *v);
 
 #endif

@@ -7,7 +7,9 @@
  *      `given_up` of another node    came from a leader that the newest log knows nothing of
  */
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/log.h"
 
@@ -43,10 +45,11 @@ nodes_json(const struct recover *v, bool answered)
             json_decref(one);
             continue;
         }
-        if (!answered)
+        if (!answered) {
             json_object_set_new(
                 one, "silent_ms",
                 n->silent_ms == UINT64_MAX ? json_null() : json_integer((json_int_t)n->silent_ms));
+        }
         json_array_append_new(list, one);
     }
     return list;
@@ -98,8 +101,8 @@ case_json(const struct recover *v, const struct recover_case *k)
     return j;
 }
 
-json_t *
-recover__report(const struct recover *v)
+static json_t *
+report_json(const struct recover *v)
 {
     const struct atlas *a = v->cluster->atlas;
     json_t *list = json_array();
@@ -116,10 +119,26 @@ recover__report(const struct recover *v)
                      nodes_json(v, false), "left", nodes_json(v, true), "tablets", list);
 }
 
+/* As text: what is kept from one round to the next is the node's, and goes with it. */
+enum status
+recover__report(struct recover *v)
+{
+    json_t *report = report_json(v);
+    char *text = report == NULL ? NULL : json_dumps(report, JSON_COMPACT);
+    enum status st;
+
+    v->report = buf_empty(ORDER_ANSWER_BYTES_MAX);
+    st = text == NULL ? ST_NO_MEMORY : buf_append(&v->report, slice_str(text));
+    free(text);
+    json_decref(report);
+    return st;
+}
+
 void
 recover__log(const struct recover *v)
 {
-    const json_t *tablets = json_object_get(v->report, "tablets");
+    json_t *report = json_loadb((const char *)v->report.data, v->report.size, 0, NULL);
+    const json_t *tablets = json_object_get(report, "tablets");
     const json_t *one;
     size_t i;
 
@@ -136,5 +155,6 @@ recover__log(const struct recover *v)
                   log_u64("commit", (uint64_t)json_integer_value(json_object_get(from, "commit"))));
     }
     log_event(LOG_WARN, "cluster.recovered", log_u64("tablets", json_array_size(tablets)),
-              log_u64("nodes_lost", json_array_size(json_object_get(v->report, "lost"))));
+              log_u64("nodes_lost", json_array_size(json_object_get(report, "lost"))));
+    json_decref(report);
 }

@@ -204,14 +204,15 @@ imposition_is_over(struct task *task)
     struct imposition *m = container_of(task, struct imposition, task);
 
     m->cluster->under_way--;
-    if (m->objection == NULL)
+    if (m->objection == NULL) {
         log_event(LOG_WARN, "cluster.membership_imposed", log_u64("tablet", m->tablet),
                   log_u64("term", m->term), log_u64("after_entry", m->last),
                   log_u64("of_term", m->last_term),
                   log_str("effect", "what only other nodes had is lost"));
-    else
+    } else {
         log_event(LOG_ERROR, "cluster.membership_not_imposed", log_u64("tablet", m->tablet),
                   log_str("reason", m->objection));
+    }
     mem_free(m);
 }
 

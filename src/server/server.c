@@ -471,12 +471,13 @@ static void
 say_why_not(const struct config *c, enum status st, const struct err *err)
 {
     fprintf(stderr, "distkv server: %s", err->text);
-    if (st == ST_CORRUPT)
+    if (st == ST_CORRUPT) {
         fprintf(
             stderr,
             "; damage, of which `distkv check %s` says all.  If other nodes of its cluster have the data, put "
             "the directory aside and start with an empty one, --join and another --node-name",
             c->data_dir);
+    }
     fputc('\n', stderr);
 }
 

@@ -64,11 +64,12 @@ heir(const struct tablet *t, uint64_t waits)
 void
 tablet_tell_damage(struct tablet *t, const struct err *err)
 {
-    if (!atomic_exchange(&t->is_damaged, true))
+    if (!atomic_exchange(&t->is_damaged, true)) {
         log_event(LOG_EMERGENCY, "tablet.damage", log_u64("tablet", t->id), log_err(err),
                   log_str("effect",
                           "this copy is to be replaced by one of another member's; alone, "
                           "run distkv check"));
+    }
 }
 
 bool

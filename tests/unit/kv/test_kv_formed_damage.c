@@ -149,5 +149,5 @@ TEST(a_damaged_copy_stays_as_long_as_it_is_needed)
 }
 
 QUIET_TEST_MAIN(RUN(a_flipped_bit_that_nobody_reads_is_found_and_the_copy_replaced),
-          RUN(a_leader_that_cannot_read_hands_over_and_is_replaced),
-          RUN(a_damaged_copy_stays_as_long_as_it_is_needed))
+                RUN(a_leader_that_cannot_read_hands_over_and_is_replaced),
+                RUN(a_damaged_copy_stays_as_long_as_it_is_needed))
