@@ -22,7 +22,7 @@ endef
 
 sources = $(shell find $(wildcard src include tests bench) -name '*.[ch]')
 
-.PHONY: all run cluster cluster-stop cluster-status test asan ubsan tsan optimised sim-campaign sim-mutants damage exhaust fuzz hostile failover mutants test-oracle bench bench-raft bench-cluster lint fmt install deps clean help
+.PHONY: all run cluster cluster-stop cluster-status test asan ubsan tsan optimised sim-campaign sim-mutants damage drills exhaust fuzz hostile failover mutants test-oracle bench bench-raft bench-cluster lint fmt install deps clean help
 
 all:
 	@scripts/install-deps --check build
@@ -80,6 +80,14 @@ damage:
 	@$(configure) build-test -DCMAKE_BUILD_TYPE=Debug $(quietly)
 	@$(compile) build-test -j $(JOBS) --target test_kv_damage
 	@scripts/damage build-test/tests/unit/kv/test_kv_damage $(JOBS)
+
+# What docs/OPERATIONS.md says to do when disks are empty or damaged, and when a majority is gone, on real
+# processes: two minutes.
+drills:
+	@scripts/install-deps build test
+	@$(configure) build-test -DCMAKE_BUILD_TYPE=Debug $(quietly)
+	@$(compile) build-test -j $(JOBS) --target distkv
+	@cd build-test && ctest --output-on-failure --no-tests=error -R 'cli_(drill|recover)'
 
 # Every order of events of a small group, within bounds that take an hour; TEST_DEPTH and others widen
 # them (tests/unit/raft/test_raft_exhaustive.c).
@@ -213,6 +221,7 @@ help:
 	@echo 'make sim-campaign     simulate 10,000 seeds in the background, or go on with them'
 	@echo 'make sim-mutants      put each known mistake back, and see a simulated cluster catch it'
 	@echo 'make damage           flip a bit of every byte of a small store, on JOBS=$(JOBS) processes'
+	@echo 'make drills           emptied and damaged disks and a lost quorum, on real processes: two minutes'
 	@echo 'make test-oracle      our raft against etcd'"'"'s, for ORACLE_SECONDS=60; MUTANTS=1: is it able to fail?'
 	@echo 'make fuzz [T=wal]     each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make hostile          hostile clients at full size against the release build: 5 minutes'

@@ -97,6 +97,10 @@ list_reasons(const json_t *status, char out[REASONS_BYTES_MAX])
     if (few > 0)
         chart_add(out, REASONS_BYTES_MAX, "; %llu tablet%s ha%s fewer copies than wanted",
                   (unsigned long long)few, chart_plural(few), few == 1 ? "s" : "ve");
+    if (desk_count(tablets, "damaged") > 0)
+        chart_add(out, REASONS_BYTES_MAX, "; %llu damaged cop%s to be replaced",
+                  (unsigned long long)desk_count(tablets, "damaged"),
+                  desk_count(tablets, "damaged") == 1 ? "y is" : "ies are");
     if (!json_is_string(json_object_get(json_object_get(status, "metadata"), "leader")))
         chart_add(out, REASONS_BYTES_MAX, "; nobody leads the metadata");
 }

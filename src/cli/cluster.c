@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/desk.h"
 #include "cli/follow.h"
+#include "cli/recovery_show.h"
 
 enum { ORDER_WORDS_MAX = DESK_WORDS_MAX + 4, LOOK_AGAIN_MS = 250, LOOKS_MAX = 4 };
 
@@ -304,6 +305,18 @@ rebalance(struct desk *d)
     return 0;
 }
 
+/* ------------------------------------------------------------------ recover */
+
+static int
+recover(struct desk *d)
+{
+    const char *name = d->flags[FLAG_CONFIRM];
+    int code = show(d, (const char *const[]){ "recover", "confirm", name }, name == NULL ? 1 : 3,
+                    recovery_show);
+
+    return name == NULL ? 1 : code; /* nothing was done */
+}
+
 /* ------------------------------------------------------------------ the program */
 
 static const struct desk_verb verbs[] = {
@@ -382,6 +395,18 @@ static const struct desk_verb verbs[] = {
               "  --dry-run, --no-wait  do not watch\n",
       .flags = FLAG(DRY_RUN) | FLAG(NO_WAIT),
       .run = rebalance },
+    { .name = "recover",
+      .arguments = "[--confirm CLUSTER]",
+      .summary = "go on without nodes that are gone for good",
+      .more =
+          "For tablets that have lost more than half of their voters. Ask a node that is left. It\n"
+          "says which tablets, who is gone, who could go on with each, and what may be lost; and\n"
+          "does it only when it is confirmed. Whoever does not answer then counts as gone, and is\n"
+          "removed. It can be repeated.\n\n"
+          "  --confirm CLUSTER  the cluster's name: do it\n\n"
+          "Exit code: 0 it was done; 1 it was not.\n",
+      .flags = FLAG(CONFIRM),
+      .run = recover },
     { 0 },
 };
 

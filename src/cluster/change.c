@@ -72,6 +72,40 @@ add(struct change *g, const struct record *r)
     return ST_OK;
 }
 
+static enum status
+add_page(struct change *g, const struct page *p)
+{
+    enum status st = buf_append(&g->values, p->value);
+
+    if (st != ST_OK)
+        return st;
+    record_key_encode(&p->key, g->keys[g->count]);
+    g->value_begin[++g->count] = g->values.size;
+    return ST_OK;
+}
+
+struct change *
+change_restore(struct cluster *c, version_t on, version_t since, version_t limit)
+{
+    struct change *g = change_begin(c, c->atlas);
+    enum status st = ST_OK;
+
+    if (g == NULL)
+        return NULL;
+    g->on = on;
+    for (uint32_t i = 0; i < c->book.count && st == ST_OK; i++) {
+        const struct page *p = &c->book.pages[i];
+
+        if (g->count < CHANGE_RECORDS_MAX && p->key.kind != RECORD_CLUSTER && p->version > since &&
+            p->version <= limit)
+            st = add_page(g, p);
+    }
+    if (st == ST_OK || (st == ST_TOO_BIG && g->count > 0))
+        return g;
+    change_drop(g);
+    return NULL;
+}
+
 enum status
 change_put(struct change *g, const struct record *r)
 {

@@ -169,9 +169,10 @@ tablet_counts_json(struct cluster *c, const struct steward_view *v)
 
     (void)c;
     steward_look_out(v, &o);
-    j = json_pack("{s:i, s:i, s:i, s:i, s:i, s:I, s:f}", "total", o.tablets, "under_replicated",
-                  o.under_replicated, "leaderless", o.leaderless, "moving", o.moving, "copies_min",
-                  o.copies_min, "bytes_left", (json_int_t)o.bytes_left, "seconds_left",
+    j = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:f}", "damaged", o.damaged, "total",
+                  o.tablets, "under_replicated", o.under_replicated, "leaderless", o.leaderless,
+                  "moving", o.moving, "copies_min", o.copies_min, "bytes_left",
+                  (json_int_t)o.bytes_left, "seconds_left",
                   (double)o.bytes_left / STREAMING_BYTES_PER_S);
     return j;
 }

@@ -240,6 +240,10 @@ cluster_open(struct cluster **out, const struct cluster_options *options, struct
     if (st == ST_OK)
         st = watch_create(c);
     if (st == ST_OK)
+        st = damages_create(c);
+    if (st == ST_OK)
+        st = scrub_create(c);
+    if (st == ST_OK)
         *out = c;
     else
         cluster_close(c);
@@ -254,15 +258,50 @@ is_of_none(const struct cluster *c)
     return memcmp(engine_identity(c->engine)->cluster, none, CLUSTER_ID_BYTES) == 0;
 }
 
+/* All of it, or nothing: a book that had a part would not be what the metadata was at any moment. */
+static enum status
+read_tree(struct cluster *c, struct err *err)
+{
+    struct buf feed = buf_empty(VERDICT_BYTES_MAX);
+    struct book tree = { 0 };
+    enum status st = feed_from_tree(c->meta, &tree, err);
+
+    if (st == ST_OK)
+        st = book_feed(&tree, 0, &feed);
+    if (st == ST_OK && tree.version > 0)
+        st = book_take(&c->book, buf_slice(&feed), err);
+    book_release(&tree);
+    buf_release(&feed);
+    return st;
+}
+
+/* Then what this node knew of it when it ended will do, until they tell it more. */
+static bool
+others_have_metadata(const struct cluster *c)
+{
+    struct record_key key = { RECORD_TABLET, ATLAS_META_TABLET };
+    const struct page *page = book_find(&c->book, &key);
+    struct record r;
+
+    return page != NULL && record_decode(&key, page->value, &r, NULL) == ST_OK &&
+           r.as.tablet.member_count > 1;
+}
+
 static enum status
 read_metadata(struct cluster *c, struct err *err)
 {
-    enum status st = feed_from_tree(c->meta, &c->book, err);
+    enum status st = read_tree(c, err);
 
+    if (st == ST_CORRUPT && others_have_metadata(c)) {
+        tablet_tell_damage(c->meta, err);
+        return ST_OK;
+    }
     if (st == ST_OK && c->book.version == 0)
         st = found_cluster(c, err);
     if (st == ST_OK && c->book.version == 0)
-        st = feed_from_tree(c->meta, &c->book, err);
+        st = read_tree(c, err);
+    if (st == ST_OK && c->book.version == 0) /* they are in the log, and could not be applied */
+        st = err_raise(err, ST_NO_MEMORY, "out of memory for the metadata");
     return st;
 }
 
@@ -340,6 +379,8 @@ tick_first(struct cluster *c, uint64_t now_ns)
     confirm_tick(c, now_ns);
     office_tick(c, now_ns);
     orders_tick(c, now_ns, false);
+    recover_tick(c, now_ns);
+    scrub_tick(c, now_ns);
 }
 
 void
@@ -362,6 +403,7 @@ cluster_drain(struct cluster *c)
     c->draining = true;
     entry_drain(c);
     orders_tick(c, 0, true);
+    recover_drain(c);
 }
 
 bool
@@ -379,6 +421,8 @@ cluster_close(struct cluster *c)
     entry_close(c);
     office_destroy(c);
     watch_destroy(c);
+    damages_destroy(c);
+    scrub_destroy(c);
     for (uint32_t i = 0; c->seats != NULL && i < c->options.reactor_count; i++) {
         atlas_unref(atomic_exchange(&c->seats[i].next_atlas, NULL));
         atlas_unref(c->seats[i].atlas);

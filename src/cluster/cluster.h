@@ -7,6 +7,8 @@
  *      groups               the leaders among them change their groups as the atlas says, and report
  *      watch                who answers, and who does not (swim/)
  *      steward              on the node that leads the metadata: what comes next
+ *      scrub, damages       tables that do not check out are found, said, and their copies replaced
+ *      recover, survey      by order: to go on when a majority is gone for good
  *
  *      a node enters   ── petition ──>  any member  ── change ──>  metadata  ── feed ──>  all
  *

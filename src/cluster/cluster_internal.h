@@ -9,6 +9,7 @@
 #include "cluster/cluster.h"
 #include "cluster/dialog.h"
 #include "cluster/fitness.h"
+#include "cluster/recovery.h"
 #include "cluster/steward.h"
 #include "engine/engine.h"
 #include "tablet/exchange.h"
@@ -32,6 +33,10 @@ enum message_type {
     MESSAGE_DONE,
     MESSAGE_ASK_FITNESS, /* empty: how are you? (consult.c) */
     MESSAGE_FITNESS,     /* fitness.h */
+    MESSAGE_SURVEY, /* survey.c */
+    MESSAGE_SURVEYED,
+    MESSAGE_IMPOSE,
+    MESSAGE_DAMAGES, /* damages.c */
     MESSAGE_TYPE_LIMIT
 };
 
@@ -148,6 +153,10 @@ struct cluster {
     /* what operators ask (orders.c) */
     struct list orders; /* those that were handed on */
     uint64_t order_id;
+    struct recover *recover; /* under way (recover.c); NULL: none is */
+
+    struct damages *damages; /* what others have told (damages.c) */
+    struct scrub *scrub;     /* scrub.c */
 
     /* replicas (holdings.c) */
     struct list moves; /* struct move */
@@ -210,6 +219,9 @@ typedef void change_fn(void *ctx, enum status st, const struct err *err);
 /* Records that are to be written together, on the condition that the metadata is as in the atlas `on`. */
 struct change *change_begin(struct cluster *c, const struct atlas *on); /* NULL: out of memory */
 MUST_USE enum status change_put(struct change *g, const struct record *r);
+/* The metadata is as of `on`, and the book is of later: all records of the book that are newer than `since` and not newer
+ * than `limit`, as many as one change can have, as they are.  NULL: out of memory. */
+struct change *change_restore(struct cluster *c, version_t on, version_t since, version_t limit);
 uint32_t change_count(const struct change *g);
 void change_drop(struct change *g); /* nothing was written */
 
@@ -276,6 +288,44 @@ void office_tick(struct cluster *c, uint64_t now_ns);
 void orders_asked(struct cluster *c, uint64_t from, struct slice payload);
 void orders_answered(struct cluster *c, struct slice payload);
 void orders_tick(struct cluster *c, uint64_t now_ns, bool all);
+
+/* ------------------------------------------------------------------ survey.c */
+
+/* Who was silent for so long may be lost for good. */
+enum { SURVEY_SILENCE_MS = 5000, SURVEY_BYTES_MAX = 16 << 20 };
+
+/* UINT64_MAX: it was never heard of. */
+uint64_t survey_silent_ms(const struct cluster *c, uint64_t node);
+
+void survey_asked(struct cluster *c, uint64_t from, struct slice payload);
+void survey_imposed(struct cluster *c, struct slice payload);
+
+/* An order for the node of `chosen`.  ST_NO_MEMORY, ST_TOO_BIG. */
+MUST_USE enum status survey_encode_imposition(const struct remnant *chosen, raft_term term,
+                                              const struct left *left, const struct left *learners,
+                                              struct buf *out);
+
+/* ------------------------------------------------------------------ recover.c */
+
+void recover_told(struct cluster *c, uint64_t from, struct slice payload);
+void recover_tick(struct cluster *c, uint64_t now_ns);
+void recover_drain(struct cluster *c);
+
+/* ------------------------------------------------------------------ damages.c, scrub.c */
+
+MUST_USE enum status damages_create(struct cluster *c);
+void damages_destroy(struct cluster *c);
+void damages_heard(struct cluster *c, uint64_t from, struct slice payload);
+void damages_view(struct cluster *c, struct steward_view *out);
+
+/* On the tablet's loop: what is to be told of it, if its copy here is damaged.  Room for a message of these. */
+struct buf damages_room(void);
+void damages_add(const struct tablet *t, const struct tablet_record *record, uint64_t self,
+                 struct buf *out);
+
+MUST_USE enum status scrub_create(struct cluster *c);
+void scrub_destroy(struct cluster *c);
+void scrub_tick(struct cluster *c, uint64_t now_ns);
 
 /* ------------------------------------------------------------------ watch.c */
 

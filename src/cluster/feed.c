@@ -50,17 +50,20 @@ feed_from_tree(struct tablet *meta, struct book *b, struct err *err)
     return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
-/* What another member's snapshot has brought, or what could not be taken when it was applied. */
+/* What another member's snapshot has brought, or what could not be taken when it was applied.  Where it is damaged, others
+ * tell us until our copy is replaced. */
 static void
 read_tree(struct job *job)
 {
     struct cluster *c = container_of(job, struct cluster, read_job);
     struct book book = { 0 };
-    struct err err;
+    struct err err = { 0 };
 
     c->read_status = feed_from_tree(c->read_from, &book, &err);
     if (c->read_status == ST_OK)
         c->read_status = book_feed(&book, 0, &c->read_bytes);
+    else if (c->read_status == ST_CORRUPT)
+        tablet_tell_damage(c->read_from, &err);
     else
         log_event(LOG_ERROR, "cluster.metadata_unread", log_err(&err));
     book_release(&book);
@@ -77,7 +80,7 @@ tree_is_read(struct job *job)
     if (c->read_status == ST_OK)
         feed_came(c, buf_slice(&c->read_bytes));
     buf_release(&c->read_bytes);
-    c->unread |= c->read_status != ST_OK;
+    c->unread |= c->read_status != ST_OK && c->read_status != ST_CORRUPT;
 }
 
 static void

@@ -33,6 +33,7 @@ struct round {
     uint64_t now_ns;
     struct fitness ours;
     struct buf reports;
+    struct buf damages;
     bool all;         /* whatever was said before */
     bool awaits;      /* some group has what is not yet durable */
     uint64_t durable; /* entries, of all of them */
@@ -127,6 +128,18 @@ better(struct round *round, const struct raft *r, const struct tablet_record *re
     return 0;
 }
 
+/* Could it commit what comes after it?  A record from before a membership was imposed (recover.c) names those who
+ * are lost: whoever followed it would be stranded anew. */
+static bool
+would_commit(const struct raft *r, const struct raft_config *target)
+{
+    uint32_t able = 0;
+
+    for (uint32_t i = 0; i < target->voter_count; i++)
+        able += has_caught_up(r, target->voters[i]);
+    return able > target->voter_count / 2;
+}
+
 /* Its members are those of the record, and stay so: nobody plans others while it is split. */
 static void
 split(struct seat *s, struct tablet *t, const struct tablet_record *record)
@@ -160,10 +173,10 @@ follow(struct round *round, struct tablet *t, const struct tablet_record *record
     if (!is_settled(r) || !raft_config_is_valid(&target))
         return;
     if (!raft_config_equal(raft_config(r), &target)) {
-        if (confirm_is_since(round->seat, tablet_led_since_ns(t)))
-            change(round->seat->cluster, t, &target);
-        else
+        if (!confirm_is_since(round->seat, tablet_led_since_ns(t)))
             confirm_want(round->seat);
+        else if (would_commit(r, &target))
+            change(round->seat->cluster, t, &target);
         return;
     }
     if (record->heir != 0 && tablet_scope(t)->edition == record->edition)
@@ -252,20 +265,20 @@ compose(const struct seat *s, const struct tablet *t, struct tablet_report *out)
 
 /* To every member of the metadata's group: whoever leads it then knows. */
 static void
-send_reports(struct seat *s, struct buf *reports)
+tell_metadata(struct seat *s, enum message_type type, struct buf *bytes)
 {
     const struct tablet_record *meta = atlas_tablet(s->atlas, ATLAS_META_TABLET);
     struct peer_sender us = { .node = s->cluster->self };
 
-    if (reports->size == 0)
+    if (bytes->size == 0)
         return;
     for (uint32_t i = 0; meta != NULL && i < meta->member_count; i++) {
         if (meta->members[i].node == s->cluster->self)
-            wires_carry(s, &us, MESSAGE_REPORTS, buf_slice(reports));
+            wires_carry(s, &us, type, buf_slice(bytes));
         else
-            wires_send(s, meta->members[i].node, MESSAGE_REPORTS, buf_slice(reports));
+            wires_send(s, meta->members[i].node, type, buf_slice(bytes));
     }
-    reports->size = 0;
+    bytes->size = 0;
 }
 
 /* ------------------------------------------------------------------ all groups of a loop */
@@ -282,7 +295,7 @@ report(struct round *round, struct tablet *t)
         return;
     tablet_set_note(t, hash);
     if (round->reports.size + REPORT_BYTES_MAX > REPORTS_BYTES_MAX)
-        send_reports(round->seat, &round->reports);
+        tell_metadata(round->seat, MESSAGE_REPORTS, &round->reports);
     if (report_encode(&now, &round->reports) != ST_OK)
         tablet_set_note(t, 0); /* it is said the next time */
 }
@@ -294,6 +307,7 @@ look_after(void *ctx, struct tablet *t)
     const struct raft *r = tablet_raft(t);
     const struct tablet_record *record = atlas_tablet(round->seat->atlas, tablet_id(t));
 
+    damages_add(t, record, round->seat->cluster->self, &round->damages);
     if (r == NULL)
         return;
     round->awaits |= raft_persisted(r) < raft_last(r);
@@ -301,6 +315,8 @@ look_after(void *ctx, struct tablet *t)
     if (raft_role(r) != RAFT_LEADER)
         return;
     wake_for_those_behind(round->seat, t);
+    if (tablet_shed_office(t))
+        return;
     if (record != NULL && record->member_count > 0)
         follow(round, t, record);
     report(round, t);
@@ -311,7 +327,8 @@ groups_tick(struct seat *s, uint64_t now_ns)
 {
     struct round round = { .seat = s,
                            .now_ns = now_ns,
-                           .reports = buf_empty(REPORTS_BYTES_MAX + REPORT_BYTES_MAX) };
+                           .reports = buf_empty(REPORTS_BYTES_MAX + REPORT_BYTES_MAX),
+                           .damages = damages_room() };
 
     if (now_ns < s->groups_at_ns || s->atlas->node_count == 0)
         return;
@@ -322,6 +339,8 @@ groups_tick(struct seat *s, uint64_t now_ns)
     consult_ourselves(s->cluster, now_ns, &round.ours);
     tablet_each(s->reactor, look_after, &round);
     consult_see_log(s, round.awaits, round.durable, now_ns);
-    send_reports(s, &round.reports);
+    tell_metadata(s, MESSAGE_REPORTS, &round.reports);
+    tell_metadata(s, MESSAGE_DAMAGES, &round.damages);
     buf_release(&round.reports);
+    buf_release(&round.damages);
 }

@@ -236,6 +236,7 @@ office_view(struct cluster *c, struct steward_view *out)
                                   .health = health,
                                   .ctx = c,
                                   .joins_max = JOINS_MAX };
+    damages_view(c, out);
 }
 
 uint32_t

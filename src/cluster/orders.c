@@ -141,22 +141,24 @@ static const struct verb {
     uint32_t words_min;
     uint32_t words_max;
     bool changes;
+    bool here; /* by whoever is asked: there may be no metadata to be had */
     void (*run)(struct order *o);
 } verbs[] = {
-    { "status", 1, 1, false, order_status },
-    { "nodes", 1, 1, false, order_nodes },
-    { "keyspaces", 1, 1, false, order_keyspaces },
-    { "tablets", 1, 2, false, order_tablets },
-    { "ring", 2, 3, false, order_ring },
-    { "rebalance", 1, 1, false, order_rebalance },
-    { "drain", 2, ORDER_WORDS_MAX, true, orders__drain },
-    { "undrain", 2, 2, true, orders__undrain },
-    { "remove", 2, ORDER_WORDS_MAX, true, orders__remove },
-    { "replace", 3, 3, true, orders__replace },
-    { "keyspace-create", 5, 5, true, orders__keyspace_create },
-    { "keyspace-alter", 3, 3, true, orders__keyspace_alter },
-    { "keyspace-drop", 2, 2, true, orders__keyspace_drop },
-    { "keyspace-split", 3, 4, true, orders__keyspace_split },
+    { "status", 1, 1, false, false, order_status },
+    { "nodes", 1, 1, false, false, order_nodes },
+    { "keyspaces", 1, 1, false, false, order_keyspaces },
+    { "tablets", 1, 2, false, false, order_tablets },
+    { "ring", 2, 3, false, false, order_ring },
+    { "rebalance", 1, 1, false, false, order_rebalance },
+    { "drain", 2, ORDER_WORDS_MAX, true, false, orders__drain },
+    { "undrain", 2, 2, true, false, orders__undrain },
+    { "remove", 2, ORDER_WORDS_MAX, true, false, orders__remove },
+    { "replace", 3, 3, true, false, orders__replace },
+    { "keyspace-create", 5, 5, true, false, orders__keyspace_create },
+    { "keyspace-alter", 3, 3, true, false, orders__keyspace_alter },
+    { "keyspace-drop", 2, 2, true, false, orders__keyspace_drop },
+    { "recover", 1, 3, true, true, orders__recover },
+    { "keyspace-split", 3, 4, true, false, orders__keyspace_split },
 };
 
 static const struct verb *
@@ -239,7 +241,7 @@ cluster_order(struct cluster *c, struct order *o)
         orders__refuse(o, ST_CLOSED, "this node is shutting down");
     } else if (c->is_fixed) {
         orders__refuse(o, ST_INVALID, "this cluster is fixed, and takes no orders");
-    } else if (carries_out(c)) {
+    } else if (verb->here || carries_out(c)) {
         verb->run(o);
     } else {
         list_push_back(&c->orders, &o->link);

@@ -7,11 +7,15 @@
  *      remove NODE... [confirm CLUSTER]       replace OLD NEW
  *      keyspace-create NAME REPLICAS TABLETS hash|range                   keyspace-drop NAME
  *      keyspace-alter NAME REPLICAS
+ *      recover [confirm CLUSTER]
  *
  * NODE is a name or an id, KEYSPACE a name.  Several nodes at once go only with the cluster's name, and none
  * goes that would leave a tablet under its quorum.  `rebalance` says what moves and what it takes; the steward does it
  * without being asked.  An order is carried out by a member of the metadata's group, who knows what
  * all leaders have reported; a node that is none hands it on.
+ *
+ * `recover` is carried out by whoever is asked, for there may be no metadata to be had: it says which tablets have lost
+ * their quorum for good and who could go on with them, and does so when it is confirmed (recover.c).
  *
  * On loop 0.
  */

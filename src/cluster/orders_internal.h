@@ -34,4 +34,7 @@ void orders__keyspace_split(struct order *o);
 uint64_t orders__new_tablet_id(struct cluster *c);
 bool orders__parse_count(struct slice word, uint32_t least, uint32_t most, uint32_t *out);
 
+/* recover.c */
+void orders__recover(struct order *o);
+
 #endif

@@ -62,6 +62,8 @@ look_at(const struct steward_view *v, const struct tablet_record *t, struct stew
     uint32_t copies = steward_copies(v, t);
 
     out->tablets++;
+    for (uint32_t i = 0; i < t->member_count; i++)
+        out->damaged += steward_is_damaged(v, t, t->members[i].node);
     out->leaderless += r == NULL;
     out->under_replicated += copies < aim(v, t, wanted).wanted_count;
     out->moving += !steward_is_placed(v, t) || !is_in_force(v, t);

@@ -6,6 +6,8 @@
  *   S3  A member is forgotten only when a committed, settled membership is without it.
  *   S4  A member leaves only when a committed, settled membership is told to have it, and leaves for good:
  *       if it is wanted again, it is forgotten first, and joins anew.
+ *   S5  A damaged copy leaves only when those who vote without it are, by a majority, up and caught up, and
+ *       when it does not lead; by S3 it is dropped when the group has committed that it is no member.
  *
  * S3 rests on S4.  A report may be older than the record: "it is without C" may have been said before
  * C was asked to join, and C is a member by now.  But reports are given in the order of
@@ -85,6 +87,49 @@ forget(struct tablet_record *t, const struct tablet_report *r)
     return any;
 }
 
+/* ------------------------------------------------------------------ retire */
+
+static bool
+has_caught_up(const struct tablet_report *r, uint64_t node)
+{
+    const struct report_member *m = report_member(r, node);
+
+    return m != NULL && m->caught_up;
+}
+
+static bool
+can_do_without(const struct tablet_record *t, const struct tablet_report *r,
+               const struct step_options *o, uint64_t node)
+{
+    uint32_t voters = 0, good = 0;
+
+    for (uint32_t i = 0; i < t->member_count; i++) {
+        const struct tablet_member *m = &t->members[i];
+
+        if (m->node == node || m->role != MEMBER_VOTER)
+            continue;
+        voters++;
+        good += has_caught_up(r, m->node) && o->is_up(o->ctx, m->node);
+    }
+    return good > voters / 2;
+}
+
+/* S4, S5. */
+static bool
+retire(struct tablet_record *t, const struct tablet_report *r, const struct step_options *o)
+{
+    struct tablet_member *m = o->damaged == 0 ? NULL : member_of(t, o->damaged);
+
+    if (m == NULL || m->role == MEMBER_LEAVING || r == NULL || !r->settled ||
+        report_member(r, m->node) == NULL || r->leader == m->node ||
+        !can_do_without(t, r, o, m->node))
+        return false;
+    m->role = MEMBER_LEAVING;
+    if (t->leader == m->node)
+        t->leader = 0;
+    return true;
+}
+
 /* ------------------------------------------------------------------ join */
 
 static bool
@@ -105,14 +150,6 @@ join(struct tablet_record *t, const struct step_options *o)
 }
 
 /* ------------------------------------------------------------------ swap */
-
-static bool
-has_caught_up(const struct tablet_report *r, uint64_t node)
-{
-    const struct report_member *m = report_member(r, node);
-
-    return m != NULL && m->caught_up;
-}
 
 /* May it vote, as far as S1 is concerned? */
 static bool
@@ -219,6 +256,8 @@ step_next(const struct tablet_record *t, const struct tablet_report *report,
     *out = *t;
     if (forget(out, report))
         return STEP_FORGET;
+    if (retire(out, report, o))
+        return STEP_RETIRE;
     if (step_is_done(t, o))
         return STEP_NONE;
     if (swap(out, report, o) && !has_same_members(t, out))

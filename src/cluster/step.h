@@ -28,6 +28,7 @@ struct step_options {
     uint32_t wanted_count;  /* 1 .. CLUSTER_REPLICAS_MAX */
     uint32_t voters;        /* the first so many of them vote: step_voters() */
     bool may_join;          /* a new replica may be begun now (the movement is throttled) */
+    uint64_t damaged;       /* a member whose copy is damaged, and is to be replaced; 0: none is */
     step_is_up_fn *is_up;
     const void *ctx;
 };
@@ -35,8 +36,9 @@ struct step_options {
 enum step_kind {
     STEP_NONE,   /* nothing can be done now, or nothing has to */
     STEP_FORGET, /* those who left are out of the record */
-    STEP_JOIN,   /* a new replica is begun */
-    STEP_SWAP,   /* those who have caught up vote, and those who are not wanted leave; or only the
+    STEP_RETIRE, /* the member whose copy is damaged leaves; if it is wanted, it joins anew when it is forgotten */
+    STEP_JOIN, /* a new replica is begun */
+    STEP_SWAP, /* those who have caught up vote, and those who are not wanted leave; or only the
                   * latter, of those who do not vote */
 };
 

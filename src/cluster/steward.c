@@ -38,6 +38,29 @@ steward_report_of(const struct steward_view *v, uint64_t tablet)
     return bsearch(&tablet, v->reports, v->report_count, sizeof(v->reports[0]), compare_report);
 }
 
+bool
+steward_is_damaged(const struct steward_view *v, const struct tablet_record *t, uint64_t node)
+{
+    for (uint32_t i = 0; i < v->damage_count; i++) {
+        const struct steward_damage *d = &v->damages[i];
+
+        if (d->tablet == t->id && d->node == node && d->basis >= t->version)
+            return true;
+    }
+    return false;
+}
+
+/* 0: none of them is. */
+static uint64_t
+damaged_member(const struct steward_view *v, const struct tablet_record *t)
+{
+    for (uint32_t i = 0; i < t->member_count && v->damage_count > 0; i++) {
+        if (steward_is_damaged(v, t, t->members[i].node))
+            return t->members[i].node;
+    }
+    return 0;
+}
+
 static enum node_health
 health_of(const struct steward_view *v, uint64_t node)
 {
@@ -104,7 +127,8 @@ steward_copies(const struct steward_view *v, const struct tablet_record *t)
     uint32_t copies = 0;
 
     for (uint32_t i = 0; r != NULL && i < r->member_count; i++)
-        copies += r->members[i].caught_up && is_up(v, r->members[i].node);
+        copies += r->members[i].caught_up && is_up(v, r->members[i].node) &&
+                  !steward_is_damaged(v, t, r->members[i].node);
     return copies;
 }
 
@@ -205,6 +229,7 @@ plan_tablet(struct planning *p, const struct tablet_record *t)
         return;
     o.voters = step_voters(o.wanted_count);
     o.may_join = may_join(p, t, &o);
+    o.damaged = damaged_member(p->view, t);
     if (step_next(t, answer_to(p->view, t), &o, &next) == STEP_NONE)
         return;
     count_new_joins(p, t, &next);
@@ -239,7 +264,7 @@ may_lead(const struct planning *p, const struct tablet_record *t, uint64_t node)
     const struct tablet_member *m = tablet_record_member(t, node);
 
     return n != NULL && n->state == NODE_MEMBER && m != NULL && m->role == MEMBER_VOTER &&
-           is_up(p->view, node);
+           is_up(p->view, node) && !steward_is_damaged(p->view, t, node);
 }
 
 /* As many for each node as for any other, counted over those that lead anything. */

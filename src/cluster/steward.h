@@ -24,11 +24,20 @@ enum node_health {
     HEALTH_LOST, /* down for permanent_failure_threshold */
 };
 
+/* A copy whose tables are damaged, as its node has said. */
+struct steward_damage {
+    uint64_t tablet;
+    uint64_t node;
+    version_t basis; /* of the record by which it was the copy that it spoke of */
+};
+
 struct steward_view {
     const struct atlas *atlas;
     const struct placement *placement;
     const struct tablet_report *reports; /* by tablet */
     uint32_t report_count;
+    const struct steward_damage *damages;
+    uint32_t damage_count;
     enum node_health (*health)(const void *ctx, uint64_t node);
     const void *ctx;
     uint32_t joins_max; /* replicas that one node may be getting at a time */
@@ -54,11 +63,16 @@ struct steward_outlook {
     uint32_t copies_min;       /* of the one with fewest */
     uint32_t leaderless;       /* tablets of which nobody has reported lately */
     uint32_t moving;           /* not where they should be */
+    uint32_t damaged;          /* copies, that are to be replaced */
     uint64_t bytes_left;
 };
 void steward_look_out(const struct steward_view *view, struct steward_outlook *out);
 
-/* Copies on nodes that are up, which have caught up. */
+/* Is the copy of the tablet that the node has now damaged? */
+bool steward_is_damaged(const struct steward_view *view, const struct tablet_record *t,
+                        uint64_t node);
+
+/* Copies on nodes that are up, which have caught up and are not damaged. */
 uint32_t steward_copies(const struct steward_view *view, const struct tablet_record *t);
 
 /* Are its members those that the placement wants? */

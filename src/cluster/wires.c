@@ -183,6 +183,18 @@ take(struct cluster *c, const struct peer_sender *sender, enum message_type type
     case MESSAGE_FITNESS:
         consult_answered(c, from, payload);
         break;
+    case MESSAGE_SURVEY:
+        survey_asked(c, from, payload);
+        break;
+    case MESSAGE_SURVEYED:
+        recover_told(c, from, payload);
+        break;
+    case MESSAGE_IMPOSE:
+        survey_imposed(c, payload);
+        break;
+    case MESSAGE_DAMAGES:
+        damages_heard(c, from, payload);
+        break;
     case MESSAGE_TYPE_LIMIT:
         break; /* of a later version */
     }

@@ -139,6 +139,9 @@ MUST_USE enum status engine_forget_oath(struct engine *e, uint64_t id, struct er
 struct lsm *engine_tree_lsm(const struct engine_tree *tree);
 uint64_t engine_tree_id(const struct engine_tree *tree);
 
+/* A compaction has met damage in its tables; any thread. */
+bool engine_tree_is_damaged(const struct engine_tree *tree);
+
 /* In a replay, the owner says that it keeps this entry, and will say what became of it: the log is retained for
  * it from now on, as for one that was given to engine_append(). */
 void engine_tree_expect(struct engine_tree *tree);

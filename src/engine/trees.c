@@ -28,6 +28,12 @@ engine_tree_id(const struct engine_tree *tree)
     return tree->id;
 }
 
+bool
+engine_tree_is_damaged(const struct engine_tree *tree)
+{
+    return atomic_load_explicit(&tree->compaction_failed, memory_order_relaxed);
+}
+
 struct engine_oath
 engine_tree_oath(const struct engine_tree *tree)
 {

@@ -321,6 +321,8 @@ scan_run(struct job *job)
     if (st == ST_OK)
         st = read_piece(s, it);
     lsm_iter_destroy(it);
+    if (st == ST_CORRUPT)
+        tablet_tell_damage(s->snapshot.tablet, &s->ask.err);
     s->ended = st == ST_NOT_FOUND;
     s->resume_after = true;
     s->piece.status = st == ST_NOT_FOUND ? ST_OK : st;

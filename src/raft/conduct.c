@@ -11,7 +11,8 @@
  *
  *   C5  its log only grows (R5);
  *   C6  it commits by an entry of its own term, that a majority is known to have, and at once (R8);
- *   C7  it changes the members when that is done, and the change before is committed;
+ *   C7  it changes the members when that is done, and the change before is committed; or the term begins with
+ *       an imposed membership;
  *   C8  it confirms reads when that is done (R9);
  *   C9  each time that it makes sure of a majority, one was heard since the time before, unless the members
  *       are others by the time that somebody looks.
@@ -119,7 +120,7 @@ check_state_of_leader(const struct witness_view *now, struct err *err)
 
     if (now->quorum > now->commit && now->quorum >= first && now->config <= now->commit)
         return breaks(now, "has not committed what a majority has", err);
-    if (now->config >= first && now->commit < first)
+    if (now->config >= first && now->commit < first && now->config != now->imposed)
         return breaks(now, "has changed the members before an entry of its term is committed", err);
     return ST_OK;
 }

@@ -90,13 +90,14 @@ grant_own(struct raft *r)
         self->granted = true;
 }
 
-static void
-begin_candidacy(struct raft *r, enum raft_role role)
+void
+raft__begin_candidacy(struct raft *r, enum raft_role role)
 {
     for (uint32_t i = 0; i < r->member_count; i++)
         r->members[i].granted = r->members[i].refused = false;
     r->role = role;
     r->leader = 0;
+    r->imposes = false;
     r->vote_owed = 0;
     r->fx->role_changed = true;
     raft__reset_timer(r);
@@ -105,7 +106,7 @@ begin_candidacy(struct raft *r, enum raft_role role)
 static void
 stand_for_real(struct raft *r)
 {
-    begin_candidacy(r, RAFT_CANDIDATE);
+    raft__begin_candidacy(r, RAFT_CANDIDATE);
     r->verified = r->acked = 0;
     raft__set_hard(r, r->hard.term + 1, r->options.self);
     r->votes_owed = true;
@@ -136,7 +137,7 @@ raft__stand(struct raft *r, bool by_transfer)
         stand_for_real(r);
         return;
     }
-    begin_candidacy(r, RAFT_PRECANDIDATE);
+    raft__begin_candidacy(r, RAFT_PRECANDIDATE);
     grant_own(r);
     ask_for_votes(r);
     count(r); /* a lone voter needs nobody */
@@ -156,6 +157,7 @@ raft__election_tick(struct raft *r)
 void
 raft__election_durable(struct raft *r)
 {
+    raft__impose_durable(r);
     if (r->votes_owed && r->role == RAFT_CANDIDATE) {
         grant_own(r);
         ask_for_votes(r);

@@ -43,6 +43,8 @@ raft__become_leader(struct raft *r)
     r->handed_over = false;
     r->uncommitted_bytes = 0;
     r->term_first = r->terms.last_index + 1;
+    r->by_order = r->imposes;
+    r->imposes = false;
     r->round++; /* so that no answer to an earlier term's is taken for one to this */
     r->heartbeat_at_ns = r->now_ns + r->options.heartbeat_ns;
     r->quorum_at_ns = r->now_ns + r->options.election_ns;
@@ -58,7 +60,10 @@ raft__become_leader(struct raft *r)
         r->busy_ns = r->now_ns;
         return;
     }
-    raft__append_own(r, RAFT_NOOP, NULL);
+    if (r->by_order)
+        raft__append_own(r, RAFT_CONFIG, &r->imposed_config);
+    else
+        raft__append_own(r, RAFT_NOOP, NULL);
 }
 
 /* ------------------------------------------------------------------ commitment */

@@ -11,6 +11,7 @@
  *      lead.c      replication, commitment, check-quorum       paper, 5.3, 5.4.2; thesis, 6.2, 10.2
  *      read.c      rounds and leases                           thesis, 6.4
  *      change.c    membership changes, transfer                thesis, 4, 3.10
+ *      impose.c    a membership by order, when a majority is gone
  *      snapshot.c  log compaction                              paper, 7
  *      view.c      what others may know
  *
@@ -19,6 +20,8 @@
  *         ^ ^                               │                     │                  │
  *         │ └── refused, or a leader heard ─┴─────────────────────┘                  │
  *         └───────────── a higher term; no majority heard; disk failed ──────────────┘
+ *
+ *      An imposed membership goes from anywhere but LEADER to CANDIDATE, and without a vote to LEADER.
  *
  * INVARIANTS
  *
@@ -250,6 +253,7 @@ raft__become_follower(struct raft *r, raft_term term, raft_id leader)
     r->role = RAFT_FOLLOWER;
     r->leader = leader;
     r->votes_owed = false;
+    r->imposes = false;
     r->transfer_to = 0;
     r->uncommitted_bytes = 0;
     r->fx->role_changed = true;

@@ -41,6 +41,19 @@
  * them), and says RAFT_SILENT when one has not been heard for an election timeout or has been
  * started anew.
  *
+ * IMPOSED MEMBERSHIPS.  When a majority of the voters is gone for good, nobody can be elected any more.
+ * RAFT_IMPOSE makes one member that is left the only voter, by order: it enters `term`, and when that is
+ * durable, leads in it, with the membership as the first entry of the term.  What its log holds is then
+ * committed; what only others held is lost, were it committed a hundred times.  This is the one thing
+ * here that breaks what consensus promises, and the caller answers for it:
+ *
+ *      those who are gone never come back as who they were;
+ *      of those who are left, the one with the newest log is chosen, among those that have all that any
+ *          of them knows to be committed (or it and they contradict each other for ever);
+ *      `term` is above every term that anybody, dead or alive, has seen;
+ *      others who are left are in `config` as learners, so that they hear of it, and vote no more by the
+ *          membership before.
+ *
  * Not thread-safe.  Invariants R1..: raft.c.  Where we differ from the paper: README.md.
  * Depends on: base.
  */
@@ -157,6 +170,7 @@ enum raft_event_kind {
     RAFT_READ,      /* begin a round of confirmation: see raft_round() */
     RAFT_TRANSFER,  /* hand over to `node`; 0: to whom is nearest */
     RAFT_CAMPAIGN,  /* stand now (a lone voter; an operator), unless a leader was just heard */
+    RAFT_IMPOSE,    /* an operator: lead by `config` from `term` on, whoever is gone (see below) */
     RAFT_COMPACTED, /* the log begins after `index`, which is applied */
     RAFT_SNAPSHOT_SENT,  /* `node` has (`ok`) installed the snapshot at `index`, or has not */
     RAFT_SNAPSHOT_OFFER, /* a leader (`message`: from, term, index, log_term) offers one */
@@ -173,7 +187,7 @@ struct raft_event {
     uint64_t now_ns;
     uint32_t dice;                      /* TICK: any random number */
     const struct raft_message *message; /* RECEIVE, SNAPSHOT_OFFER; borrowed */
-    const struct raft_config *config;   /* CHANGE, SNAPSHOT_STAGED; borrowed */
+    const struct raft_config *config;   /* CHANGE, IMPOSE, SNAPSHOT_STAGED; borrowed */
     raft_id node;
     raft_index index;
     raft_term term;
@@ -268,8 +282,10 @@ MUST_USE enum status raft_grow(struct raft **r);
 /* ST_OK; or the event is refused, and nothing has happened:
  * ST_NOT_LEADER  PROPOSE, CHANGE, READ, TRANSFER
  * ST_BUSY        PROPOSE: too much is uncommitted, or leadership is being handed over.
- *                CHANGE: one is under way, or no entry of this term is committed yet
- * ST_INVALID     CHANGE: not a membership, or the one in force; TRANSFER: not to a voter; a malformed
+ *                CHANGE: one is under way, or no entry of this term is committed yet.
+ *                IMPOSE: it leads, installs a snapshot, or lacks room for a term
+ * ST_INVALID     CHANGE: not a membership, or the one in force; TRANSFER: not to a voter; IMPOSE: another
+ *                voter than this member, a term that is not a later one, or the log has failed; a malformed
  *                message; SNAPSHOT_STAGED: of a term that was not offered, or another is being installed
  * ST_CORRUPT     RECEIVE: the message contradicts what is committed: a member has lost its disk's
  *                promises, or is not of this group */

@@ -152,9 +152,12 @@ struct raft {
     /* candidate */
     bool votes_owed;  /* requests are due when our own vote is durable */
     bool by_transfer; /* stands because it was told to */
+    bool imposes; /* stands for nobody's vote: it leads by `imposed_config` when that is durable */
+    struct raft_config imposed_config;
 
     /* leader */
     raft_index term_first; /* the entry with which this term began */
+    bool by_order;         /* and it is an imposed membership */
     uint64_t round;        /* the last round begun */
     uint64_t confirmed;    /* the last round confirmed */
     uint64_t heartbeat_at_ns;
@@ -200,6 +203,7 @@ bool raft__quorum_active(const struct raft *r);
 
 /* election.c */
 bool raft__may_stand(const struct raft *r);
+void raft__begin_candidacy(struct raft *r, enum raft_role role);
 void raft__stand(struct raft *r, bool by_transfer);
 void raft__election_tick(struct raft *r);
 void raft__on_vote(struct raft *r, const struct raft_message *m);
@@ -223,6 +227,10 @@ void raft__leader_durable(struct raft *r);
 void raft__advance_commit(struct raft *r);
 void raft__unreachable(struct raft *r, raft_id node);
 void raft__broadcast_heartbeat(struct raft *r, bool quiesce);
+
+/* impose.c */
+MUST_USE enum status raft__impose(struct raft *r, raft_term term, const struct raft_config *config);
+void raft__impose_durable(struct raft *r); /* the term is */
 
 /* read.c */
 void raft__begin_round(struct raft *r);

@@ -250,6 +250,8 @@ dispatch(struct raft *r, const struct raft_event *e)
     case RAFT_CAMPAIGN:
         campaign(r);
         break;
+    case RAFT_IMPOSE:
+        return raft__impose(r, e->term, e->config);
     case RAFT_COMPACTED:
         ASSERT(e->index <= r->applied);
         raft__terms_compact(&r->terms, e->index);

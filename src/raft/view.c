@@ -251,6 +251,7 @@ raft_view(const struct raft *r, uint64_t life)
         .run_count = r->terms.run_count,
         .config = raft__configs_newest(&r->configs)->index,
         .installing = r->installing ? r->install_index : 0,
+        .imposed = leads && r->by_order ? r->term_first : 0,
         .quorum = leads ? voters_have(r, durable_of) : 0,
         .confirmed = r->confirmed,
         .checked_ns = r->checked_ns,

@@ -276,6 +276,31 @@ see_commit(struct witness *w, const struct conduct *c, const struct witness_view
 
 /* ------------------------------------------------------------------ leaders */
 
+/* The last entry that is committed, and is the same in this log. */
+static raft_index
+last_in_common(const struct witness *w, const struct witness_view *v, raft_index limit)
+{
+    raft_index index = w->committed < limit ? w->committed : limit - 1;
+
+    while (term_in_view(v, index) != 0 && term_in_chain(w, index) != 0 &&
+           term_in_view(v, index) != term_in_chain(w, index))
+        index--;
+    return index;
+}
+
+/* What was committed and is not in the log of whom an operator has chosen never was. */
+static void
+forget_beyond(struct witness *w, const struct witness_view *v)
+{
+    w->committed = last_in_common(w, v, v->imposed);
+    while (w->chain_count > 0 && w->chain[w->chain_count - 1].first > w->committed)
+        w->chain_count--;
+    for (uint64_t term = 0; term < w->term_count; term++) {
+        if (w->terms[term].committed > w->committed)
+            w->terms[term].committed = w->committed;
+    }
+}
+
 static enum status
 see_leader(struct witness *w, const struct witness_view *v, struct err *err)
 {
@@ -293,6 +318,8 @@ see_leader(struct witness *w, const struct witness_view *v, struct err *err)
     }
     seen->leader = v->member;
     w->elections++;
+    if (v->imposed != 0)
+        forget_beyond(w, v);
     for (raft_term term = v->hard.term; term-- > 0 && committed == 0;)
         committed = w->terms[term].committed;
     if (committed < v->base)

@@ -10,7 +10,11 @@
  * (Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm", 2014, figure 3.)  A log
  * is seen as its stretches of one term, which is enough: an entry is an index and a term.
  *
- * Whoever looks seldom sees less, and never what is not so.  Not for several threads.
+ * One thing may break them: an imposed membership (raft.h).  From when a member is seen that leads by one, its log
+ * is what was committed, and what others had committed beyond is forgotten; so it has to be seen before
+ * its term is over.
+ *
+ * Whoever looks seldom sees less, and else never what is not so.  Not for several threads.
  *
  * Depends on: base.
  */
@@ -37,6 +41,7 @@ struct witness_view {
     raft_index installing; /* the snapshot that is, at this index; 0: none is */
 
     /* of a leader */
+    raft_index imposed;  /* its term began there with an imposed membership; 0: it did not */
     raft_index quorum;   /* a majority is known to have so much on its disks */
     uint64_t confirmed;  /* the last round that was */
     uint64_t checked_ns; /* when it last made sure that a majority is heard, or was elected */

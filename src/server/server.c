@@ -501,6 +501,21 @@ say_ready(const struct server *s)
               log_u64("node", kv_node_id(s->kv)), log_u64("pid", (uint64_t)getpid()));
 }
 
+/* Plainly, and at any log level: somebody waits for it to start.  Of damage, what can be done about it, too. */
+static void
+say_why_not(const struct config *c, enum status st, const struct err *err)
+{
+    fprintf(stderr, "distkv server: %s", err->text);
+    if (st == ST_CORRUPT) {
+        fprintf(
+            stderr,
+            "; damage, of which `distkv check %s` says all.  If other nodes of its cluster have the data, put "
+            "the directory aside and start with an empty one, --join and another --node-name",
+            c->data_dir);
+    }
+    fputc('\n', stderr);
+}
+
 /* 0 after a graceful stop, 1 after a failure, which is told on standard error. */
 static int
 run(struct config *config, int argc, char **argv)
@@ -511,8 +526,8 @@ run(struct config *config, int argc, char **argv)
     enum status st;
 
     st = server_open(&s, config, argc, argv, true, &err);
-    if (st != ST_OK) { /* plainly, and at any log level: somebody waits for it to start */
-        fprintf(stderr, "distkv server: %s\n", err.text);
+    if (st != ST_OK) {
+        say_why_not(config, st, &err);
         return 1;
     }
     ASSERT(s != NULL);

@@ -107,6 +107,8 @@ cold_done(struct job *job)
 
     c->finished = true;
     list_remove(&c->link);
+    if (c->status == ST_CORRUPT)
+        tablet_tell_damage(c->tablet, &c->err);
     if (c->request == NULL)
         cold_destroy(c);
     else

@@ -17,10 +17,14 @@
  *       leaders with damage do not send the office back and forth.
  *   X3  It is handed to nobody who waits for a snapshot, or is not heard of.  Where there is nobody else,
  *       a leader with a hole is better than none.
+ *   X4  For a damage that only readers have met it is handed over as often as we lead again, after pauses that
+ *       double: whoever gave it back may not have known.
  */
 #include "base/log.h"
 
 #include "tablet/tablet_internal.h"
+
+enum { SHED_MS = 500, SHED_MS_MAX = 30000 };
 
 /* X3.  0: nobody. */
 static raft_id
@@ -57,6 +61,44 @@ heir(const struct tablet *t, uint64_t waits)
     return furthest(t, waits);
 }
 
+void
+tablet_tell_damage(struct tablet *t, const struct err *err)
+{
+    if (!atomic_exchange(&t->is_damaged, true)) {
+        log_event(LOG_EMERGENCY, "tablet.damage", log_u64("tablet", t->id), log_err(err),
+                  log_str("effect",
+                          "this copy is to be replaced by one of another member's; alone, "
+                          "run distkv check"));
+    }
+}
+
+bool
+tablet_is_damaged(const struct tablet *t)
+{
+    return atomic_load_explicit(&t->is_damaged, memory_order_relaxed) ||
+           engine_tree_is_damaged(t->tree);
+}
+
+/* X4.  X3. */
+bool
+tablet_shed_office(struct tablet *t)
+{
+    uint64_t now_ns = tablet__boot_ns(t);
+    raft_id to;
+
+    if (t->raft == NULL || raft_role(t->raft) != RAFT_LEADER || !tablet_is_damaged(t) ||
+        now_ns < t->damage.shed_at_ns)
+        return false;
+    to = furthest(t, 0);
+    if (to == 0 || tablet_transfer(t, to) != ST_OK)
+        return false;
+    t->damage.shed_pause_ms = t->damage.shed_pause_ms == 0 ? SHED_MS : 2 * t->damage.shed_pause_ms;
+    if (t->damage.shed_pause_ms > SHED_MS_MAX)
+        t->damage.shed_pause_ms = SHED_MS_MAX;
+    t->damage.shed_at_ns = now_ns + t->damage.shed_pause_ms * UINT64_C(1000000);
+    return true;
+}
+
 static void
 say(const struct tablet *t, uint64_t waits, raft_id to, const struct err *err)
 {
@@ -74,8 +116,11 @@ damage_found(struct tablet *t, uint64_t waits, uint64_t table, const struct err 
     bool known = t->damage.table == table;
     raft_id to;
 
-    if (!known)
-        t->damage = (struct damage){ .table = table };
+    atomic_store(&t->is_damaged, true);
+    if (!known) {
+        t->damage.table = table;
+        t->damage.term = 0;
+    }
     to = heir(t, waits);
     if (!known)
         say(t, waits, to, err); /* X1 */

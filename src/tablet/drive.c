@@ -388,6 +388,14 @@ tablet_change_members(struct tablet *t, const struct raft_config *target)
 }
 
 enum status
+tablet_impose(struct tablet *t, raft_term term, const struct raft_config *config)
+{
+    struct raft_event event = { .kind = RAFT_IMPOSE, .term = term, .config = config };
+
+    return tablet__step(t, event, NULL);
+}
+
+enum status
 tablet_transfer(struct tablet *t, uint64_t node)
 {
     return tablet__step(t, (struct raft_event){ .kind = RAFT_TRANSFER, .node = node }, NULL);

@@ -279,8 +279,10 @@ installed(struct tablet *t, struct staging *s)
     bool ok = s->status == ST_OK;
 
     mark_hit_if(ok, MARK_INSTALLED);
-    if (ok)
+    if (ok) {
         adopt(t, s);
+        atomic_store(&t->is_damaged, false);
+    }
     engine_tree_resume(t->tree, ok ? s->index : 0);
     log_event(ok ? LOG_INFO : LOG_ERROR, "snapshot.installed", log_u64("tablet", t->id),
               log_u64("index", s->index), log_str("status", status_name(s->status)));

@@ -49,6 +49,8 @@ tablet__finish(struct tablet *t, struct request *r, enum status st)
     ASSERT(t->request_count > 0);
     t->request_count--;
     r->status = st;
+    if (st == ST_CORRUPT)
+        tablet_tell_damage(t, &r->err);
     if (st == ST_NOT_LEADER) {
         r->leader = takes_part(t) ? raft_leader(t->raft) : 0;
         r->leader_term = r->leader == 0 ? 0 : raft_hard(t->raft).term;

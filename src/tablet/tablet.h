@@ -92,6 +92,11 @@ bool tablet_idle(const struct tablet *t);
  * early; ST_INVALID: no membership, or the one in force; ST_NO_MEMORY. */
 MUST_USE enum status tablet_change_members(struct tablet *t, const struct raft_config *target);
 
+/* Lead by order, with this membership, in this term: raft.h, IMPOSED MEMBERSHIPS, which says what the caller answers
+ * for.  ST_OK: begun, and done when it leads by it.  ST_INVALID, ST_BUSY, ST_NO_MEMORY. */
+MUST_USE enum status tablet_impose(struct tablet *t, raft_term term,
+                                   const struct raft_config *config);
+
 /* Hand over leadership to the node; 0: to whom is nearest.  ST_OK: begun.  ST_NOT_LEADER, ST_INVALID:
  * not a voter; ST_NO_MEMORY. */
 MUST_USE enum status tablet_transfer(struct tablet *t, uint64_t node);
@@ -132,6 +137,14 @@ void tablet_observe(struct tablet *t, tablet_observer_fn *observer, void *ctx);
 
 /* When this member began to lead, if it does; env_boot_ns(). */
 uint64_t tablet_led_since_ns(const struct tablet *t);
+
+/* A read of its tables has met damage: said once (P3), and remembered until another member's snapshot, or another
+ * replica, takes their place.  Any thread that has it in its roster or holds it. */
+void tablet_tell_damage(struct tablet *t, const struct err *err);
+bool tablet_is_damaged(const struct tablet *t);
+
+/* On its loop: if it leads and is damaged, somebody else is asked to, now and then; true: somebody just was. */
+bool tablet_shed_office(struct tablet *t);
 
 /* A number that whoever looks after the group may leave here; 0 at first. */
 uint64_t tablet_note(const struct tablet *t);

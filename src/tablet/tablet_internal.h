@@ -52,8 +52,10 @@ struct tablet_counters {
 
 /* Of one of our tables (damage.c). */
 struct damage {
-    uint64_t table; /* the number of its file; 0: none is known */
-    raft_term term; /* in which somebody else was last asked to lead for it; 0: nobody was */
+    uint64_t table;      /* the number of its file; 0: none is known */
+    raft_term term;      /* in which somebody else was last asked to lead for it; 0: nobody was */
+    uint64_t shed_at_ns; /* when the office is shed next, and how long it is kept then */
+    uint32_t shed_pause_ms;
 };
 
 struct tablet {
@@ -112,6 +114,7 @@ struct tablet {
     struct shipment *shipment; /* that we send; NULL: none */
     struct staging *staging;   /* that we receive; NULL: none */
     struct damage damage;      /* of our own, found by one that we sent */
+    _Atomic bool is_damaged;   /* tablet_is_damaged() */
     bool install_due;          /* raft has just said: install what is staged */
     bool installing;           /* the tree is another's: nothing is applied */
     bool leaves;               /* it is about to be dropped, and takes part in nothing (Z3) */

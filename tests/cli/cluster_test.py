@@ -175,7 +175,8 @@ def wrong_words(servers):
         refused(servers[1], want, *words)
     expect(run("cluster", "--help")[0], 0, "--help")
     expect("drain NODE" in run("help", "cluster")[1], True, "distkv help cluster")
-    for verb in ["status", "nodes", "tablets", "ring", "drain", "undrain", "remove", "replace", "rebalance"]:
+    for verb in ["status", "nodes", "tablets", "ring", "drain", "undrain", "remove", "replace", "rebalance",
+                 "recover"]:
         code, out, err = run("cluster", verb, "--help")
         expect((code, out.startswith("usage: distkv cluster " + verb), err), (0, True, ""), "--help")
     for verb in ["create", "list", "alter", "drop"]:

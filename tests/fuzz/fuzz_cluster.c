@@ -9,16 +9,18 @@
  *      4   a report: likewise, as far as its flags have a meaning
  *      5   a parcel, in pieces: no piece before the last makes it whole, or it is refused for good
  *      6   a fitness: what decodes encodes to the same bytes, but for longer forms of the same numbers
+ *      7   a remnant: what decodes is a log that can be, and encodes to what decodes the same
  */
 #include "base/assert.h"
 
 #include "cluster/atlas.h"
 #include "cluster/fitness.h"
 #include "cluster/petition.h"
+#include "cluster/recovery.h"
 #include "cluster/report.h"
 #include "fuzz/fuzz.h"
 
-enum { BYTES_MAX = 1 << 20, WAYS = 7 };
+enum { BYTES_MAX = 1 << 20, WAYS = 8 };
 
 /* ------------------------------------------------------------------ records */
 
@@ -226,12 +228,36 @@ try_fitness(struct slice bytes)
     buf_release(&again);
 }
 
+/* ------------------------------------------------------------------ remnants */
+
+static void
+try_remnant(struct slice bytes)
+{
+    struct buf again = buf_empty(BYTES_MAX);
+    struct reader from = reader_of(bytes), back;
+    struct remnant m, known;
+    enum status st = remnant_decode(&from, &m);
+
+    if (st != ST_OK) {
+        ASSERT(st == ST_CORRUPT);
+        return;
+    }
+    ASSERT(m.node != 0 && m.commit <= m.last && remnant_last_term(&m) <= m.term);
+    ASSERT(remnant_term_at(&m, m.last) == remnant_last_term(&m));
+    st = remnant_encode(&m, &again);
+    ASSERT(st == ST_OK && again.size <= REMNANT_BYTES_MAX);
+    back = reader_of(buf_slice(&again));
+    st = remnant_decode(&back, &known);
+    ASSERT(st == ST_OK && reader_left(&back) == 0 && recovery_given_up(&m, &known) == 0);
+    buf_release(&again);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const ways[WAYS])(struct slice bytes) = { try_record,  try_feed,   try_petition,
                                                             try_verdict, try_report, try_parcel,
-                                                            try_fitness };
+                                                            try_fitness, try_remnant };
 
     if (size == 0 || size > BYTES_MAX)
         return 0;

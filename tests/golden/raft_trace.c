@@ -132,6 +132,7 @@ put_event(struct raft_trace *t, const struct raft_event *e)
         [RAFT_READ] = "is asked for a read",
         [RAFT_TRANSFER] = "is to hand over to",
         [RAFT_CAMPAIGN] = "is to stand",
+        [RAFT_IMPOSE] = "is to lead by order",
         [RAFT_COMPACTED] = "compacted its log up to",
         [RAFT_SNAPSHOT_SENT] = "has sent a snapshot to",
         [RAFT_SNAPSHOT_OFFER] = "is offered a snapshot",

@@ -217,7 +217,7 @@ live_node(struct world *w, uint32_t id)
     if (!n->up || listed == n->has_replica || !happens(w))
         return;
     n->has_replica = listed;
-    n->had_caught_up = false;
+    n->had_caught_up = n->is_damaged = false;
     n->lag = 1 + (uint32_t)prng_below(&w->prng, 5);
     EXPECT(listed || !raft_config_has(&w->config, id)); /* S3 */
 }
@@ -230,6 +230,18 @@ is_up(const void *ctx, uint64_t node)
     return ((const struct world *)ctx)->nodes[node].up;
 }
 
+static uint64_t
+damaged_member(const struct world *w)
+{
+    for (uint32_t i = 0; i < w->record.member_count; i++) {
+        uint64_t id = w->record.members[i].node;
+
+        if (w->nodes[id].is_damaged && w->nodes[id].has_replica)
+            return id;
+    }
+    return 0;
+}
+
 static struct step_options
 options_of(const struct world *w)
 {
@@ -237,6 +249,7 @@ options_of(const struct world *w)
                                   .wanted_count = w->wanted_count,
                                   .voters = step_voters(w->wanted_count),
                                   .may_join = w->may_join,
+                                  .damaged = damaged_member(w),
                                   .is_up = is_up,
                                   .ctx = w };
 }
@@ -304,6 +317,7 @@ world_step(struct world *w)
         return;
     expect_voters(w, &next);
     expect_leavers(w, &next);
+    EXPECT(kind != STEP_RETIRE || options.damaged != w->report.leader); /* S5 */
     w->record = next;
 }
 

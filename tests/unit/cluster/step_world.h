@@ -12,6 +12,7 @@
  *      S2  a swap leaves a majority of voters up and, as far as was told, caught up
  *      S3  nobody is forgotten whom the group has; so no replica of a member is ever dropped
  *      S4  who leaves has been told of, and does nothing then but to be forgotten
+ *      S5  who is retired does not lead, as far as was told (that a majority is left is S2)
  */
 #ifndef UNIT_CLUSTER_STEP_WORLD_H
 #define UNIT_CLUSTER_STEP_WORLD_H
@@ -28,6 +29,7 @@ struct world_node {
     bool dead; /* for good */
     bool has_replica;
     bool had_caught_up; /* this replica */
+    bool is_damaged;    /* likewise */
     uint32_t lag;       /* rounds of replication that it needs */
 };
 

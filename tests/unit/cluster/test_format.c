@@ -2,6 +2,7 @@
 #include "cluster/book.h"
 #include "cluster/fitness.h"
 #include "cluster/petition.h"
+#include "cluster/recovery.h"
 #include "cluster/report.h"
 #include "unit/cluster/samples.h"
 #include "unit/example.h"
@@ -83,6 +84,24 @@ say_fitness(void)
     buf_release(&out);
 }
 
+static void
+say_remnant(void)
+{
+    struct remnant m = { .node = 1,
+                         .tablet = 9,
+                         .term = 3,
+                         .last = 4,
+                         .commit = 2,
+                         .run_count = 2,
+                         .runs = { { 1, 1 }, { 3, 2 } },
+                         .config = { .voter_count = 3, .voters = { 1, 2, 3 } } };
+    struct buf out = buf_empty(REMNANT_BYTES_MAX);
+
+    EXPECT_OK(remnant_encode(&m, &out));
+    example_bytes("a remnant", buf_slice(&out), 0, out.size);
+    buf_release(&out);
+}
+
 TEST(the_example_in_the_document_is_what_the_code_writes)
 {
     struct record cluster = sample_cluster(7), keyspace = sample_keyspace(5);
@@ -100,6 +119,7 @@ TEST(the_example_in_the_document_is_what_the_code_writes)
     say_verdict(buf_slice(&feed));
     say_report();
     say_fitness();
+    say_remnant();
     buf_release(&feed);
     book_release(&book);
     EXPECT_EXAMPLE(DOCUMENT);

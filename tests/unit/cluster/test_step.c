@@ -242,6 +242,67 @@ TEST(nothing_but_joining_is_done_without_a_report)
     expect_members(&w, "1 voter, 2 voter, 4 voter, 3 joining, 5 joining");
 }
 
+/* ------------------------------------------------------------------ damage */
+
+TEST(a_damaged_copy_leaves_and_its_node_joins_anew)
+{
+    struct world w = world_at(NODES(1, 2, 3));
+
+    w.nodes[3].is_damaged = true;
+    tick_until(&w, STEP_RETIRE);
+    expect_members(&w, "1 voter, 2 voter, 3 leaving");
+    EXPECT(w.nodes[3].has_replica); /* with all that it has promised */
+    tick_until(&w, STEP_FORGET);
+    EXPECT(world_settles(&w, TICKS_MAX));
+    expect_members(&w, "1 voter, 2 voter, 3 voter");
+    EXPECT(!w.nodes[3].is_damaged);
+}
+
+TEST(a_damaged_copy_stays_when_the_others_are_no_majority_of_themselves)
+{
+    struct world w = world_at(NODES(1, 2, 3));
+
+    w.nodes[3].is_damaged = true;
+    w.nodes[2].up = false;
+    for (int i = 0; i < TICKS_MAX; i++)
+        world_tick(&w);
+    expect_members(&w, "1 voter, 2 voter, 3 voter");
+    w.nodes[2].up = true;
+    tick_until(&w, STEP_RETIRE);
+    EXPECT(world_settles(&w, TICKS_MAX));
+}
+
+TEST(who_leads_does_not_leave_for_a_damage)
+{
+    struct world w = world_at(NODES(1, 2, 3));
+
+    w.nodes[1].is_damaged = true; /* the model's leader */
+    for (int i = 0; i < TICKS_MAX; i++)
+        world_tick(&w);
+    EXPECT_U64(w.steps[STEP_RETIRE], 0);
+}
+
+TEST(a_damaged_copy_that_does_not_vote_is_replaced_too)
+{
+    struct world w = world_at(NODES(1, 2, 3, 4));
+
+    expect_members(&w, "1 voter, 2 voter, 3 voter, 4 learner");
+    w.nodes[4].is_damaged = true;
+    tick_until(&w, STEP_RETIRE);
+    EXPECT(world_settles(&w, TICKS_MAX));
+    EXPECT(!w.nodes[4].is_damaged);
+}
+
+TEST(the_only_copy_stays_damaged_or_not)
+{
+    struct world w = world_at(NODES(2));
+
+    w.nodes[2].is_damaged = true;
+    for (int i = 0; i < TICKS_MAX; i++)
+        world_tick(&w);
+    expect_members(&w, "2 voter");
+}
+
 /* ------------------------------------------------------------------ at random */
 
 /* Often of a few nodes, so that those who have left are wanted again. */
@@ -277,13 +338,16 @@ harm(struct world *w)
     if (prng_chance(&w->prng, 1, 10))
         want_anything(w, false);
     if (prng_chance(&w->prng, 1, 10))
+        n->is_damaged = n->has_replica;
+    if (prng_chance(&w->prng, 1, 10))
         w->may_join = !w->may_join;
 }
 
 static uint32_t
 steps_taken(const struct world *w)
 {
-    return w->steps[STEP_FORGET] + w->steps[STEP_JOIN] + w->steps[STEP_SWAP];
+    return w->steps[STEP_FORGET] + w->steps[STEP_JOIN] + w->steps[STEP_SWAP] +
+           w->steps[STEP_RETIRE];
 }
 
 /* Who is dead stays in the group until it is replaced, which may need those who are slow. */
@@ -341,4 +405,9 @@ TEST_MAIN(RUN(of_an_even_number_one_does_not_vote), RUN(a_replica_moves_in_three
           RUN(who_should_lead_and_leaves_no_longer_should),
           RUN(whoever_was_asked_to_join_is_not_forgotten_on_an_older_report),
           RUN(nothing_but_joining_is_done_without_a_report),
+          RUN(a_damaged_copy_leaves_and_its_node_joins_anew),
+          RUN(a_damaged_copy_stays_when_the_others_are_no_majority_of_themselves),
+          RUN(who_leads_does_not_leave_for_a_damage),
+          RUN(a_damaged_copy_that_does_not_vote_is_replaced_too),
+          RUN(the_only_copy_stays_damaged_or_not),
           RUN(whatever_happens_the_invariants_hold_and_it_ends_when_it_can))

@@ -286,6 +286,19 @@ formed_try_order(struct formed *f, uint32_t node, const char *words)
 }
 
 void
+formed_order_and_crash(struct formed *f, uint32_t node, const char *words, uint32_t ms)
+{
+    struct command c = {
+        .order.done = on_ordered, .cluster = kv_cluster_of(f->n.kv[node]), .f = f, .node = node
+    };
+
+    split(&c, words);
+    sim_on_loop(f->n.w, node, 0, order_body, &c);
+    sim_run_ms(f->n.w, ms);
+    nodes_crash(&f->n, node);
+}
+
+void
 formed_order(struct formed *f, uint32_t node, const char *words)
 {
     for (uint32_t ms = 0; ms < FORMED_PATIENCE_MS; ms += STEP_MS) {

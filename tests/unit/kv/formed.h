@@ -76,6 +76,9 @@ enum status formed_try_order(struct formed *f, uint32_t node, const char *words)
 /* As often as it takes. */
 void formed_order(struct formed *f, uint32_t node, const char *words);
 
+/* The node is given the order, and crashes after so long, whether it is done by then or not. */
+void formed_order_and_crash(struct formed *f, uint32_t node, const char *words, uint32_t ms);
+
 /* The requests that follow are about this keyspace. */
 void formed_use(struct formed *f, const char *keyspace);
 const struct atlas_keyspace *formed_keyspace(struct formed *f, const char *name); /* NULL: none */

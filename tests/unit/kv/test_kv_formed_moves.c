@@ -4,7 +4,12 @@
 #include "unit/kv/formed.h"
 #include "unit/test.h"
 
-enum { KEYS = 12, DATABASES_AND_META = LIMIT_DATABASES + 1, FAILED_AFTER_MS = 600000 };
+enum {
+    KEYS = 12,
+    DATABASES_AND_META = LIMIT_DATABASES + 1,
+    FAILED_AFTER_MS = 600000,
+    REPORTED_MS = 6000
+};
 
 /* ------------------------------------------------------------------ going */
 
@@ -42,6 +47,26 @@ TEST(a_node_that_is_drained_no_longer_gets_its_share_again)
     formed_await_placed(&f);
     EXPECT_U64(formed_copies(&f, 2), DATABASES_AND_META);
     EXPECT_U64(formed_replicas(&f, 2), DATABASES_AND_META);
+    formed_destroy(&f);
+}
+
+/* It was the first, and began them all; but what it has now it got from others. */
+TEST(who_began_a_tablet_and_comes_back_to_learn_does_not_begin_it_anew)
+{
+    struct formed f;
+
+    formed_create(&f, 104, 3);
+    formed_put_keys(&f, KEYS);
+    sim_run_ms(f.n.w, REPORTED_MS);
+    formed_order(&f, 2, "drain n1");
+    formed_await_placed(&f);
+    sim_run_ms(f.n.w, REPORTED_MS);
+    formed_order(&f, 2, "drain n3");
+    formed_await_placed(&f);
+    formed_order(&f, 2, "undrain n1");
+    formed_await_placed(&f);
+    EXPECT_U64(formed_copies(&f, 1), DATABASES_AND_META);
+    formed_expect_keys(&f, KEYS);
     formed_destroy(&f);
 }
 
@@ -228,6 +253,7 @@ TEST(a_keyspace_with_the_name_of_one_that_was_dropped_is_another_one)
 
 QUIET_TEST_MAIN(RUN(a_drained_node_has_nothing_any_more_and_can_be_removed),
                 RUN(a_node_that_is_drained_no_longer_gets_its_share_again),
+                RUN(who_began_a_tablet_and_comes_back_to_learn_does_not_begin_it_anew),
                 RUN(nobody_is_drained_when_nobody_else_is_left),
                 RUN(a_cluster_outlives_all_who_began_it),
                 RUN(who_is_gone_for_long_is_replaced_and_who_comes_back_is_a_member_again),

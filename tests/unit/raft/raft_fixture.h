@@ -31,7 +31,7 @@ struct raft_suite {
 
 extern const struct raft_suite raft_elections, raft_office, raft_replication, raft_commitment,
     raft_membership, raft_reads_and_leases, raft_transfer, raft_snapshots, raft_durability,
-    raft_quiescence, raft_flow, raft_contract, raft_mended;
+    raft_quiescence, raft_flow, raft_contract, raft_mended, raft_impose;
 
 #define SUITE(suite, ...)                                  \
  static const struct CMUnitTest tests[] = { __VA_ARGS__ }; \

@@ -434,6 +434,25 @@ TEST(who_looks_seldom_blames_nobody)
     expect_says(&s, see(&s, 3, RAFT_FOLLOWER, 4, "1112223", 7), "log matching");
 }
 
+TEST(an_order_without_which_it_would_be_a_loss)
+{
+    for (int ordered = 0; ordered <= 1; ordered++) {
+        struct scene s;
+
+        setup(&s);
+        EXPECT_OK(see(&s, 1, RAFT_LEADER, 1, "1111", 4));
+        s.v.imposed = ordered ? 3 : 0;
+        if (!ordered) {
+            expect_says(&s, see(&s, 2, RAFT_LEADER, 3, "113", 0), "leader completeness");
+            continue;
+        }
+        EXPECT_OK(see(&s, 2, RAFT_LEADER, 3, "113", 3));
+        s.v.imposed = 0;
+        EXPECT_OK(see(&s, 3, RAFT_FOLLOWER, 3, "113", 3));
+        expect_says(&s, see(&s, 4, RAFT_FOLLOWER, 3, "1111", 4), "state machine safety");
+    }
+}
+
 TEST_MAIN(RUN(a_history_that_can_be), RUN(two_leaders_of_one_term),
           RUN(a_term_that_begins_at_two_indices), RUN(a_term_that_begins_after_two_others),
           RUN(a_log_that_begins_before_its_term_does), RUN(a_leader_without_what_is_committed),
@@ -449,4 +468,5 @@ TEST_MAIN(RUN(a_history_that_can_be), RUN(two_leaders_of_one_term),
           RUN(a_leader_that_changes_the_members_too_early),
           RUN(a_leader_that_confirms_reads_too_early), RUN(a_leader_that_nobody_hears),
           RUN(a_leader_whose_members_are_others_by_now), RUN(what_no_member_looks_like),
-          RUN(who_looks_seldom_blames_nobody))
+          RUN(who_looks_seldom_blames_nobody),
+          RUN(an_order_without_which_it_would_be_a_loss))
