@@ -76,26 +76,44 @@ begin(struct swim *s)
     message->probe = p->number;
 }
 
-/* Those whom nobody accuses, as far as there are any; unless the target was heard otherwise. */
+/* Of those whom nobody accuses the ones that were heard last.  They can be reached if anyone can: in a
+ * partition the helpers are on our side of it, and when even they are silent it must be us.  There is one
+ * place more for the one that is pushed out. */
+static uint32_t
+choose_helpers(const struct swim *s, const struct swim_member *helpers[SWIM_HELPERS + 1])
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < s->member_count; i++) {
+        const struct swim_member *m = &s->members[i];
+        uint32_t place = count;
+
+        if (m->accused || m->id == s->probe.target)
+            continue;
+        for (; place > 0 && m->heard_ns > helpers[place - 1]->heard_ns; place--)
+            helpers[place] = helpers[place - 1];
+        helpers[place] = m;
+        if (count < SWIM_HELPERS)
+            count++;
+    }
+    return count;
+}
+
 static void
 ask_for_help(struct swim *s)
 {
     struct swim_probe *p = &s->probe;
-    uint32_t first = (uint32_t)swim__random(s, s->member_count);
+    const struct swim_member *helpers[SWIM_HELPERS + 1];
 
     p->asked = true;
     if (swim__member(s, p->target)->heard_ns > p->sent_ns)
-        return;
-    for (uint32_t i = 0; i < s->member_count && p->helper_count < SWIM_HELPERS; i++) {
-        const struct swim_member *m = &s->members[(first + i) % s->member_count];
-        struct swim_message *message;
+        return; /* otherwise */
+    p->helper_count = choose_helpers(s, helpers);
+    for (uint32_t i = 0; i < p->helper_count; i++) {
+        struct swim_message *message = swim__send(s, SWIM_PING_REQ, helpers[i]->id);
 
-        if (m->accused || m->id == p->target)
-            continue;
-        message = swim__send(s, SWIM_PING_REQ, m->id);
         message->probe = p->number;
         message->subject = p->target;
-        p->helper_count++;
     }
 }
 

@@ -93,16 +93,17 @@ measure_peace(uint32_t node_count, uint32_t loss_permille)
     struct net *n = warm(node_count + loss_permille, node_count);
     uint64_t ms = minutes() * UINT64_C(60000);
     double suspicions;
+    uint32_t down;
     struct cost c;
 
     n->loss_permille = loss_permille;
     work(n, ms);
     c = cost_of(n, ms);
+    down = net_count(n, SWIM_DOWN);
     suspicions = net_count(n, SWIM_SUSPICIOUS) * 3600000.0 / (double)ms / node_count;
     print_message("| %3u | %2u %% | %5.2f | %4u | %5.0f | %.3f | %u |\n", node_count,
-                  loss_permille / 10, c.messages, c.most_in_second, c.bytes, suspicions,
-                  net_count(n, SWIM_DOWN));
-    EXPECT_U64(net_count(n, SWIM_DOWN), 0);
+                  loss_permille / 10, c.messages, c.most_in_second, c.bytes, suspicions, down);
+    EXPECT_U64(down, 0);
     EXPECT(loss_permille > 0 || suspicions == 0);
     EXPECT(suspicions <= 1);
     EXPECT(c.messages <= (loss_permille == 0 ? 2.02 : 5));

@@ -195,6 +195,19 @@ TEST(whoever_is_accused_itself_is_not_asked_for_help)
     lone_destroy(l);
 }
 
+TEST(those_who_were_heard_last_are_asked_for_help)
+{
+    struct lone *l = lone_create(10);
+
+    (void)lone_await_ping(l, 10);
+    for (swim_id id = 5; id <= 7; id++)
+        EXPECT_OK(lone_step(l, (struct swim_event){ .kind = SWIM_HEARD, .node = id }));
+    lone_run_to(l, lone_ms(l) + 5000);
+    for (swim_id id = 5; id <= 7; id++)
+        assert_non_null(lone_sent(l, SWIM_PING_REQ, id));
+    lone_destroy(l);
+}
+
 TEST(in_bad_health_we_probe_less_often)
 {
     struct lone *l = lone_create(2);
@@ -411,6 +424,30 @@ TEST(news_is_told_a_bounded_number_of_times_and_never_to_whom_it_is_about)
     lone_destroy(l);
 }
 
+/* Whoever is accused may be deaf, and a stranger does not care. */
+TEST(what_is_told_to_the_accused_and_to_strangers_does_not_count)
+{
+    struct lone *l = lone_create(15);
+    uint32_t told = 0;
+
+    tell_alive(l, C, B, 8, 0, "");
+    tell_alive(l, C, B, 9, 0, "");
+    for (int i = 0; i < 20; i++)
+        EXPECT(update_about(answer_to(l, STRANGER), B) != NULL);
+    for (int i = 0; i < 20; i++) {
+        struct swim_message ask = lone_message(SWIM_PING_REQ, C, 1);
+
+        lone_accuse(l, C, D, 0, C, 0);
+        ask.subject = D;
+        lone_read_mail(l);
+        EXPECT_OK(lone_receive(l, &ask)); /* to C, which counts, and to D, which does not */
+        told += update_about(lone_sent(l, SWIM_ACK, C), B) != NULL;
+        EXPECT(i > 2 || update_about(lone_sent(l, SWIM_PING, D), B) != NULL);
+    }
+    EXPECT(told >= 3);
+    lone_destroy(l);
+}
+
 TEST(a_message_has_never_more_updates_than_it_may_and_our_own_is_the_first)
 {
     struct lone *l = lone_create(60);
@@ -429,6 +466,21 @@ TEST(a_message_has_never_more_updates_than_it_may_and_our_own_is_the_first)
     }
     for (swim_id id = 3; id <= 60; id++)
         EXPECT(known[id] > 0 && known[id] <= 2 * 6);
+    lone_destroy(l);
+}
+
+TEST(an_accusation_that_stands_is_told_where_there_is_room)
+{
+    struct lone *l = lone_create(15);
+
+    lone_run_to(l, 100);
+    lone_accuse(l, C, B, 0, C, 0);
+    for (int i = 0; i < 100; i++)
+        assert_non_null(update_about(answer_to(l, D), B));
+    tell_alive(l, B, B, 1, 0, "");
+    for (int i = 0; i < 100; i++)
+        (void)answer_to(l, D);
+    assert_null(update_about(answer_to(l, D), B));
     lone_destroy(l);
 }
 
@@ -581,7 +633,8 @@ TEST_MAIN(RUN(whoever_pings_us_is_answered_even_a_stranger),
           RUN(a_helper_says_that_it_was_asked_and_passes_the_answer_on),
           RUN(whoever_was_heard_otherwise_needs_no_help),
           RUN(whoever_is_accused_itself_is_not_asked_for_help),
-          RUN(in_bad_health_we_probe_less_often), RUN(accusers_are_united_and_none_counts_twice),
+          RUN(those_who_were_heard_last_are_asked_for_help), RUN(in_bad_health_we_probe_less_often),
+          RUN(accusers_are_united_and_none_counts_twice),
           RUN(refutations_go_first_then_accusations_then_payloads),
           RUN(whoever_is_accused_is_told_so_first_of_all),
           RUN(an_accused_that_pings_us_learns_that_it_is_accused),
@@ -591,7 +644,9 @@ TEST_MAIN(RUN(whoever_pings_us_is_answered_even_a_stranger),
           RUN(an_accusation_of_before_the_last_sign_of_life_is_void),
           RUN(an_accusation_of_a_higher_incarnation_is_a_sign_of_life_and_an_accusation),
           RUN(news_is_told_a_bounded_number_of_times_and_never_to_whom_it_is_about),
+          RUN(what_is_told_to_the_accused_and_to_strangers_does_not_count),
           RUN(a_message_has_never_more_updates_than_it_may_and_our_own_is_the_first),
+          RUN(an_accusation_that_stands_is_told_where_there_is_room),
           RUN(a_payload_is_told_with_our_own_news_and_a_later_one_replaces_it),
           RUN(who_there_is_is_the_layer_above_to_say), RUN(there_is_a_limit_to_how_many_there_are),
           RUN(whoever_is_forgotten_while_it_is_probed_is_not_missed),
