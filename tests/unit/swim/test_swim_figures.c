@@ -107,6 +107,7 @@ measure_peace(uint32_t node_count, uint32_t loss_permille)
     EXPECT(loss_permille > 0 || suspicions == 0);
     EXPECT(suspicions <= 1);
     EXPECT(c.messages <= (loss_permille == 0 ? 2.02 : 5));
+    EXPECT(c.most_in_second <= 50);
     EXPECT(c.bytes <= c.messages * SWIM_MESSAGE_BYTES_MAX);
     net_destroy(n);
 }
@@ -193,9 +194,10 @@ measure_deaths(uint32_t node_count)
                   percentile(&suspicious, 0.99), percentile(&suspicious, 1),
                   percentile(&first_down, 0.5), percentile(&down, 0.5), percentile(&down, 0.99),
                   percentile(&down, 1), c.most_in_second);
-    EXPECT(percentile(&first_suspicious, 0) >= 4);
+    /* The first probe that was not answered may have been sent just before the death. */
+    EXPECT(percentile(&first_suspicious, 0) >= 3.99);
     EXPECT(percentile(&suspicious, 1) <= 15);
-    EXPECT(percentile(&first_down, 0) >= 29);
+    EXPECT(percentile(&first_down, 0) >= 28.99);
     EXPECT(percentile(&down, 1) <= 40);
     net_destroy(n);
 }

@@ -195,16 +195,47 @@ TEST(whoever_is_accused_itself_is_not_asked_for_help)
     lone_destroy(l);
 }
 
-TEST(those_who_were_heard_last_are_asked_for_help)
+TEST(those_who_were_heard_lately_are_asked_for_help_first)
 {
-    struct lone *l = lone_create(10);
+    struct lone *l = lone_create(40);
+    swim_id target;
 
-    (void)lone_await_ping(l, 10);
-    for (swim_id id = 5; id <= 7; id++)
+    lone_run_to(l, 11000);
+    target = lone_await_ping(l, 0)->to;
+    for (swim_id id = 2; id <= 4; id++)
         EXPECT_OK(lone_step(l, (struct swim_event){ .kind = SWIM_HEARD, .node = id }));
-    lone_run_to(l, lone_ms(l) + 5000);
-    for (swim_id id = 5; id <= 7; id++)
+    EXPECT(target > 4);
+    lone_read_mail(l);
+    while (l->mail_count == 0)
+        lone_run_to(l, lone_ms(l) + 10);
+    EXPECT_U64(l->mail_count, SWIM_HELPERS);
+    for (swim_id id = 2; id <= 4; id++)
         assert_non_null(lone_sent(l, SWIM_PING_REQ, id));
+    lone_destroy(l);
+}
+
+/* So that those whom nobody has missed yet have their turns; but whoever is DOWN must be found again. */
+TEST(a_round_passes_over_whoever_is_in_doubt_and_not_whoever_is_down)
+{
+    struct lone *l = lone_create(5);
+    uint32_t pings = 0;
+
+    lone_accuse(l, C, B, 0, C, 0);
+    while (lone_state(l, B) < SWIM_DOWN) {
+        const struct swim_message *ping = lone_await_ping(l, 0);
+
+        EXPECT(ping->to != B || lone_state(l, B) != SWIM_HEALTHY);
+        if (ping->to != B)
+            lone_answer(l, ping, 1);
+    }
+    for (int i = 0; i < 2 * 4; i++) {
+        const struct swim_message *ping = lone_await_ping(l, 0);
+
+        pings += ping->to == B;
+        if (ping->to != B)
+            lone_answer(l, ping, 1);
+    }
+    EXPECT_U64(pings, 2);
     lone_destroy(l);
 }
 
@@ -633,8 +664,9 @@ TEST_MAIN(RUN(whoever_pings_us_is_answered_even_a_stranger),
           RUN(a_helper_says_that_it_was_asked_and_passes_the_answer_on),
           RUN(whoever_was_heard_otherwise_needs_no_help),
           RUN(whoever_is_accused_itself_is_not_asked_for_help),
-          RUN(those_who_were_heard_last_are_asked_for_help), RUN(in_bad_health_we_probe_less_often),
-          RUN(accusers_are_united_and_none_counts_twice),
+          RUN(those_who_were_heard_lately_are_asked_for_help_first),
+          RUN(a_round_passes_over_whoever_is_in_doubt_and_not_whoever_is_down),
+          RUN(in_bad_health_we_probe_less_often), RUN(accusers_are_united_and_none_counts_twice),
           RUN(refutations_go_first_then_accusations_then_payloads),
           RUN(whoever_is_accused_is_told_so_first_of_all),
           RUN(an_accused_that_pings_us_learns_that_it_is_accused),
