@@ -47,23 +47,30 @@ tell_accused(const struct swim *s, struct swim_message *message, const struct sw
 }
 
 /* Refutations first: whatever else happens at the same time, none of them may come too late.  An
- * accusation may, and a payload will come with the node's own messages. */
-static uint32_t
+ * accusation may, and a payload will come with the node's own messages.  What room is left is for
+ * accusations that stand, over and over: whoever has missed one in a crowd, or is new, must hear of it. */
+enum { RANK_NOTHING, RANK_STANDS, RANK_PAYLOAD, RANK_ACCUSATION, RANK_REFUTATION };
+
+static int
 rank(const struct swim_member *m)
 {
+    if (m->tells == 0)
+        return m->accused ? RANK_STANDS : RANK_NOTHING;
     if (!m->urgent)
-        return 0;
-    return m->accused ? 1 : 2;
+        return RANK_PAYLOAD;
+    return m->accused ? RANK_ACCUSATION : RANK_REFUTATION;
 }
 
 static bool
 goes_before(const struct swim_member *a, const struct swim_member *b)
 {
-    return rank(a) != rank(b) ? rank(a) > rank(b) : a->tells > b->tells;
+    if (rank(a) != rank(b))
+        return rank(a) > rank(b);
+    return a->tells != b->tells ? a->tells > b->tells : a->told < b->told;
 }
 
-/* By rank, and of the same rank what was told least often.  Members stand in `chosen` in that order;
- * returns how many. */
+/* By rank, and of the same rank what was told least often, or longest ago.  Members stand in `chosen` in that order;
+ * beyond `room` of them there is one place for the one that is pushed out.  Returns how many. */
 static uint32_t
 choose(struct swim *s, swim_id to, struct swim_member *chosen[], uint32_t room)
 {
@@ -73,17 +80,13 @@ choose(struct swim *s, swim_id to, struct swim_member *chosen[], uint32_t room)
         struct swim_member *m = &s->members[i];
         uint32_t place = count;
 
-        if (m->tells == 0 || m->id == to)
-            continue;
-        if (count < room)
-            count++;
-        else if (goes_before(m, chosen[room - 1]))
-            place = room - 1;
-        else
+        if (rank(m) == RANK_NOTHING || m->id == to)
             continue;
         for (; place > 0 && goes_before(m, chosen[place - 1]); place--)
             chosen[place] = chosen[place - 1];
         chosen[place] = m;
+        if (count < room)
+            count++;
     }
     return count;
 }
@@ -91,13 +94,15 @@ choose(struct swim *s, swim_id to, struct swim_member *chosen[], uint32_t room)
 struct swim_message *
 swim__send(struct swim *s, enum swim_message_kind kind, swim_id to)
 {
-    struct swim_member *chosen[SWIM_UPDATES_MAX];
+    struct swim_member *chosen[SWIM_UPDATES_MAX + 1];
     struct swim_member *receiver = swim__member(s, to);
+    bool counts = receiver != NULL && !receiver->accused; /* or else it may be told to nobody */
     struct swim_message *message;
     uint32_t count;
 
     ASSERT(s->fx->message_count < SWIM_MESSAGES_MAX); /* S7 */
     message = &s->fx->messages[s->fx->message_count++];
+    s->messages++;
     message->kind = kind;
     message->from = s->self;
     message->to = to;
@@ -111,7 +116,8 @@ swim__send(struct swim *s, enum swim_message_kind kind, swim_id to)
     for (uint32_t i = 0; i < count; i++) {
         struct swim_member *m = chosen[i];
 
-        m->tells--;
+        m->tells -= counts && m->tells > 0;
+        m->told = s->messages;
         if (m->accused)
             tell_accused(s, message, m);
         else

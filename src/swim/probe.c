@@ -17,7 +17,7 @@
 
 #include "swim/swim_internal.h"
 
-enum { ASK_TENTHS = 3, ASKED_BEFORE_DOWN = 4 };
+enum { ASK_TENTHS = 3, ASKED_BEFORE_DOWN = 4, LATELY_INTERVALS = 5 };
 
 /* ------------------------------------------------------------------ probing */
 
@@ -52,6 +52,24 @@ out_of_turn(struct swim *s)
     return oldest;
 }
 
+/* In doubt, and not DOWN yet: is_wanted() sees to it.  When many fall silent at once, those turns are
+ * needed for the ones whom nobody has missed so far. */
+static bool
+is_passed_over(const struct swim_member *m)
+{
+    return m->accused && m->state <= SWIM_SUSPICIOUS;
+}
+
+static swim_id
+whose_turn(struct swim *s)
+{
+    swim_id id = swim__next_turn(s);
+
+    for (uint32_t i = 1; i < s->member_count && is_passed_over(swim__member(s, id)); i++)
+        id = swim__next_turn(s);
+    return id;
+}
+
 static void
 begin(struct swim *s)
 {
@@ -61,7 +79,7 @@ begin(struct swim *s)
     struct swim_member *target;
     struct swim_message *message;
 
-    *p = (struct swim_probe){ .target = wanted != NULL ? wanted->id : swim__next_turn(s),
+    *p = (struct swim_probe){ .target = wanted != NULL ? wanted->id : whose_turn(s),
                               .number = p->number + 1,
                               .sent_ns = s->now_ns,
                               .ask_ns = s->now_ns + period / 10 * ASK_TENTHS,
@@ -76,27 +94,39 @@ begin(struct swim *s)
     message->probe = p->number;
 }
 
-/* Those whom nobody accuses, as far as there are any; unless the target was heard otherwise. */
+/* Any of those whom nobody accuses, and who were heard lately, or were not. */
 static void
-ask_for_help(struct swim *s)
+ask_some(struct swim *s, bool lately)
 {
     struct swim_probe *p = &s->probe;
+    uint64_t long_ns = s->timing.gossip_interval_ns * LATELY_INTERVALS;
     uint32_t first = (uint32_t)swim__random(s, s->member_count);
 
-    p->asked = true;
-    if (swim__member(s, p->target)->heard_ns > p->sent_ns)
-        return;
     for (uint32_t i = 0; i < s->member_count && p->helper_count < SWIM_HELPERS; i++) {
         const struct swim_member *m = &s->members[(first + i) % s->member_count];
         struct swim_message *message;
 
-        if (m->accused || m->id == p->target)
+        if (m->accused || m->id == p->target || (s->now_ns - m->heard_ns < long_ns) != lately)
             continue;
         message = swim__send(s, SWIM_PING_REQ, m->id);
         message->probe = p->number;
         message->subject = p->target;
         p->helper_count++;
     }
+}
+
+/* First those who were heard lately: in a partition they are on our side of it, and when even they are
+ * silent it must be us.  Not the very last: whoever helps is heard by more, and would be asked by all. */
+static void
+ask_for_help(struct swim *s)
+{
+    struct swim_probe *p = &s->probe;
+
+    p->asked = true;
+    if (swim__member(s, p->target)->heard_ns > p->sent_ns)
+        return; /* otherwise */
+    ask_some(s, true);
+    ask_some(s, false);
 }
 
 static void

@@ -29,8 +29,9 @@
  *   S6  Time in which no event came is no silence: the clock of these rules goes on by one gossip_interval
  *       at most from event to event.
  *   S7  One probe at a time is under way, and no two begin within one gossip_interval.  News is told a
- *       number of times that is proportional to the logarithm of the number of nodes.  So the number of
- *       messages and their size do not depend on it.
+ *       number of times that is proportional to the logarithm of the number of nodes; what room is left
+ *       in a message is for accusations that stand.  So the number of messages and their size do not
+ *       depend on how many nodes there are.
  *
  * Ages, not times, are told: no two clocks need to agree, and what travels long seems younger, which only
  * delays.  An age that was told is never told on with an own sign of life in it; otherwise two nodes

@@ -17,6 +17,7 @@ struct swim_member {
     swim_id accusers[SWIM_ACCUSERS_MAX];
     uint32_t tells; /* how often its news is still to be told */
     bool urgent;    /* and more than its payload is new */
+    uint64_t told;  /* in which of our messages it was told last */
     uint64_t incarnation;
     uint64_t heard_ns;      /* the last sign of life known here */
     uint64_t unanswered_ns; /* accused: when the first probe was sent that it did not answer */
@@ -48,6 +49,7 @@ struct swim {
     uint64_t seen_ns; /* the driver's clock at the last event */
     uint64_t chance;
     uint32_t health;
+    uint64_t messages; /* that we have sent */
     struct swim_probe probe;
 
     uint32_t member_count;

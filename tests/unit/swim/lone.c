@@ -150,6 +150,39 @@ lone_accuse(struct lone *l, swim_id from, swim_id id, uint64_t incarnation, swim
     EXPECT_OK(lone_receive(l, &m));
 }
 
+const struct swim_update *
+lone_update_about(const struct swim_message *m, swim_id id)
+{
+    for (uint32_t i = 0; i < m->update_count; i++) {
+        if (m->updates[i].id == id)
+            return &m->updates[i];
+    }
+    return NULL;
+}
+
+const struct swim_message *
+lone_answer_to(struct lone *l, swim_id from)
+{
+    struct swim_message ping = lone_message(SWIM_PING, from, 1);
+
+    EXPECT_OK(lone_receive(l, &ping));
+    return lone_sent(l, SWIM_ACK, from);
+}
+
+void
+lone_tell_alive(struct lone *l, swim_id from, swim_id id, uint64_t incarnation, uint64_t sequence,
+                const char *payload)
+{
+    struct swim_message m = lone_message(SWIM_PING, from, 1);
+    struct swim_update *u = from == id ? &m.updates[0] : &m.updates[m.update_count++];
+
+    *u = (struct swim_update){ .id = id, .incarnation = incarnation };
+    u->payload.sequence = sequence;
+    u->payload.size = (uint32_t)strlen(payload);
+    memcpy(u->payload.bytes, payload, u->payload.size);
+    EXPECT_OK(lone_receive(l, &m));
+}
+
 struct swim_view
 lone_view(const struct lone *l, swim_id id)
 {

@@ -48,6 +48,16 @@ void lone_answer(struct lone *l, const struct swim_message *ping, uint64_t incar
 void lone_accuse(struct lone *l, swim_id from, swim_id id, uint64_t incarnation, swim_id accuser,
                  uint32_t age_ms);
 
+/* Gossip from `from`, who may be `id` itself: that one lives, and its payload. */
+void lone_tell_alive(struct lone *l, swim_id from, swim_id id, uint64_t incarnation,
+                     uint64_t sequence, const char *payload);
+
+/* `from` asks whether we live; our answer. */
+const struct swim_message *lone_answer_to(struct lone *l, swim_id from);
+
+/* What the message tells of `id`; NULL: nothing. */
+const struct swim_update *lone_update_about(const struct swim_message *m, swim_id id);
+
 enum swim_state lone_state(const struct lone *l, swim_id id);
 struct swim_view lone_view(const struct lone *l, swim_id id);
 

@@ -219,6 +219,23 @@ TEST(an_accusation_by_gossip_counts_as_at_most_half_a_window_old)
     lone_destroy(l);
 }
 
+/* Of a hundred, whose turns take minutes; and all on hearsay. */
+TEST(nobody_is_down_whom_we_have_not_probed_ourselves_more_than_once)
+{
+    struct lone *l = lone_create(100);
+    uint32_t pings = 0;
+
+    run_to(l, 4000, 100);
+    for (swim_id accuser = C; accuser < C + 4; accuser++)
+        lone_accuse(l, accuser, B, 0, accuser, 0);
+    while (lone_state(l, B) != SWIM_DOWN) {
+        run_to(l, lone_ms(l) + 50, 100);
+        pings += lone_sent(l, SWIM_PING, B) != NULL;
+    }
+    EXPECT(pings >= 3 && pings <= 5);
+    lone_destroy(l);
+}
+
 TEST(time_in_which_we_slept_is_nobodys_silence)
 {
     struct lone *l = lone_create(5);
@@ -345,6 +362,7 @@ TEST_MAIN(RUN(in_a_cluster_of_two_each_threshold_is_exact),
           RUN(each_confirmation_makes_the_window_shorter),
           RUN(confirmations_never_hasten_below_the_threshold), RUN(in_bad_health_we_accuse_later),
           RUN(an_accusation_by_gossip_counts_as_at_most_half_a_window_old),
+          RUN(nobody_is_down_whom_we_have_not_probed_ourselves_more_than_once),
           RUN(time_in_which_we_slept_is_nobodys_silence),
           RUN(a_probe_of_before_our_sleep_blames_nobody), RUN(an_event_of_the_past_counts_as_now),
           RUN(thresholds_may_change_at_any_time),

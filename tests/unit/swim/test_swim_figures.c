@@ -93,19 +93,21 @@ measure_peace(uint32_t node_count, uint32_t loss_permille)
     struct net *n = warm(node_count + loss_permille, node_count);
     uint64_t ms = minutes() * UINT64_C(60000);
     double suspicions;
+    uint32_t down;
     struct cost c;
 
     n->loss_permille = loss_permille;
     work(n, ms);
     c = cost_of(n, ms);
+    down = net_count(n, SWIM_DOWN);
     suspicions = net_count(n, SWIM_SUSPICIOUS) * 3600000.0 / (double)ms / node_count;
     print_message("| %3u | %2u %% | %5.2f | %4u | %5.0f | %.3f | %u |\n", node_count,
-                  loss_permille / 10, c.messages, c.most_in_second, c.bytes, suspicions,
-                  net_count(n, SWIM_DOWN));
-    EXPECT_U64(net_count(n, SWIM_DOWN), 0);
+                  loss_permille / 10, c.messages, c.most_in_second, c.bytes, suspicions, down);
+    EXPECT_U64(down, 0);
     EXPECT(loss_permille > 0 || suspicions == 0);
     EXPECT(suspicions <= 1);
     EXPECT(c.messages <= (loss_permille == 0 ? 2.02 : 5));
+    EXPECT(c.most_in_second <= 50);
     EXPECT(c.bytes <= c.messages * SWIM_MESSAGE_BYTES_MAX);
     net_destroy(n);
 }
@@ -192,9 +194,10 @@ measure_deaths(uint32_t node_count)
                   percentile(&suspicious, 0.99), percentile(&suspicious, 1),
                   percentile(&first_down, 0.5), percentile(&down, 0.5), percentile(&down, 0.99),
                   percentile(&down, 1), c.most_in_second);
-    EXPECT(percentile(&first_suspicious, 0) >= 4);
+    /* The first probe that was not answered may have been sent just before the death. */
+    EXPECT(percentile(&first_suspicious, 0) >= 3.99);
     EXPECT(percentile(&suspicious, 1) <= 15);
-    EXPECT(percentile(&first_down, 0) >= 29);
+    EXPECT(percentile(&first_down, 0) >= 28.99);
     EXPECT(percentile(&down, 1) <= 40);
     net_destroy(n);
 }
