@@ -48,7 +48,16 @@ is_settled(const struct raft *r)
 }
 
 static bool
-has_caught_up(const struct raft *r, uint64_t node)
+is_heard(const struct seat *s, uint64_t node)
+{
+    const struct tablet_neighbour *n = neighbours_find(&s->cluster->options.node->neighbours, node);
+
+    return n != NULL &&
+           loop_now_ns(s->reactor->loop) < atomic_load(&n->heard_ns) + TABLET_SILENCE_NS;
+}
+
+static bool
+has_caught_up(const struct seat *s, const struct raft *r, uint64_t node)
 {
     struct raft_progress_view p;
 
@@ -57,14 +66,15 @@ has_caught_up(const struct raft *r, uint64_t node)
     if (node == raft_self(r))
         return true;
     return p.state == RAFT_REPLICATE && p.match > 0 &&
-           p.match + CAUGHT_UP_ENTRIES >= raft_commit(r) && (p.active || raft_is_quiesced(r));
+           p.match + CAUGHT_UP_ENTRIES >= raft_commit(r) && (p.active || raft_is_quiesced(r)) &&
+           is_heard(s, node);
 }
 
 static bool
-can_take_over(const struct cluster *c, const struct raft *r, uint64_t node)
+can_take_over(const struct seat *s, const struct raft *r, uint64_t node)
 {
-    return !departure_of(c, node) && node != raft_self(r) &&
-           raft_config_votes(raft_config(r), node) && has_caught_up(r, node);
+    return !departure_of(s->cluster, node) && node != raft_self(r) &&
+           raft_config_votes(raft_config(r), node) && has_caught_up(s, r, node);
 }
 
 static void
@@ -76,20 +86,20 @@ hand_over(struct tablet *t, uint64_t node)
 
 /* Somebody who will vote, so that leadership does not move twice. */
 static uint64_t
-successor(const struct cluster *c, const struct raft *r, const struct raft_config *target)
+successor(const struct seat *s, const struct raft *r, const struct raft_config *target)
 {
     for (uint32_t i = 0; i < target->voter_count; i++) {
-        if (can_take_over(c, r, target->voters[i]))
+        if (can_take_over(s, r, target->voters[i]))
             return target->voters[i];
     }
     return 0;
 }
 
 static void
-change(const struct cluster *c, struct tablet *t, const struct raft_config *target)
+change(const struct seat *s, struct tablet *t, const struct raft_config *target)
 {
     const struct raft *r = tablet_raft(t);
-    uint64_t next = raft_config_votes(target, raft_self(r)) ? 0 : successor(c, r, target);
+    uint64_t next = raft_config_votes(target, raft_self(r)) ? 0 : successor(s, r, target);
 
     if (next != 0)
         hand_over(t, next);
@@ -115,14 +125,13 @@ better(struct round *round, const struct raft *r, const struct tablet_record *re
     const struct raft_config *config = raft_config(r);
     uint32_t burden = fitness_burden(&round->ours, config);
 
-    if (record->leader != 0 && can_take_over(round->seat->cluster, r, record->leader) &&
+    if (record->leader != 0 && can_take_over(round->seat, r, record->leader) &&
         bears_at_most(round, r, record->leader, burden))
         return record->leader;
     for (uint32_t i = 0; i < config->voter_count && burden > 0; i++) {
         uint64_t node = config->voters[i];
 
-        if (can_take_over(round->seat->cluster, r, node) &&
-            bears_at_most(round, r, node, burden - 1))
+        if (can_take_over(round->seat, r, node) && bears_at_most(round, r, node, burden - 1))
             return node;
     }
     return 0;
@@ -131,12 +140,12 @@ better(struct round *round, const struct raft *r, const struct tablet_record *re
 /* Could it commit what comes after it?  A record from before a membership was imposed (recover.c) names those who
  * are lost: whoever followed it would be stranded anew. */
 static bool
-would_commit(const struct raft *r, const struct raft_config *target)
+would_commit(const struct seat *s, const struct raft *r, const struct raft_config *target)
 {
     uint32_t able = 0;
 
     for (uint32_t i = 0; i < target->voter_count; i++)
-        able += has_caught_up(r, target->voters[i]);
+        able += has_caught_up(s, r, target->voters[i]);
     return able > target->voter_count / 2;
 }
 
@@ -175,8 +184,8 @@ follow(struct round *round, struct tablet *t, const struct tablet_record *record
     if (!raft_config_equal(raft_config(r), &target)) {
         if (!confirm_is_since(round->seat, tablet_led_since_ns(t)))
             confirm_want(round->seat);
-        else if (would_commit(r, &target))
-            change(round->seat->cluster, t, &target);
+        else if (would_commit(round->seat, r, &target))
+            change(round->seat, t, &target);
         return;
     }
     if (record->heir != 0 && tablet_scope(t)->edition == record->edition)
@@ -187,15 +196,6 @@ follow(struct round *round, struct tablet *t, const struct tablet_record *record
 }
 
 /* ------------------------------------------------------------------ waking */
-
-static bool
-is_heard(const struct seat *s, uint64_t node)
-{
-    const struct tablet_neighbour *n = neighbours_find(&s->cluster->options.node->neighbours, node);
-
-    return n != NULL &&
-           loop_now_ns(s->reactor->loop) < atomic_load(&n->heard_ns) + TABLET_SILENCE_NS;
-}
 
 /* A node whose process has started anew is asked for an election timeout, and then the group sleeps without it.
  * Its replica may be made later than that, and does not know whom to ask. */
@@ -208,7 +208,7 @@ wake_for_those_behind(const struct seat *s, struct tablet *t)
         uint64_t node =
             i < config->voter_count ? config->voters[i] : config->learners[i - config->voter_count];
 
-        if (raft_is_quiesced(tablet_raft(t)) && !has_caught_up(tablet_raft(t), node) &&
+        if (raft_is_quiesced(tablet_raft(t)) && !has_caught_up(s, tablet_raft(t), node) &&
             is_heard(s, node))
             tablet_ask_again(t, node);
     }
@@ -217,12 +217,12 @@ wake_for_those_behind(const struct seat *s, struct tablet *t)
 /* ------------------------------------------------------------------ reporting */
 
 static void
-add_member(struct tablet_report *out, const struct raft *r, uint64_t node)
+add_member(const struct seat *s, const struct raft *r, uint64_t node, struct tablet_report *out)
 {
     if (out->member_count < RAFT_MEMBERS_MAX && report_member(out, node) == NULL)
         out->members[out->member_count++] =
             (struct report_member){ node, raft_config_votes(raft_config(r), node),
-                                    has_caught_up(r, node) };
+                                    has_caught_up(s, r, node) };
 }
 
 static uint64_t
@@ -254,11 +254,11 @@ compose(const struct seat *s, const struct tablet *t, struct tablet_report *out)
                                    .settled = is_settled(r),
                                    .bytes = bytes_of(t) };
     for (uint32_t i = 0; i < config->voter_count; i++)
-        add_member(out, r, config->voters[i]);
+        add_member(s, r, config->voters[i], out);
     for (uint32_t i = 0; i < config->outgoing_count; i++)
-        add_member(out, r, config->outgoing[i]);
+        add_member(s, r, config->outgoing[i], out);
     for (uint32_t i = 0; i < config->learner_count; i++)
-        add_member(out, r, config->learners[i]);
+        add_member(s, r, config->learners[i], out);
     for (uint32_t i = 0; i < out->member_count; i++)
         out->bytes_left += out->members[i].caught_up ? 0 : out->bytes;
 }

@@ -178,6 +178,20 @@ may_join(const struct planning *p, const struct tablet_record *t, const struct s
     return true;
 }
 
+/* A copy that was damaged, and is forgotten, is dropped when its node has heard so; joined anew at once, it would
+ * never hear it.  What the node has said of it is kept for longer than that takes. */
+static bool
+awaits_drop(const struct planning *p, const struct tablet_record *t)
+{
+    for (uint32_t i = 0; i < p->view->damage_count; i++) {
+        const struct steward_damage *d = &p->view->damages[i];
+
+        if (d->tablet == t->id && tablet_record_member(t, d->node) == NULL)
+            return true;
+    }
+    return false;
+}
+
 static void
 count_new_joins(struct planning *p, const struct tablet_record *before,
                 const struct tablet_record *after)
@@ -228,7 +242,7 @@ plan_tablet(struct planning *p, const struct tablet_record *t)
     if (o.wanted_count == 0)
         return;
     o.voters = step_voters(o.wanted_count);
-    o.may_join = may_join(p, t, &o);
+    o.may_join = may_join(p, t, &o) && !awaits_drop(p, t);
     o.damaged = damaged_member(p->view, t);
     if (step_next(t, answer_to(p->view, t), &o, &next) == STEP_NONE)
         return;
