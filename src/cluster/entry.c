@@ -27,6 +27,8 @@
 enum {
     PETITION_EVERY_MS = 500,
     PETITION_FROM_ALONE_EVERY_MS = 10000,
+    ISOLATED_MS =
+        5000, /* of everybody's silence; whoever hears nobody is the last to believe it (swim/) */
     CLOCKS_APART_MS_MAX = 10000, /* beyond: a node is not let in */
     GUESTS_MAX = 64,             /* of a loop at a time */
 };
@@ -462,7 +464,7 @@ is_isolated(const struct cluster *c)
 
         if (n->id == c->self || n->state == NODE_REMOVED)
             continue;
-        if (watch_health(c, n->id) == HEALTH_UP)
+        if (survey_silent_ms(c, n->id) < ISOLATED_MS)
             return false;
         others++;
     }

@@ -9,6 +9,9 @@
 
 enum { APPLY_BATCH = 16 };
 
+/* So long after we lost our office we wait to be told what became of what we had proposed. */
+#define UNDECIDED_NS (500 * UINT64_C(1000000))
+
 /* The log keeps no entry for ever, and the ceiling and the membership have to outlive theirs: the head says
  * them, too.  A ceiling's may come late; a membership's may not. */
 static enum status
@@ -186,20 +189,61 @@ orphan(struct list *orphans, struct request *r, enum status st)
     list_push_back(orphans, &r->link);
 }
 
+static void
+orphan_undecided(struct tablet *t, struct list *orphans)
+{
+    for (raft_index i = t->applied + 1; i < t->tail.limit; i++) {
+        struct tail_entry *e = tail_at(&t->tail, i);
+
+        orphan(orphans, e->request, ST_UNKNOWN);
+        e->request = NULL;
+    }
+    t->undecided_since_ns = 0;
+}
+
+static bool
+has_undecided(const struct tablet *t)
+{
+    for (raft_index i = t->applied + 1; i < t->tail.limit; i++) {
+        if (tail_at(&t->tail, i)->request != NULL)
+            return true;
+    }
+    return false;
+}
+
 void
-tablet__abandon_proposed(struct tablet *t, struct list *orphans)
+tablet__undecided_tick(struct tablet *t, uint64_t now_ns)
+{
+    if (t->undecided_since_ns == 0 || raft_role(t->raft) == RAFT_LEADER)
+        return;
+    if (!has_undecided(t)) {
+        t->undecided_since_ns = 0;
+        return;
+    }
+    if (now_ns >= t->undecided_since_ns + UNDECIDED_NS)
+        tablet__give_up_undecided(t);
+}
+
+void
+tablet__give_up_undecided(struct tablet *t)
+{
+    struct list orphans;
+
+    list_init(&orphans);
+    orphan_undecided(t, &orphans);
+    tablet__answer_orphans(t, &orphans);
+}
+
+/* The reads that wait for a confirmation, or for what was proposed, are refused; nothing of it is in the overlay any
+ * more. */
+static void
+give_up_office(struct tablet *t, struct list *orphans)
 {
     enum status refusal = engine_log_health(t->engine) != ST_OK ? ST_IO : ST_NOT_LEADER;
     struct list *at;
 
-    list_init(orphans);
-    for (raft_index i = t->applied + 1; i < t->tail.limit; i++) {
-        struct tail_entry *e = tail_at(&t->tail, i);
-
-        leave_overlay(t, e);
-        orphan(orphans, e->request, ST_UNKNOWN);
-        e->request = NULL;
-    }
+    for (raft_index i = t->applied + 1; i < t->tail.limit; i++)
+        leave_overlay(t, tail_at(&t->tail, i));
     while ((at = list_pop_front(&t->barriers)) != NULL) {
         struct barrier *b = container_of(at, struct barrier, link);
 
@@ -212,6 +256,24 @@ tablet__abandon_proposed(struct tablet *t, struct list *orphans)
     t->clears_pending = 0;
     t->ceiling_proposed = false;
     split_abandon(t);
+}
+
+void
+tablet__step_down(struct tablet *t, struct list *orphans)
+{
+    give_up_office(t, orphans);
+    if (engine_log_health(t->engine) != ST_OK)
+        orphan_undecided(t, orphans);
+    else if (has_undecided(t))
+        t->undecided_since_ns = tablet__boot_ns(t);
+}
+
+void
+tablet__abandon_proposed(struct tablet *t, struct list *orphans)
+{
+    list_init(orphans);
+    give_up_office(t, orphans);
+    orphan_undecided(t, orphans);
 }
 
 void

@@ -262,13 +262,19 @@ take_own(struct tablet *t)
 
 /* What the log has of these is superseded by what it will get. */
 static void
-cut_tail(struct tablet *t, raft_index from)
+cut_tail(struct tablet *t, raft_index from, struct list *orphans)
 {
     ASSERT(from > t->applied);
     while (t->tail.limit > from) {
-        if (t->tail.limit <= t->given)
+        struct tail_entry *e = tail_pop_last(&t->tail);
+
+        if (e->index < t->given)
             engine_tree_dropped(t->tree);
-        tablet__forget(t, tail_pop_last(&t->tail));
+        if (e->request != NULL) { /* nobody will ever commit it */
+            e->request->status = ST_NOT_LEADER;
+            list_push_front(orphans, &e->request->link);
+        }
+        tablet__forget(t, e);
     }
     places_cut(&t->places, from); /* B7 */
     if (t->given > from)
@@ -278,14 +284,14 @@ cut_tail(struct tablet *t, raft_index from)
 }
 
 static void
-take_entries(struct tablet *t, struct incoming *in)
+take_entries(struct tablet *t, struct incoming *in, struct list *orphans)
 {
     const struct raft_effects *fx = &t->reactor->effects;
     bool own = raft_role(t->raft) == RAFT_LEADER;
 
     mark_hit_if(fx->truncate_from != 0, MARK_ENTRIES_CUT);
     if (fx->truncate_from != 0)
-        cut_tail(t, fx->truncate_from);
+        cut_tail(t, fx->truncate_from, orphans);
     for (raft_index i = fx->append_first; i <= fx->append_last; i++) {
         struct tail_entry *e = own ? take_own(t) : incoming_take(in, i);
 
@@ -348,8 +354,8 @@ tablet__step(struct tablet *t, struct raft_event event, struct incoming *in)
     t->install_due = fx->install;
     list_init(&orphans);
     if (before == RAFT_LEADER && raft_role(t->raft) != RAFT_LEADER)
-        tablet__abandon_proposed(t, &orphans); /* before any of it is cut off */
-    take_entries(t, in);
+        tablet__step_down(t, &orphans); /* before any of it is cut off */
+    take_entries(t, in, &orphans);
     if (raft_config_index(t->raft) != t->config_seen)
         tablet__config_moved(t);
     if (fx->wants_room && raft_grow(&t->raft) != ST_OK)

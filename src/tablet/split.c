@@ -127,25 +127,21 @@ split_admits(const struct tablet *t, const struct request *r)
         return ST_OK;
     if (!is_known && (is_about_all(r) || !has_all_keys(&t->head.scope, r)))
         return ST_MOVED;
-    if (t->split_proposed == 0 || (!is_about_all(r) && has_all_keys(&t->split_leaves, r)))
+    if (t->split_proposed == 0 || (!is_about_all(r) && has_all_keys(t->split_leaves, r)))
         return ST_OK;
     return ST_BUSY; /* X1 */
 }
 
 /* ------------------------------------------------------------------ proposing */
 
-enum status
-tablet_split(struct tablet *t, const struct split *split)
+/* ST_OK: it is in the log, and `leaves` is the tablet's. */
+static enum status
+begin_split(struct tablet *t, const struct split *split, struct scope *leaves)
 {
-    struct scope leaves, heir;
+    struct scope heir;
     enum status st;
 
-    if (!tablet__leads(t) || t->leaves)
-        return ST_NOT_LEADER;
-    if (t->split_proposed != 0 || raft_config(t->raft)->outgoing_count > 0 ||
-        raft_config_index(t->raft) > t->applied)
-        return ST_BUSY;
-    if (!scope_split(&t->head.scope, split->kind, &split->at, &leaves, &heir))
+    if (!scope_split(&t->head.scope, split->kind, &split->at, leaves, &heir))
         return ST_INVALID;
     if (!t->split_prepared) { /* so that there is little to flush while all wait */
         t->split_prepared = engine_tree_seal(t->tree) == ST_OK;
@@ -162,10 +158,32 @@ tablet_split(struct tablet *t, const struct split *split)
     return ST_OK;
 }
 
+enum status
+tablet_split(struct tablet *t, const struct split *split)
+{
+    struct scope *leaves;
+    enum status st;
+
+    if (!tablet__leads(t) || t->leaves)
+        return ST_NOT_LEADER;
+    if (t->split_proposed != 0 || raft_config(t->raft)->outgoing_count > 0 ||
+        raft_config_index(t->raft) > t->applied)
+        return ST_BUSY;
+    leaves = mem_new(struct scope);
+    if (leaves == NULL)
+        return ST_NO_MEMORY;
+    st = begin_split(t, split, leaves);
+    if (st != ST_OK)
+        mem_free(leaves);
+    return st;
+}
+
 void
 split_abandon(struct tablet *t)
 {
     t->split_proposed = 0;
+    mem_free(t->split_leaves);
+    t->split_leaves = NULL;
 }
 
 void
@@ -313,7 +331,7 @@ split_apply(struct tablet *t, const struct tail_entry *e)
         return ST_BUSY;
     split_destroy(t);
     if (e->index == t->split_proposed)
-        t->split_proposed = 0;
+        split_abandon(t); /* it is no proposal any more */
     return ST_OK;
 }
 

@@ -253,6 +253,7 @@ begin_install(struct tablet *t, struct staging *s)
 static void
 adopt(struct tablet *t, const struct staging *s)
 {
+    tablet__give_up_undecided(t);
     while (t->tail.first < t->tail.limit) {
         raft_index index = t->tail.limit - 1;
 

@@ -464,5 +464,6 @@ tablet_tick(struct tablet *t)
         if (t->gathered)
             tablet__mark(t);
     }
+    tablet__undecided_tick(t, now_ns);
     tablet__expire(t, now_ns);
 }

@@ -104,11 +104,11 @@ struct tablet {
     version_t version;            /* of the last entry in the tail, or evaluated */
 
     /* splits (split.c) */
-    struct planting *planting; /* of the next entry, which is a split; NULL: none is under way */
-    bool split_prepared;       /* what was in memory is being flushed */
-    raft_index split_proposed; /* ours, not yet applied; 0: none */
-    struct scope split_leaves; /* what will be left then */
-    _Atomic uint64_t edition;  /* of the scope, as applied; read by tablet_read() anywhere */
+    struct planting *planting;  /* of the next entry, which is a split; NULL: none is under way */
+    bool split_prepared;        /* what was in memory is being flushed */
+    raft_index split_proposed;  /* ours, not yet applied; 0: none */
+    struct scope *split_leaves; /* what will be left then; owned; NULL: none is proposed */
+    _Atomic uint64_t edition;   /* of the scope, as applied; read by tablet_read() anywhere */
 
     /* snapshots */
     struct shipment *shipment; /* that we send; NULL: none */
@@ -134,7 +134,9 @@ struct tablet {
     struct overlay overlay;
     struct list barriers; /* struct barrier, by index and round */
     bool wants_round;     /* a barrier waits for one that has not begun */
-    raft_index answered;  /* the highest write of a weaker class whose caller was told */
+    uint64_t
+        undecided_since_ns; /* since when others decide on what we had proposed; 0: they do not */
+    raft_index answered;    /* the highest write of a weaker class whose caller was told */
     size_t pending_bytes_max;
     uint64_t clears_pending; /* clears that are in the log and not applied */
 
@@ -412,6 +414,13 @@ MUST_USE enum status tablet__apply(struct tablet *t, const struct tail_entry *e)
  * its commitment.  Those who wait for it come into `orphans`, to be answered when everything else is
  * done: whoever is answered may submit again. */
 void tablet__abandon_proposed(struct tablet *t, struct list *orphans);
+
+/* We lead no more, but are a member: what was proposed leaves the overlay, and who waits for it is answered when
+ * the next leader has committed it, or has cut it off (then it is refused: it was never applied); when neither comes
+ * soon, its outcome is unknown.  `orphans` as above. */
+void tablet__step_down(struct tablet *t, struct list *orphans);
+void tablet__undecided_tick(struct tablet *t, uint64_t now_ns);
+void tablet__give_up_undecided(struct tablet *t);
 void tablet__answer_orphans(struct tablet *t, struct list *orphans);
 
 /* ------------------------------------------------------------------ cold reads (cold.c) */

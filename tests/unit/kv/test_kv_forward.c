@@ -265,11 +265,20 @@ on_drained(void *ctx)
 }
 
 static void
-drain_body(void *ctx)
+drain(void *ctx)
 {
     struct stop *stop = ctx;
 
     kv_drain(stop->kv, on_drained, stop);
+}
+
+/* As a server stops: what is on its way to the leader finds one. */
+static void
+drain_body(void *ctx)
+{
+    struct stop *stop = ctx;
+
+    kv_hand_over(stop->kv, drain, stop);
 }
 
 static void

@@ -5,7 +5,7 @@
 #include "unit/kv/nodes.h"
 #include "unit/test.h"
 
-enum { NODES = 3, GROUPS = 200, GROUP_BYTES_MAX = 9 << 10, SETTLE_MS = 20000 };
+enum { NODES = 3, GROUPS = 200, GROUP_BYTES_MAX = 9728, SETTLE_MS = 20000 };
 
 /* How many groups of all nodes sleep. */
 static uint32_t

@@ -142,7 +142,7 @@ run_seeds(uint64_t seed, void (*write)(struct kvfix *f))
         print_message("seed %llu\n", (unsigned long long)(seed + i));
         with_loss += run_seed(seed + i, write);
     }
-    EXPECT(with_loss >= SEEDS / 8);
+    EXPECT(with_loss >= SEEDS / 12);
 }
 
 TEST(a_replay_that_writes_tables_keeps_the_order_of_the_log)
