@@ -38,6 +38,7 @@ static const struct flag_rule {
     [FLAG_MODE] = { .name = "--mode", .choices = "strong" },
     [FLAG_REPLICAS] = { .name = "--replicas", .least = 1, .most = CLUSTER_REPLICAS_MAX },
     [FLAG_TABLETS] = { .name = "--tablets", .least = 1, .most = CLUSTER_TABLETS_MAX },
+    [FLAG_AT] = { .name = "--at" },
     [FLAG_PARTITION] = { .name = "--partition", .choices = "hash|range" },
 };
 

@@ -30,6 +30,7 @@ enum desk_flag {
     FLAG_REPLICAS,
     FLAG_TABLETS,
     FLAG_PARTITION,
+    FLAG_AT,
     FLAG_COUNT
 };
 

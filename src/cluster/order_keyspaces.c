@@ -182,11 +182,6 @@ orders__keyspace_drop(struct order *o)
                        k->record.name);
         return;
     }
-    if (k->tablet_count >= CHANGE_RECORDS_MAX) {
-        orders__refuse(o, ST_TOO_BIG, "keyspace %s has %u tablets, too many to be dropped at once",
-                       k->record.name, k->tablet_count);
-        return;
-    }
     for (uint32_t i = 0; i < k->tablet_count; i++) {
         if (k->tablets[i]->heir != 0) {
             orders__refuse(o, ST_BUSY, "keyspace %s is being split; try again in a moment",
@@ -198,12 +193,12 @@ orders__keyspace_drop(struct order *o)
     r.as.keyspace.state = KEYSPACE_DROPPED;
     change = change_begin(c, c->atlas);
     st = change == NULL ? ST_NO_MEMORY : change_put(change, &r);
-    for (uint32_t i = 0; i < k->tablet_count && st == ST_OK; i++) {
+    for (uint32_t i = 0; i < k->tablet_count && i + 1 < CHANGE_RECORDS_MAX && st == ST_OK; i++) {
         struct record t = { .kind = RECORD_TABLET, .as.tablet = *k->tablets[i] };
 
         t.as.tablet.state = TABLET_GONE;
         t.as.tablet.member_count = 0;
         st = change_put(change, &t);
     }
-    orders__write_down(o, change, st);
+    orders__write_down(o, change, st); /* of more, the rest is the steward's */
 }

@@ -250,6 +250,23 @@ plan_tablet(struct planning *p, const struct tablet_record *t)
     write_tablet(p, &next);
 }
 
+/* Of a keyspace that was dropped there may be more tablets than went with it in one change. */
+static void
+plan_remains(struct planning *p)
+{
+    const struct atlas *a = p->view->atlas;
+
+    for (uint32_t i = 0; i < a->tablet_count && !is_full(p); i++) {
+        struct tablet_record gone = *a->tablets[i];
+
+        if (atlas_keyspace(a, gone.keyspace) != NULL)
+            continue;
+        gone.state = TABLET_GONE;
+        gone.member_count = 0;
+        write_tablet(p, &gone);
+    }
+}
+
 /* Those with fewest copies first. */
 static enum status
 plan_tablets(struct planning *p)
@@ -341,6 +358,8 @@ steward_plan(const struct steward_view *view, struct plan *out)
     if (p.tally == NULL)
         return ST_NO_MEMORY;
     plan_nodes(&p);
+    if (out->count == 0)
+        plan_remains(&p);
     count_joins(&p);
     st = out->count == 0 ? plan_tablets(&p) : ST_OK;
     if (st == ST_OK && out->count == 0)

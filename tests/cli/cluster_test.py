@@ -129,6 +129,15 @@ def more_keyspaces(servers):
     expect(order("alter", "r", "--replicas", "3"), "Keyspace r: 3 copies of each tablet.\n", "alter")
     members = ask_json(servers[0], "tablets", "r")[0]["members"]
     expect([m["role"] for m in members], ["voter"] * 3, "members after alter")
+    expect(order("split", "r", "--at", "m"), "Keyspace r: 2 tablets.\n", "split at a key")
+    expect(order("split", "users", "--tablets", "20").split(",")[0], "Keyspace users: 20 tablets.\n", "split")
+    c = client_of_users(servers[1])
+    expect([c.call("GET", "user:%d" % i) for i in range(300)], [b"%d" % i for i in range(300)], "GET after a split")
+    expect(c.call("DBSIZE"), 300, "DBSIZE after a split")
+    c.close()
+    refused(servers[0], "of ranges", "split", "r", "--tablets", "4", program="keyspace")
+    refused(servers[0], "by the slots", "split", "users", "--at", "m", program="keyspace")
+    refused(servers[0], "--tablets N, or --at", "split", "users", program="keyspace", code=2)
     expect(order("drop", "r"), "Keyspace r is dropped, with all that was in it.\n", "drop")
     for want, words in [("there is no keyspace r", ("drop", "r")),
                         ("cannot be dropped", ("drop", "0")),
@@ -152,7 +161,7 @@ def ring(servers):
     for word in ["12182", place["id"], place["position"], "clockwise", "holders"]:
         expect(word in out, True, "%s in\n%s" % (word, out))
     positions = [row[0] for row in rows(ask(servers[0], "ring", "--keyspace", "users"))]
-    expect((len(positions), positions == sorted(positions)), (16, True), "the ring's order")
+    expect((len(positions), positions == sorted(positions)), (20, True), "the ring's order")
     expect(len(ask_json(servers[0], "ring")), 1, "the ring of database 0")
 
 
@@ -225,7 +234,7 @@ def drain_and_remove(servers):
     code, out, err = run("cluster", "replace", "n2", "n0", "-p", str(servers[1].port))
     expect((code, out.startswith("Node n2 is empty")), (0, True), "replace: " + out + err)
     left = {n["name"]: (n["state"], n["tablets"]) for n in ask_json(servers[0], "nodes")}
-    expect((left["n2"], left["n0"][1]), (("draining", 0), 33), "what is left on it")
+    expect((left["n2"], left["n0"][1]), (("draining", 0), 37), "what is left on it")
     out = ask(servers[0], "undrain", "n2", "--json")
     expect("change" in json.loads(out), True, "undrain: " + out)
     expect(run("cluster", "rebalance", "-p", str(servers[0].port))[0], 0, "rebalance until done")
