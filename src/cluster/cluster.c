@@ -228,6 +228,7 @@ cluster_open(struct cluster **out, const struct cluster_options *options, struct
     list_init(&c->orders);
     while (c->incarnation == 0)
         env_random(c->env, &c->incarnation, sizeof(c->incarnation));
+    env_random(c->env, &c->order_id, sizeof(c->order_id));
     st = make_seats(c);
     if (st == ST_OK)
         st =

@@ -322,6 +322,15 @@ look_after(void *ctx, struct tablet *t)
     report(round, t);
 }
 
+static void
+tell_room(struct seat *s)
+{
+    struct buf room = rooms_say(s->cluster);
+
+    tell_metadata(s, MESSAGE_ROOM, &room);
+    buf_release(&room);
+}
+
 void
 groups_tick(struct seat *s, uint64_t now_ns)
 {
@@ -341,6 +350,8 @@ groups_tick(struct seat *s, uint64_t now_ns)
     consult_see_log(s, round.awaits, round.durable, now_ns);
     tell_metadata(s, MESSAGE_REPORTS, &round.reports);
     tell_metadata(s, MESSAGE_DAMAGES, &round.damages);
+    if (round.all && s->index == 0)
+        tell_room(s);
     buf_release(&round.reports);
     buf_release(&round.damages);
 }

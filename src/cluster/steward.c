@@ -30,6 +30,16 @@ compare_report(const void *key, const void *at)
     return (tablet > r->tablet) - (tablet < r->tablet);
 }
 
+const struct steward_room *
+steward_room_of(const struct steward_view *v, uint64_t node)
+{
+    for (uint32_t i = 0; i < v->room_count; i++) {
+        if (v->rooms[i].node == node)
+            return &v->rooms[i];
+    }
+    return NULL;
+}
+
 const struct tablet_report *
 steward_report_of(const struct steward_view *v, uint64_t tablet)
 {

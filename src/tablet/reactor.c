@@ -45,6 +45,12 @@ tablet_node_set_streaming(struct tablet_node *n, uint64_t bytes_per_second)
     atomic_store(&n->streaming, bytes_per_second * TABLET_TICK_MS / 1000);
 }
 
+uint64_t
+tablet_node_streaming(const struct tablet_node *n)
+{
+    return atomic_load(&n->streaming) * 1000 / TABLET_TICK_MS;
+}
+
 void
 tablet_node_set_leases(struct tablet_node *n, bool used)
 {

@@ -76,6 +76,7 @@ struct tablet_node {
 void tablet_node_init(struct tablet_node *n);
 /* Bytes a second for all snapshots that are sent; 50 MB at first.  Any thread. */
 void tablet_node_set_streaming(struct tablet_node *n, uint64_t bytes_per_second);
+uint64_t tablet_node_streaming(const struct tablet_node *n);
 /* Do reads that we lead rest on leases, where there are any?  They do at first.  Any thread. */
 void tablet_node_set_leases(struct tablet_node *n, bool used);
 void tablet_node_release(struct tablet_node *n); /* its reactors are released */
