@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/broken.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -59,7 +60,7 @@ is_founder(const struct tablet_record *record, uint64_t node)
 void
 cluster__founders_of(const struct tablet_record *record, uint64_t self, struct raft_config *out)
 {
-    bool founds = is_founder(record, self);
+    bool founds = is_founder(record, self) && (record->parent == 0 || BROKEN(HEIR_EMPTY)); /* N1 */
 
     *out = (struct raft_config){ 0 };
     for (uint32_t i = 0; i < record->founder_count; i++) {

@@ -188,7 +188,7 @@ follow(struct round *round, struct tablet *t, const struct tablet_record *record
             change(round->seat, t, &target);
         return;
     }
-    if (record->heir != 0 && tablet_scope(t)->edition == record->edition)
+    if (record->heir != 0 && tablet_edition(t) == record->edition)
         split(round->seat, t, record);
     next = better(round, r, record);
     if (next != 0)
@@ -247,7 +247,7 @@ compose(const struct seat *s, const struct tablet *t, struct tablet_report *out)
 
     *out = (struct tablet_report){ .tablet = tablet_id(t),
                                    .leader = raft_self(r),
-                                   .edition = tablet_scope(t)->edition,
+                                   .edition = tablet_edition(t),
                                    .basis = record == NULL ? 0 : record->version,
                                    .term = raft_hard(r).term,
                                    .commit = raft_commit(r),

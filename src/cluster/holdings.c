@@ -1,15 +1,20 @@
 /*
  * Which replicas this node has.
  *
- *      the record names us             and there is none       one is made
+ *      the record names us             and there is none       one is made, but where it comes out of another
  *      the record does not, or is gone and there is one        it is dropped
  *
  * Either is done once the file ATLAS says so, too.  A start that found an older one would make a replica anew that
  * was dropped, as one that was there from the beginning; and where that was the only founder, have it lead.
  *
  * A tablet of which there is no record is left alone: what this node does not know of it, it may yet learn.
+ *
+ *   N1  The heir of a tablet that is here and has still to be split is made by that, with the data that is here
+ *       (tablet/split.c).  An empty one in its place would pass for it: what we have of it would be let go, and other members
+ *       as empty as we are could go on without it.  So what is made here of an heir founds nothing, either.
  */
 #include "base/assert.h"
+#include "base/broken.h"
 #include "base/log.h"
 #include "base/mark.h"
 #include "base/mem.h"
@@ -128,6 +133,18 @@ make(struct cluster *c, const struct tablet_record *record)
         give_up(m, st);
 }
 
+bool
+cluster_awaits_split(const struct cluster *c, const struct tablet_record *record)
+{
+    const struct tablet_record *parent = atlas_tablet(c->atlas, record->parent);
+    const struct tablet *t = NULL;
+
+    while (parent != NULL && tablet_record_member(parent, c->self) != NULL &&
+           (t = tablet_reactor_find(c->seats[0].reactor, parent->id)) == NULL)
+        parent = atlas_tablet(c->atlas, parent->parent); /* it may await its own */
+    return t != NULL && tablet_edition(t) < parent->edition && !BROKEN(HEIR_EMPTY);
+}
+
 static void
 make_missing(struct cluster *c)
 {
@@ -135,7 +152,8 @@ make_missing(struct cluster *c)
         const struct tablet_record *record = c->atlas->tablets[i];
 
         if (tablet_record_member(record, c->self) != NULL &&
-            tablet_reactor_find(c->seats[0].reactor, record->id) == NULL)
+            tablet_reactor_find(c->seats[0].reactor, record->id) == NULL &&
+            !cluster_awaits_split(c, record))
             make(c, record);
     }
 }

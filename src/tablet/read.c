@@ -146,7 +146,7 @@ may_tell(const struct tablet *t, const struct request *r, version_t version)
 {
     uint64_t until_ns = atomic_load(&t->reads_until_ns);
 
-    if (atomic_load(&t->edition) != r->edition)
+    if (tablet_edition(t) != r->edition)
         return false; /* it may have been split; the owner knows what is its own */
     if (until_ns == UINT64_MAX)
         return true;

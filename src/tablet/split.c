@@ -94,6 +94,12 @@ tablet_scope(const struct tablet *t)
     return &t->head.scope;
 }
 
+uint64_t
+tablet_edition(const struct tablet *t)
+{
+    return atomic_load(&t->edition);
+}
+
 /* ------------------------------------------------------------------ what may be asked */
 
 static bool

@@ -121,6 +121,9 @@ const struct raft *tablet_raft(const struct tablet *t);
 /* Is what the core counts as durable so in the log?  Where it is not, an acknowledged write can get lost. */
 bool tablet_keeps_its_word(const struct tablet *t);
 
+/* Of tablet_scope().  Anywhere. */
+uint64_t tablet_edition(const struct tablet *t);
+
 /* What is applied, and a snapshot of exactly that: the caller's, to be released.  ST_BUSY: the tree is
  * being replaced by another member's; ST_NO_MEMORY. */
 struct tablet_moment {
