@@ -36,12 +36,19 @@ tablet_node_init(struct tablet_node *n)
     list_init(&n->changes);
     list_init(&n->remains);
     tablet_node_set_streaming(n, STREAMING_DEFAULT);
+    tablet_node_set_leases(n, true);
 }
 
 void
 tablet_node_set_streaming(struct tablet_node *n, uint64_t bytes_per_second)
 {
     atomic_store(&n->streaming, bytes_per_second * TABLET_TICK_MS / 1000);
+}
+
+void
+tablet_node_set_leases(struct tablet_node *n, bool used)
+{
+    atomic_store(&n->uses_leases, used);
 }
 
 void
