@@ -65,7 +65,7 @@ look_at_ourselves(const struct cluster *c, uint64_t now_ns, uint64_t missed_ms, 
         const struct tablet_neighbour *n = neighbour(c, i);
         uint64_t node = atomic_load(&n->node);
 
-        if (node != 0 && atomic_load(&n->beats) &&
+        if (node != 0 && neighbour_is_wanted(n, now_ns) &&
             atomic_load(&n->heard_ns) + missed_ms * NS_PER_MS < now_ns)
             fitness_miss(out, node);
     }

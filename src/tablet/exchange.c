@@ -10,6 +10,8 @@
 enum {
     SILENT_CONNECTION_MS = 2000,
     MESSAGE_KEPT_BYTES = 2 << 20, /* of the memory in which messages are encoded */
+    BEAT_ANSWERS = 0,
+    BEAT_ASKS = 1, /* whoever gets it sends one, if it does not anyway */
 };
 
 /* ------------------------------------------------------------------ arriving */
@@ -63,6 +65,18 @@ carry_over(struct tablet *t, uint64_t from, enum exchange_type type, struct slic
     loop_post(t->reactor->loop, &a->task);
 }
 
+/* Without a connection there is nobody to hear it. */
+static void
+beat(struct tablet_reactor *r, uint64_t node, uint64_t id)
+{
+    struct peer_message m = { .type = EXCHANGE_BEAT, .id = id, .urgent = true };
+    enum status st = peer_send(r->peer, node, &m);
+
+    if (st != ST_OK)
+        log_event(LOG_DEBUG, "exchange.beat_lost", log_u64("node", node),
+                  log_str("status", status_name(st)));
+}
+
 static void
 receive(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, struct slice payload)
 {
@@ -80,6 +94,8 @@ receive(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, st
         r->guest->receive(r->guest, from, type, id, payload);
     if (n == NULL)
         return;
+    if (type == EXCHANGE_BEAT && id == BEAT_ASKS && !neighbour_is_wanted(n, loop_now_ns(r->loop)))
+        beat(r, from->node, BEAT_ANSWERS);
     if (type == EXCHANGE_BEAT || type >= EXCHANGE_TYPE_COUNT)
         return; /* that it came says all; or it is of a later version */
     t = tablet_reactor_find(r, id);
@@ -183,19 +199,6 @@ exchange_forget_neighbour(struct tablet_reactor *r, uint64_t node)
     tablet__tell_all(r, (struct raft_event){ .kind = RAFT_UNREACHABLE, .node = node });
 }
 
-/* What was not heard while nobody listened is no silence. */
-void
-exchange_expect_beats(struct tablet_reactor *r, uint64_t node, bool expected)
-{
-    struct tablet_neighbour *n = neighbours_find(&r->node->neighbours, node);
-
-    if (n == NULL)
-        return;
-    if (expected && !atomic_load(&n->beats))
-        atomic_store(&n->heard_ns, loop_now_ns(r->loop));
-    atomic_store(&n->beats, expected);
-}
-
 enum status
 exchange_connect(struct tablet_reactor *r, uint64_t incarnation, struct err *err)
 {
@@ -223,15 +226,13 @@ exchange_connect(struct tablet_reactor *r, uint64_t incarnation, struct err *err
 void
 exchange_beat(struct tablet_reactor *r)
 {
-    struct peer_message beat = { .type = EXCHANGE_BEAT, .urgent = true };
+    uint64_t now_ns = loop_now_ns(r->loop);
 
     for (uint32_t i = 0; i < r->watch_limit; i++) {
         const struct tablet_neighbour *n = r->watches[i].neighbour;
 
-        if (n == NULL || !atomic_load(&n->beats))
-            continue;
-        if (peer_send(r->peer, atomic_load(&n->node), &beat) != ST_OK)
-            continue; /* without a connection there is nobody to hear it */
+        if (n != NULL && neighbour_is_wanted(n, now_ns))
+            beat(r, atomic_load(&n->node), BEAT_ASKS);
     }
     if (r->peer != NULL)
         peer_flush(r->peer);

@@ -9,8 +9,9 @@
  * marked; at the end of the round all of that goes out at once: one call to the log,
  * one write for each other node.
  *
- * HEARTBEATS are per pair of nodes, and never sleep, while idle groups do.  Reactor 0 sends one to each
- * other node that we share a group with every TABLET_TICK_MS; whatever a node sends counts as one, on whichever loop it arrives.
+ * HEARTBEATS are per pair of nodes, and never sleep, while idle groups do.  Reactor 0 sends one every TABLET_TICK_MS to
+ * each other node that we share a group with, or have asked something; whatever a node sends counts as one, on
+ * whichever loop it arrives.
  * An election timeout of silence is said to each tablet (RAFT_SILENT).
  *
  * Depends on: base, env, peer, engine.
