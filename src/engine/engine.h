@@ -268,6 +268,9 @@ MUST_USE enum status engine_read_log(struct engine_tree *tree, const struct engi
                                      struct engine_entries *out, struct err *err);
 void engine_entries_release(struct engine_entries *entries); /* zeroed is allowed */
 
+/* Any thread; zeros before the log is open. */
+void engine_log_count(const struct engine *e, struct wal_counters *out);
+
 /* ST_OK, or why the log takes no more (P4). */
 enum status engine_log_health(const struct engine *e);
 

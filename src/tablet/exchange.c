@@ -11,7 +11,10 @@ enum {
     SILENT_CONNECTION_MS = 2000,
     MESSAGE_KEPT_BYTES = 2 << 20, /* of the memory in which messages are encoded */
     BEAT_ANSWERS = 0,
-    BEAT_ASKS = 1, /* whoever gets it sends one, if it does not anyway */
+    BEAT_ASKS = 1,       /* whoever gets it sends one, if it does not anyway */
+    BEAT_MEASURES = 2,   /* whoever gets it sends one at once, */
+    BEAT_IS_BACK = 3,    /* and that is it */
+    MEASURED_EVERY = 20, /* beats */
 };
 
 /* ------------------------------------------------------------------ arriving */
@@ -77,6 +80,24 @@ beat(struct tablet_reactor *r, uint64_t node, uint64_t id)
                   log_str("status", status_name(st)));
 }
 
+/* That it came says most of it. */
+static void
+hear_beat(struct tablet_reactor *r, struct tablet_neighbour *n, uint64_t id)
+{
+    uint64_t now_ns = loop_now_ns(r->loop);
+    uint64_t asked_ns = atomic_load(&n->asked_ns);
+
+    if (id == BEAT_ASKS && !neighbour_is_wanted(n, now_ns)) {
+        beat(r, atomic_load(&n->node), BEAT_ANSWERS);
+    } else if (id == BEAT_MEASURES) {
+        beat(r, atomic_load(&n->node), BEAT_IS_BACK);
+        peer_flush(r->peer);
+    } else if (id == BEAT_IS_BACK && asked_ns != 0) {
+        atomic_store(&n->trip_ns, now_ns - asked_ns + 1);
+        atomic_store(&n->asked_ns, 0);
+    }
+}
+
 static void
 receive(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, struct slice payload)
 {
@@ -94,10 +115,10 @@ receive(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, st
         r->guest->receive(r->guest, from, type, id, payload);
     if (n == NULL)
         return;
-    if (type == EXCHANGE_BEAT && id == BEAT_ASKS && !neighbour_is_wanted(n, loop_now_ns(r->loop)))
-        beat(r, from->node, BEAT_ANSWERS);
+    if (type == EXCHANGE_BEAT)
+        hear_beat(r, n, id);
     if (type == EXCHANGE_BEAT || type >= EXCHANGE_TYPE_COUNT)
-        return; /* that it came says all; or it is of a later version */
+        return; /* or it is of a later version */
     t = tablet_reactor_find(r, id);
     if (t == NULL)
         return; /* the sender's view of the placement is another one */
@@ -223,16 +244,30 @@ exchange_connect(struct tablet_reactor *r, uint64_t incarnation, struct err *err
 
 /* ------------------------------------------------------------------ sending */
 
+/* Of one that is not back yet it is known that it takes as long. */
+static void
+begin_trip(struct tablet_neighbour *n, uint64_t now_ns)
+{
+    uint64_t asked_ns = atomic_exchange(&n->asked_ns, now_ns);
+
+    if (asked_ns != 0)
+        atomic_store(&n->trip_ns, now_ns - asked_ns);
+}
+
 void
 exchange_beat(struct tablet_reactor *r)
 {
     uint64_t now_ns = loop_now_ns(r->loop);
+    bool measures = r->beats++ % MEASURED_EVERY == 0;
 
     for (uint32_t i = 0; i < r->watch_limit; i++) {
-        const struct tablet_neighbour *n = r->watches[i].neighbour;
+        struct tablet_neighbour *n = r->watches[i].neighbour;
 
-        if (n != NULL && neighbour_is_wanted(n, now_ns))
-            beat(r, atomic_load(&n->node), BEAT_ASKS);
+        if (n == NULL || !neighbour_is_wanted(n, now_ns))
+            continue;
+        if (measures)
+            begin_trip(n, now_ns);
+        beat(r, atomic_load(&n->node), measures ? BEAT_MEASURES : BEAT_ASKS);
     }
     if (r->peer != NULL)
         peer_flush(r->peer);

@@ -2,7 +2,7 @@
  * tablet/exchange.h — what replicas of different nodes say to each other.
  *
  *      type      id      payload                                                         urgent
- *      BEAT      asks    empty: the sender's node lives; does yours?  (asks is 1, or 0)   yes
+ *      BEAT      kind    empty: the sender's node lives; does yours?  (kind is 0 to 3)    yes
  *      RAFT      tablet  raft/codec.h; an entry's data is the body of its log record      all but APPEND
  *      OFFER     tablet  shipment:u64  term  index  log_term, varints
  *                        head:string  checkpoint:string                                   no

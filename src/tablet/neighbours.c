@@ -42,6 +42,8 @@ take_slot(struct neighbours *n, uint64_t node, uint64_t now_ns)
     atomic_store(&slot->heard_ns, now_ns);
     atomic_store(&slot->incarnation, 0);
     atomic_store(&slot->wanted_ns, now_ns);
+    atomic_store(&slot->asked_ns, 0);
+    atomic_store(&slot->trip_ns, 0);
     atomic_store(&slot->node, node);
     atomic_store(&n->limit, limit);
     return slot;

@@ -20,7 +20,10 @@ struct tablet_neighbour {
     _Atomic uint64_t heard_ns;    /* env_boot_ns() when anything of it arrived last */
     _Atomic uint64_t incarnation; /* of what arrived last; 0: nothing yet */
     _Atomic uint64_t wanted_ns;   /* when somebody wanted to know last whether it lives */
-    uint32_t loops;               /* that have joined; under the lock */
+    _Atomic uint64_t
+        asked_ns; /* when it was asked to answer at once, and has not yet; 0: it was not */
+    _Atomic uint64_t trip_ns; /* to there and back, the last time; 0: not known */
+    uint32_t loops;           /* that have joined; under the lock */
 };
 
 /* Wanted are those with whom we share a group, and those who have requests of ours.  They are sent

@@ -110,6 +110,7 @@ struct tablet_reactor {
     struct list marked;   /* those with something to send or to flush */
     struct list awaiting; /* those with something in the log that is not yet durable */
     uint64_t ticks;
+    uint64_t beats;       /* exchange_beat() */
     uint64_t seals_asked; /* engine_seals_asked() at the last tick */
     struct task round;
     bool round_posted;
