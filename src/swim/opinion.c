@@ -67,8 +67,12 @@ swim__accuse(struct swim *s, struct swim_member *m, uint64_t unanswered_ns, bool
 {
     uint64_t old_at_most = swim__shortest_window(s) / 2;
 
-    if (m->accused || unanswered_ns < m->heard_ns)
-        return m->accused; /* S5 */
+    if (m->accused)
+        return true;
+    if (unanswered_ns < m->heard_ns) { /* S5.  It may have died right after that: we ask it */
+        m->unsure |= by_gossip && m->probed_ns < m->heard_ns;
+        return false;
+    }
     m->accused = true;
     m->must_rise = true;
     m->unanswered_ns = unanswered_ns;

@@ -22,9 +22,10 @@ enum { ASK_TENTHS = 3, ASKED_BEFORE_DOWN = 4, LATELY_INTERVALS = 5 };
 /* ------------------------------------------------------------------ probing */
 
 /* Do we want to see for ourselves?  At once, if it may have been an accident: the accused hears of the
- * accusation with the next ping, and its refutation is right behind.  And later again and again, whatever
- * is told of it: its refutation may have been lost, or wait in a crowd of others; so before anyone is
- * DOWN in our opinion we have asked it ourselves, and more than once. */
+ * accusation with the next ping, and its refutation is right behind.  Or if others accuse it in vain, because
+ * we have heard it since: it may have died right then, and they will repeat nothing but that.  And later
+ * again and again, whatever is told of it: its refutation may have been lost, or wait in a crowd of others; so
+ * before anyone is DOWN in our opinion we have asked it ourselves, and more than once. */
 static bool
 is_wanted(const struct swim *s, const struct swim_member *m)
 {

@@ -28,8 +28,9 @@
  *
  * AN ACCUSATION is a probe that was answered neither to us nor to any of up to SWIM_HELPERS others that
  * we asked to try, in one gossip_interval (1 s); or somebody's gossip of such a probe.  It is of one
- * incarnation, and is void when a sign of life after the probe was sent is known here.  A member that
- * hears itself accused raises its incarnation, and that is a refutation wherever it comes to.
+ * incarnation, and is void when a sign of life after the probe was sent is known here: whoever hears one that
+ * is void probes the member next.  A member that hears itself accused raises its incarnation, and that is a
+ * refutation wherever it comes to.
  *
  * SILENCE counts from the last sign of life known here.  But in a large cluster a node hears from each
  * other one seldom; a member that nobody accused was heard by somebody in every interval, and so silence

@@ -12,7 +12,7 @@ struct swim_member {
     bool accused;
     bool must_rise; /* its incarnation must, and it may not know it yet */
     bool failed_us; /* accused, and it has left a probe of our own unanswered */
-    bool unsure;    /* just once, perhaps by accident */
+    bool unsure;    /* to be probed next: accused by accident, perhaps, or in vain by others */
     uint32_t accuser_count;
     swim_id accusers[SWIM_ACCUSERS_MAX];
     uint32_t tells; /* how often its news is still to be told */

@@ -200,6 +200,28 @@ TEST(a_round_passes_over_whoever_is_in_doubt_and_not_whoever_is_down)
     lone_destroy(l);
 }
 
+/* It may have died right after we had heard from it: the others, who accuse it, would repeat only what is void here,
+ * and its turn comes late in a large cluster. */
+TEST(whoever_is_accused_of_silence_from_before_we_heard_it_is_asked_out_of_turn)
+{
+    struct lone *l = lone_create(100);
+    uint32_t before = 0;
+
+    lone_run_to(l, 1000);
+    lone_tell_alive(l, B, B, 3, 0, "");
+    lone_run_to(l, 1100);
+    lone_accuse(l, C, B, 3, C, 101);
+    EXPECT(!lone_view(l, B).accused);
+    for (const struct swim_message *ping = lone_await_ping(l, 0); ping->to != B; before++) {
+        lone_answer(l, ping, 1);
+        ping = lone_await_ping(l, 0);
+    }
+    EXPECT(before <= 1);
+    (void)lone_await_ping(l, 0); /* until then it may answer */
+    EXPECT(lone_view(l, B).accused);
+    lone_destroy(l);
+}
+
 TEST(in_bad_health_we_probe_less_often)
 {
     struct lone *l = lone_create(2);
@@ -230,4 +252,5 @@ TEST_MAIN(RUN(whoever_pings_us_is_answered_even_a_stranger),
           RUN(whoever_is_accused_itself_is_not_asked_for_help),
           RUN(those_who_were_heard_lately_are_asked_for_help_first),
           RUN(a_round_passes_over_whoever_is_in_doubt_and_not_whoever_is_down),
+          RUN(whoever_is_accused_of_silence_from_before_we_heard_it_is_asked_out_of_turn),
           RUN(in_bad_health_we_probe_less_often))
