@@ -72,7 +72,9 @@ static bool
 send_one(struct node *n, uint8_t type, size_t size)
 {
     struct slice part = slice_of(payload, size);
-    struct peer_message m = { type, n->id, type != STREAMED, &part, 1 };
+    struct peer_message m = {
+        .type = type, .id = n->id, .urgent = type != STREAMED, .parts = &part, .part_count = 1
+    };
 
     return peer_send(n->peer, n->other->id, &m) == ST_OK;
 }
