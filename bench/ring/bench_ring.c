@@ -2,12 +2,12 @@
  * What placement costs and what it gives: the ring, the ring with a bound, and modulo hashing.
  *
  *      bench_ring [tablets]      a line for each scheme and some numbers of nodes, and what a list takes
- *      bench_ring --csv          the same schemes for every number of nodes; scripts/plot-ring draws it
+ *      bench_ring --csv          the same schemes for every number of nodes; scripts/plot placement draws it
  *
  * Tablets, by default 4096, are of one size and have three replicas; nodes have ordinary weights and no
  * zones.  Each line is the mean of CLUSTERS clusters, `most` and `least` of the worst of them.  Join
  * and leave are the part of all replicas that is carried to another node when one comes to n, or goes
- * of n.
+ * of n.  Peers are the other nodes with which a node shares a tablet.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -54,6 +54,7 @@ struct row {
     double join;
     double leave;
     double leaders_join;
+    struct company company;
 };
 
 static uint64_t
@@ -76,6 +77,13 @@ add_balance(struct balance *sum, struct balance one)
 }
 
 static void
+add_company(struct company *sum, struct company one)
+{
+    sum->mean += one.mean / CLUSTERS;
+    sum->most = one.most > sum->most ? one.most : sum->most;
+}
+
+static void
 add_cluster(struct row *row, const struct contender *who, uint32_t nodes, uint64_t seed)
 {
     struct ring_bound bound = { .replicas_max = REPLICAS, .slack_permille = who->slack_permille };
@@ -86,6 +94,7 @@ add_cluster(struct row *row, const struct contender *who, uint32_t nodes, uint64
     scheme_place(who->scheme, &c, tablets, tablet_count, &bound, before);
     add_balance(&row->replicas, balance_of_replicas(&c, tablets, tablet_count, REPLICAS, before));
     add_balance(&row->leaders, balance_of_leaders(&c, tablet_count, REPLICAS, before));
+    add_company(&row->company, company_of(&c, tablet_count, REPLICAS, before));
     scheme_place(who->scheme, &large, tablets, tablet_count, &bound, after);
     row->join += moved_replicas(before, after, tablet_count, REPLICAS) / CLUSTERS;
     row->leaders_join += moved_leaders(before, after, tablet_count, REPLICAS) / CLUSTERS;
@@ -107,14 +116,16 @@ measure(const struct contender *who, uint32_t nodes)
 static void
 print_csv(void)
 {
-    printf("nodes,scheme,most,least,deviation,join,leave,leaders_most,leaders_join\n");
+    printf(
+        "nodes,scheme,most,least,deviation,join,leave,leaders_most,leaders_join,peers,peers_most\n");
     for (uint32_t nodes = NODES_MIN; nodes <= NODES_MAX; nodes++) {
         for (uint32_t i = 0; i < CONTENDERS; i++) {
             struct row row = measure(&contenders[i], nodes);
 
-            printf("%" PRIu32 ",%s,%.4f,%.4f,%.4f,%.5f,%.5f,%.4f,%.5f\n", nodes, contenders[i].name,
-                   row.replicas.most, row.replicas.least, row.replicas.deviation, row.join,
-                   row.leave, row.leaders.most, row.leaders_join);
+            printf("%" PRIu32 ",%s,%.4f,%.4f,%.4f,%.5f,%.5f,%.4f,%.5f,%.2f,%" PRIu32 "\n", nodes,
+                   contenders[i].name, row.replicas.most, row.replicas.least,
+                   row.replicas.deviation, row.join, row.leave, row.leaders.most, row.leaders_join,
+                   row.company.mean, row.company.most);
         }
     }
 }
@@ -124,16 +135,17 @@ print_table(void)
 {
     static const uint32_t sizes[] = { 3, 5, 10, 20, 50, 100 };
 
-    printf("  %5s  %-13s %6s %6s %9s %8s %8s %13s %14s\n", "nodes", "scheme", "most", "least",
-           "deviation", "join", "leave", "leaders most", "leaders moved");
+    printf("  %5s  %-13s %6s %6s %9s %8s %8s %13s %14s %6s\n", "nodes", "scheme", "most", "least",
+           "deviation", "join", "leave", "leaders most", "leaders moved", "peers");
     for (uint32_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         for (uint32_t j = 0; j < CONTENDERS; j++) {
             struct row row = measure(&contenders[j], sizes[i]);
 
-            printf("  %5" PRIu32 "  %-13s %6.3f %6.3f %9.3f %7.2f%% %7.2f%% %13.3f %13.2f%%\n",
+            printf("  %5" PRIu32
+                   "  %-13s %6.3f %6.3f %9.3f %7.2f%% %7.2f%% %13.3f %13.2f%% %6.1f\n",
                    sizes[i], contenders[j].name, row.replicas.most, row.replicas.least,
                    row.replicas.deviation, 100 * row.join, 100 * row.leave, row.leaders.most,
-                   100 * row.leaders_join);
+                   100 * row.leaders_join, row.company.mean);
         }
     }
 }

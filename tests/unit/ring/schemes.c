@@ -149,6 +149,32 @@ balance_of_leaders(const struct cluster *c, uint32_t count, uint32_t replicas,
     return balance_of(c, loads);
 }
 
+struct company
+company_of(const struct cluster *c, uint32_t count, uint32_t replicas, const uint64_t *holders)
+{
+    static bool meets[SCHEME_NODES_MAX + 1][SCHEME_NODES_MAX + 1];
+    struct company company = { 0 };
+
+    memset(meets, 0, sizeof(meets));
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t *row = holders + (size_t)i * replicas;
+
+        for (uint32_t j = 0; j < replicas; j++) {
+            for (uint32_t k = 0; k < replicas; k++)
+                meets[index_of(c, row[j])][index_of(c, row[k])] |= j != k;
+        }
+    }
+    for (uint32_t i = 0; i < c->count; i++) {
+        uint32_t others = 0;
+
+        for (uint32_t j = 0; j < c->count; j++)
+            others += meets[i][j];
+        company.mean += (double)others / c->count;
+        company.most = others > company.most ? others : company.most;
+    }
+    return company;
+}
+
 static bool
 row_has(const uint64_t *row, uint32_t replicas, uint64_t id)
 {

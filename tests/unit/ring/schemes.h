@@ -46,6 +46,14 @@ struct balance balance_of_replicas(const struct cluster *c, const struct ring_ta
 struct balance balance_of_leaders(const struct cluster *c, uint32_t count, uint32_t replicas,
                                   const uint64_t *holders);
 
+/* With how many others a node shares a tablet, so exchanges heartbeats: the mean, and the most. */
+struct company {
+    double mean;
+    uint32_t most;
+};
+struct company company_of(const struct cluster *c, uint32_t count, uint32_t replicas,
+                          const uint64_t *holders);
+
 /* Which part of all replicas is in `after` on a node that had no replica of it before; which part of
  * all tablets has another leader. */
 double moved_replicas(const uint64_t *before, const uint64_t *after, uint32_t count,

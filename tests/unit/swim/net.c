@@ -1,11 +1,20 @@
 #include "unit/swim/net.h"
 
-#include "base/mem.h"
+#include <string.h>
 
-#include "unit/test.h"
+#include "base/assert.h"
+#include "base/mem.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S  UINT64_C(1000000000)
+
+/* Not cmocka's: bench/swim runs nets, too. */
+#define MUST(x)                 \
+ do {                           \
+  enum status must_be_ok = (x); \
+                                \
+  ASSERT(must_be_ok == ST_OK);  \
+ } while (0)
 
 struct net_parcel {
     uint64_t due_ns;
@@ -41,7 +50,7 @@ put_parcel(struct net *n, const struct net_parcel *p)
     if (n->parcel_count == n->parcel_max) {
         n->parcel_max = 2 * n->parcel_max + 64;
         n->parcels = mem_resize(n->parcels, n->parcel_max * sizeof(*n->parcels));
-        assert_non_null(n->parcels);
+        ASSERT(n->parcels != NULL);
     }
     n->parcels[n->parcel_count++] = *p;
     for (; at > 0 && is_before(&n->parcels[at], &n->parcels[(at - 1) / 2]); at = (at - 1) / 2)
@@ -98,14 +107,14 @@ check_change(struct net *n, struct net_node *node, const struct swim_change *c)
     struct net_opinion *o = &node->of[c->node];
     struct swim_view view;
 
-    EXPECT_U64(o->state, c->from);
-    EXPECT(c->to == SWIM_HEALTHY || c->to == c->from + 1);
-    EXPECT(c->to != c->from);
-    EXPECT_OK(swim_view(node->swim, c->node, &view));
-    EXPECT_U64(view.state, c->to);
-    EXPECT(c->to != SWIM_SUSPICIOUS ||
+    ASSERT(o->state == c->from);
+    ASSERT(c->to == SWIM_HEALTHY || c->to == c->from + 1);
+    ASSERT(c->to != c->from);
+    MUST(swim_view(node->swim, c->node, &view));
+    ASSERT(view.state == c->to);
+    ASSERT(c->to != SWIM_SUSPICIOUS ||
            view.silent_ns >= swim_timing(node->swim)->suspicion_threshold_ns);
-    EXPECT(c->to != SWIM_DOWN || view.silent_ns >= swim_timing(node->swim)->down_threshold_ns);
+    ASSERT(c->to != SWIM_DOWN || view.silent_ns >= swim_timing(node->swim)->down_threshold_ns);
     o->state = c->to;
     o->times[c->to]++;
     o->since_ns[c->to] = n->now_ns;
@@ -120,16 +129,16 @@ check_members(struct net *n, struct net_node *node)
         const struct net_node *subject = &n->nodes[swim_member_id(node->swim, i)];
         struct swim_view view, own;
 
-        EXPECT_OK(swim_view(node->swim, subject->id, &view));
-        EXPECT_U64(view.state, o->state);
-        EXPECT(view.state == SWIM_HEALTHY || view.accused);
-        EXPECT(view.incarnation >= o->incarnation);
+        MUST(swim_view(node->swim, subject->id, &view));
+        ASSERT(view.state == o->state);
+        ASSERT(view.state == SWIM_HEALTHY || view.accused);
+        ASSERT(view.incarnation >= o->incarnation);
         o->incarnation = view.incarnation;
         if (subject->swim == NULL || subject->lives > 1)
             continue;
-        EXPECT_OK(swim_view(subject->swim, subject->id, &own));
-        EXPECT(view.incarnation <= own.incarnation); /* only it raises it */
-        EXPECT(view.payload.sequence <= own.payload.sequence);
+        MUST(swim_view(subject->swim, subject->id, &own));
+        ASSERT(view.incarnation <= own.incarnation); /* only it raises it */
+        ASSERT(view.payload.sequence <= own.payload.sequence);
     }
 }
 
@@ -164,10 +173,10 @@ deliver(struct net *n, struct net_parcel p)
         put_parcel(n, &p);
         return;
     }
-    EXPECT_OK(swim_message_decode(slice_of(p.bytes, p.size), &m));
+    MUST(swim_message_decode(slice_of(p.bytes, p.size), &m));
     m.from = p.from;
     m.to = p.to;
-    EXPECT_OK(step(n, to, (struct swim_event){ .kind = SWIM_RECEIVE, .message = &m }));
+    MUST(step(n, to, (struct swim_event){ .kind = SWIM_RECEIVE, .message = &m }));
 }
 
 /* ------------------------------------------------------------------ time */
@@ -210,7 +219,7 @@ net_run_ms(struct net *n, uint64_t ms)
         if (parcel)
             deliver(n, take_parcel(n));
         else
-            EXPECT_OK(step(n, node, (struct swim_event){ .kind = SWIM_TICK }));
+            MUST(step(n, node, (struct swim_event){ .kind = SWIM_TICK }));
     }
     n->now_ns = limit_ns;
 }
@@ -229,8 +238,8 @@ net_create(uint64_t seed, uint32_t node_count)
     struct net *n = mem_new(struct net);
     struct swim_options options;
 
-    assert_non_null(n);
-    assert_true(node_count <= NET_NODES_MAX);
+    ASSERT(n != NULL);
+    ASSERT(node_count <= NET_NODES_MAX);
     prng_init(&n->prng, seed);
     swim_options_default(&options);
     n->timing = options.timing;
@@ -282,13 +291,13 @@ net_start(struct net *n, swim_id id)
     options.now_ns = n->now_ns;
     options.dice = (uint32_t)prng_next(&n->prng);
     options.timing = n->timing;
-    EXPECT_OK(swim_create(&node->swim, &options));
+    MUST(swim_create(&node->swim, &options));
     memset(node->of, 0, sizeof(node->of));
     node->paused_until_ns = 0;
     node->lives++;
     for (swim_id other = 1; other <= n->node_count; other++) {
         if (other != id)
-            EXPECT_OK(step(n, node, (struct swim_event){ .kind = SWIM_LEARN, .node = other }));
+            MUST(step(n, node, (struct swim_event){ .kind = SWIM_LEARN, .node = other }));
     }
 }
 

@@ -3,7 +3,8 @@
  *
  * Messages go through the codec.  They may be lost, and take a time that is drawn; links may be cut, one
  * way too; nodes pause (what comes meanwhile waits) and die.  Nodes have the ids 1 .. node_count, and all
- * know each other from the start.  Every step is checked against S1 to S4, and a breach ends the test.
+ * know each other from the start.  Every step is checked against S1 to S4, and a breach ends the process.
+ * For the tests and for bench/swim.
  */
 #ifndef UNIT_SWIM_NET_H
 #define UNIT_SWIM_NET_H
