@@ -7,14 +7,16 @@ etcd     100-byte values, an fsync by a majority before each answer to a write, 
          etcd's leader is driven by h2load with gRPC, ours by redis-benchmark.
 redis    the same writes; Redis with one replica, appendfsync always, WAIT 1 after each request.
 service  100-byte keys, 10-KB values, five reads to one write, at a fixed rate (open loop): the
-         highest that is held.
+         highest that is held; and what a read and a write cost (closed loop).
 faults   the same at half that rate, while nodes are killed: the share that was answered in time.
-scaling  what one write costs with 1, 3 and 5 nodes, and with 1, 16 and 127 tablets.
+scaling  what one write costs with 1, 3 and 5 nodes, and with 1, 16 and 256 tablets; also to scaling.csv
+         in the working folder (scripts/plot draws it).
 
 Contenders take turns, who begins changes with every round; medians.  What misses its bar is printed
 with a `-` before it.
 """
 import argparse
+import csv
 import os
 import shutil
 import statistics
@@ -39,7 +41,8 @@ SERVICE_BARS_MS = (1, 10, 5, 10)  # read p50, read p99, write p50, write p99
 SERVICE_BEARABLE_MS = (1, 10, 5, 50)
 SERVICE_RATES = (250, 500, 750, 1000, 1500, 2000, 2500, 3000, 4000, 5000, 6000, 8000, 10000)
 NODES = (1, 3, 5)
-TABLETS = (1, 16, 127)  # a keyspace begins with no more
+TABLETS = (1, 16, 256)
+SCALING_FILE = "scaling.csv"
 
 DOWN_S = 5  # a killed node
 FAULT_EVERY_S = 15
@@ -226,8 +229,19 @@ def find_rates(ours, options):
     return best
 
 
+def show_costs(ours, options):
+    """Of a request of one kind, from as many connections, in a closed loop."""
+    heading("request", *SAMPLE_HEADING)
+    for verb in ("reads", "writes"):
+        load = {**SERVICE_LOAD, "reads": 0, "writes": 0, verb: 1}
+        result = in_turns(options.rounds, {"DistKV": lambda: drivers.closed_loop(
+            ours, ours.ports(), seconds=options.service_seconds, **load)})
+        line(verb, *sample_cells(result["DistKV"]))
+
+
 def run_service(root, options):
     ours = start_service(root, "service")
+    show_costs(ours, options)
     best = find_rates(ours, options)
     print("\nhighest rate with all latencies: %d a second; with 50 ms for a write's p99: %d; "
           "steady: %d" % (best["aimed"], best["bearable"], best["steady"]))
@@ -270,18 +284,27 @@ def run_faults(root, options):
 
 def run_scaling(root, options):
     heading("nodes", "copies", "tablets", *SAMPLE_HEADING)
-    for nodes in NODES:
-        ours = contenders.DistKV(root, nodes, "scaling %d" % nodes)
-        copies = min(nodes, 3)
-        for tablets in TABLETS:
-            name = "t%d" % tablets
-            ours.create_keyspace(name, copies, tablets)
-            result = in_turns(options.rounds, {"DistKV": lambda: drivers.closed_loop(
-                ours, ours.ports(), keyspace=name, connections=64,
-                seconds=int(max(1, options.seconds)))})
-            line(nodes, copies, tablets, *sample_cells(result["DistKV"]))
-            ours.drop_keyspace(name)
-        ours.stop()
+    with open(SCALING_FILE, "w", newline="") as f:
+        file = csv.writer(f)
+        file.writerow(("nodes", "copies", "tablets", *Sample._fields))
+        for nodes in NODES:
+            ours = contenders.DistKV(root, nodes, "scaling %d" % nodes)
+            for tablets in TABLETS:
+                row = (nodes, min(nodes, 3), tablets)
+                sample = scaling_row(ours, options, *row[1:])
+                line(*row, *sample_cells(sample))
+                file.writerow((*row, *("%.6g" % value for value in sample)))
+                f.flush()
+            ours.stop()
+
+
+def scaling_row(ours, options, copies, tablets):
+    name = "t%d" % tablets
+    ours.create_keyspace(name, copies, tablets)
+    result = in_turns(options.rounds, {"DistKV": lambda: drivers.closed_loop(
+        ours, ours.ports(), keyspace=name, connections=64, seconds=int(max(1, options.seconds)))})
+    ours.drop_keyspace(name)
+    return result["DistKV"]
 
 
 # ---------------------------------------------------------------- the program
