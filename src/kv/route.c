@@ -31,6 +31,8 @@
 #include "kv/route.h"
 
 #include "base/assert.h"
+#include "base/broken.h"
+#include "base/mark.h"
 #include "base/mem.h"
 
 #include "kv/forward.h"
@@ -242,6 +244,7 @@ take_moved(struct route *route, struct request *r)
 {
     struct kv_door *door = route->forward->door;
 
+    mark_hit(MARK_KEY_MOVED);
     if (r->only != 0 || door->draining || is_late(r, now_ns(route))) {
         r->status = r->only != 0 ? ST_BUSY : last_word(route, r);
         route_stir(route);
@@ -278,6 +281,8 @@ take_back(struct request *r)
         return false;
     }
     r->uncertain |= !refused && request_writes(r);
+    if (edition_of(route) > r->edition && !BROKEN(SENT_BY_OLD_MAP))
+        return take_moved(route, r); /* the tablet was split while it was there */
     wait(route, r);
     route_stir(route);
     return true;

@@ -206,7 +206,58 @@ TEST(and_while_nodes_are_cut_off)
         split_under_load(test_seed(450 + run), cut_one, true);
 }
 
+/* ------------------------------------------------------------------ those who do not hear of it */
+
+static uint64_t
+tablet_at(struct formed *f, uint32_t number)
+{
+    return formed_keyspace(f, "s")->tablets[number]->id;
+}
+
+/* Nor is it the one that leads the metadata: what becomes of it is not in the way of the rest. */
+static uint32_t
+other_than(struct formed *f, uint32_t leader)
+{
+    uint32_t node = 1;
+
+    while (node == leader || node == formed_leader_of(f, ATLAS_META_TABLET))
+        node++;
+    return node;
+}
+
+/* It was sent when there was one tablet, is lost on the way, and is asked again when there are two. */
+TEST(a_request_that_comes_back_after_a_split_goes_to_the_tablet_that_has_its_key)
+{
+    struct line *l = calloc(1, sizeof(*l));
+    struct formed f;
+    uint32_t leader, asker;
+    struct step *s;
+
+    create(&f, 402, 5, "hash");
+    leader = formed_leader_of(&f, tablet_at(&f, 0));
+    asker = other_than(&f, leader);
+    EXPECT_OK(nodes_put(&f.n, asker, "k0", "before")); /* the upper half has it */
+    line_begin(l, &f.n, asker, 0);
+    sim_net_cut(f.n.w, asker, leader);
+    s = line_step(l);
+    s->op = (struct op){ .kind = OP_GET, .key = slice_str("k0") };
+    line_send(s);
+    formed_order(&f, leader, "keyspace-split s 2");
+    while (formed_atlas(&f, asker)->tablet_count < formed_newest(&f)->tablet_count ||
+           tablets_of(&f, "s") < 2)
+        sim_run_ms(f.n.w, 10);
+    EXPECT(!s->done);
+    EXPECT_OK(nodes_put(&f.n, leader, "k0", "after"));
+    nodes_crash(&f.n, leader);
+    line_await(l);
+    EXPECT_OK(s->status);
+    EXPECT_U64(s->result.value.size, strlen("after"));
+    formed_destroy(&f);
+    free(l);
+}
+
 QUIET_TEST_MAIN(RUN(a_keyspace_is_split_into_as_many_tablets_as_one_likes),
                 RUN(a_keyspace_of_ranges_is_split_at_a_key),
                 RUN(pipelines_keep_their_order_while_their_tablets_are_split),
-                RUN(and_while_nodes_die_and_come_back), RUN(and_while_nodes_are_cut_off))
+                RUN(and_while_nodes_die_and_come_back), RUN(and_while_nodes_are_cut_off),
+                RUN(a_request_that_comes_back_after_a_split_goes_to_the_tablet_that_has_its_key))
