@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/broken.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -56,13 +57,21 @@ is_founder(const struct tablet_record *record, uint64_t node)
     return m != NULL && m->role == MEMBER_VOTER;
 }
 
+/* Else its members have made it of their own files (tablet/split.c), and whoever has not is told by them; those who
+ * have nothing would be a majority, perhaps. */
+static bool
+is_begun_empty(const struct tablet_record *record)
+{
+    return record->parent == 0 || BROKEN(HEIR_BEGUN_ANEW);
+}
+
 void
 cluster__founders_of(const struct tablet_record *record, uint64_t self, struct raft_config *out)
 {
     bool founds = is_founder(record, self);
 
     *out = (struct raft_config){ 0 };
-    for (uint32_t i = 0; i < record->founder_count; i++) {
+    for (uint32_t i = 0; i < record->founder_count && is_begun_empty(record); i++) {
         if (record->founders[i] != self || founds)
             add_voter(out, record->founders[i]);
     }

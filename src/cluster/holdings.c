@@ -1,7 +1,7 @@
 /*
  * Which replicas this node has.
  *
- *      the record names us             and there is none       one is made
+ *      the record names us             and there is none       one is made; or awaited, out of another of ours
  *      the record does not, or is gone and there is one        it is dropped
  *
  * Either is done once the file ATLAS says so, too.  A start that found an older one would make a replica anew that
@@ -10,6 +10,7 @@
  * A tablet of which there is no record is left alone: what this node does not know of it, it may yet learn.
  */
 #include "base/assert.h"
+#include "base/broken.h"
 #include "base/log.h"
 #include "base/mark.h"
 #include "base/mem.h"
@@ -128,6 +129,21 @@ make(struct cluster *c, const struct tablet_record *record)
         give_up(m, st);
 }
 
+/* Does our replica of the one that it came out of have it still, and is about to make it?  Who votes there has told
+ * others that it has those keys, and an empty copy would be none of them. */
+static bool
+awaits_split(const struct cluster *c, const struct tablet_record *record)
+{
+    const struct tablet_record *parent = atlas_tablet(c->atlas, record->parent);
+    const struct tablet_member *us = parent == NULL ? NULL : tablet_record_member(parent, c->self);
+    const struct tablet *t;
+
+    if (us == NULL || us->role != MEMBER_VOTER || BROKEN(HEIR_BEGUN_ANEW))
+        return false;
+    t = tablet_reactor_find(c->seats[0].reactor, parent->id);
+    return t == NULL || tablet_edition(t) < parent->edition;
+}
+
 static void
 make_missing(struct cluster *c)
 {
@@ -135,7 +151,8 @@ make_missing(struct cluster *c)
         const struct tablet_record *record = c->atlas->tablets[i];
 
         if (tablet_record_member(record, c->self) != NULL &&
-            tablet_reactor_find(c->seats[0].reactor, record->id) == NULL)
+            tablet_reactor_find(c->seats[0].reactor, record->id) == NULL &&
+            !awaits_split(c, record))
             make(c, record);
     }
 }

@@ -90,6 +90,12 @@ tablet__bear(struct tablet *t, const struct head *head)
     return ST_OK;
 }
 
+uint64_t
+tablet_edition(const struct tablet *t)
+{
+    return atomic_load(&t->edition);
+}
+
 const struct scope *
 tablet_scope(const struct tablet *t)
 {

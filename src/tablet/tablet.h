@@ -110,6 +110,7 @@ MUST_USE enum status tablet_transfer(struct tablet *t, uint64_t node);
 MUST_USE enum status tablet_split(struct tablet *t, const struct split *split);
 
 /* What is its own, as applied. */
+uint64_t tablet_edition(const struct tablet *t); /* of its scope; any thread */
 const struct scope *tablet_scope(const struct tablet *t);
 
 /* The node may have come to what it lacked: a leader whose group fell asleep without it asks it again. */
