@@ -28,6 +28,11 @@ enum {
     COMMON_KINDS = FAULT_ECHO + 1, /* those that any cluster may have */
     MOVE_MS_MIN = 1000,
     SPACE_TABLETS_MAX = 6,
+    SPACE_TABLETS_HUGE = 70, /* twice as many are more than go in one change of the metadata */
+    SPACE_HUGE_ONE_IN = 30,
+    SPLIT_TABLETS_MAX = 12, /* or a few more, at the end of a run */
+    SPLIT_TABLETS_SPREAD = 4,
+    COPIES_MAX = 5,
     FAVOURITE_SALT = 0xfa0,
     NAMED_FEW = 3,
     MEAN_MS_MIN = 400,
@@ -189,17 +194,32 @@ draw_members(struct prng *p, struct action *a, uint32_t nodes)
 
 /* It takes a while, and there is no point in undoing it much sooner. */
 static void
-draw_move(struct prng *p, struct action *a)
+draw_move(struct prng *p, struct action *a, uint32_t nodes)
 {
     a->for_ms = magnitude(p, MOVE_MS_MIN, 5);
     a->amount = (int64_t)between(p, 1, SPACE_TABLETS_MAX);
     a->flag = prng_chance(p, 2, 3);
+    if (a->kind == FAULT_SPACE && prng_chance(p, 1, SPACE_HUGE_ONE_IN))
+        a->amount = SPACE_TABLETS_HUGE;
+    if (a->kind == FAULT_COPIES)
+        a->amount = (int64_t)between(p, 1, nodes < COPIES_MAX ? nodes : COPIES_MAX);
+    if (a->kind == FAULT_DRAIN && prng_chance(p, 1, 3))
+        a->nodes = 1u << between(p, 1, nodes);
+}
+
+/* Into more of them from order to order: there are to be some left for the end of the run. */
+static void
+draw_split(struct prng *p, struct action *a, uint64_t ms)
+{
+    a->nth = prng_next(p);
+    a->amount = (int64_t)(2 + a->at_ms * SPLIT_TABLETS_MAX / ms) +
+                (int64_t)prng_below(p, SPLIT_TABLETS_SPREAD);
 }
 
 bool
 fault_is_of_cluster(enum fault kind)
 {
-    return kind == FAULT_DRAIN || kind == FAULT_SPACE;
+    return kind >= FAULT_DRAIN;
 }
 
 bool
@@ -281,7 +301,11 @@ draw_action(struct prng *p, struct action *a, const struct plan_options *o)
         break;
     case FAULT_DRAIN:
     case FAULT_SPACE:
-        draw_move(p, a);
+    case FAULT_COPIES:
+        draw_move(p, a, nodes);
+        break;
+    case FAULT_SPLIT:
+        draw_split(p, a, o->ms);
         break;
     case FAULT_POWER:
     case FAULT_KILL:
@@ -316,6 +340,8 @@ takes_part(struct prng *p, const struct plan_options *o, enum fault kind)
     uint64_t drawn = hash_u64(o->seed ^ hash_u64(FAVOURITE_SALT));
     bool chosen = prng_chance(p, percents[drawn % (sizeof(percents) / sizeof(percents[0]))], 100);
 
+    if (fault_is_of_cluster(kind)) /* what befalls machines is there for the sake of these */
+        chosen = prng_chance(p, 1, 2);
     return chosen || is_favourite(o->seed, kind) || __builtin_popcount(o->faults) <= NAMED_FEW;
 }
 
