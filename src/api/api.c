@@ -37,6 +37,7 @@ init_settings(struct api *a, const struct api_options *options)
     atomic_init(&a->durability, options->durability);
     atomic_init(&a->deadline_ms, options->deadline_ms);
     atomic_init(&a->moved, options->moved);
+    atomic_init(&a->stale_ms, 0);
     atomic_init(&a->connections, 0);
     atomic_init(&a->next_session, 1);
     atomic_init(&a->last_save_ms, options->start_ms);
@@ -186,6 +187,12 @@ void
 api_set_moved(struct api *a, bool moved)
 {
     atomic_store(&a->moved, moved);
+}
+
+void
+api_set_stale_ms(struct api *a, uint32_t ms)
+{
+    atomic_store(&a->stale_ms, ms);
 }
 
 void

@@ -67,6 +67,8 @@ void api_set_password(struct api *a, const char *password);
 void api_set_durability(struct api *a, enum durability durability);
 void api_set_deadline_ms(struct api *a, uint32_t ms);
 void api_set_moved(struct api *a, bool moved);
+/* After READONLY: request.stale_ms; 0 at first. */
+void api_set_stale_ms(struct api *a, uint32_t ms);
 
 /* Stop accepting, answer what was received, close every connection (at the latest after
  * `limit_ms`), then call `drained` on loop 0.  On loop 0. */

@@ -44,6 +44,7 @@ struct api {
     _Atomic uint32_t durability;
     _Atomic uint32_t deadline_ms;
     _Atomic bool moved; /* clients are told who leads, instead of being answered from there */
+    _Atomic uint32_t stale_ms; /* that reads after READONLY may be behind */
     _Atomic uint32_t connections;
     _Atomic uint64_t next_session;
 

@@ -307,6 +307,7 @@ call_submit(struct call *c, const struct op *ops, struct op_result *results, uin
     r->keyspace = c->keyspace;
     r->durability = session_durability(s);
     r->origin = s->id;
+    r->stale_ms = session_stale_ms(s);
     r->ordered = s->writes_unfinished > 0 || r->precondition_count > 0; /* only the owner checks */
     if (r->deadline_ns == 0)
         r->deadline_ns = session_deadline_ns(s);

@@ -8,7 +8,8 @@
  *      that is sought, or that no client can call
  *      in a MULTI each command is looked at when it is queued, and EXEC is never moved: as in Redis
  *
- * READONLY: reads of this connection are answered here, whoever leads; they are as fresh as anywhere.
+ * READONLY: reads of this connection are answered here, whoever leads; they are as fresh as anywhere, but where
+ * the setting stale-reads-ms lets a replica here answer that is behind.
  * ASKING: the next command is answered here.
  */
 #include <stdio.h>

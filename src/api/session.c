@@ -210,6 +210,14 @@ session_durability(const struct session *s)
                                                  memory_order_relaxed);
 }
 
+uint32_t
+session_stale_ms(const struct session *s)
+{
+    if (!s->reads_here)
+        return 0;
+    return atomic_load_explicit(&s->reactor->api->stale_ms, memory_order_relaxed);
+}
+
 /* A web page can make a browser send lines of its choice to a port on loopback, but only behind
  * those of HTTP: whoever sends such a line is not heard any further. */
 bool

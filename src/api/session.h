@@ -71,7 +71,7 @@ struct session {
     uint32_t keyspace;
     uint32_t version; /* of the Redis protocol: 2 or 3 */
     bool authenticated;
-    bool reads_here;        /* READONLY: they are never MOVED */
+    bool reads_here;        /* READONLY: they are never MOVED, and may be stale */
     bool asking;            /* ASKING: nor is the next command */
     bool durability_chosen; /* by DISTKV DURABILITY; otherwise as the node's setting */
     enum durability durability;
@@ -132,6 +132,7 @@ size_t session_held_bytes(const struct session *s);
 /* When a request that begins now must have ended. */
 uint64_t session_deadline_ns(const struct session *s);
 enum durability session_durability(const struct session *s);
+uint32_t session_stale_ms(const struct session *s); /* request.stale_ms */
 
 static inline bool
 session_closed(const struct session *s)

@@ -126,7 +126,7 @@ put_node(struct api *a, const struct engine_stats *engine, struct buf *out)
                       ",\"connections\":%" PRIu32 ",\"budget_used_bytes\":%zu"
                       ",\"budget_limit_bytes\":%zu,\"free_disk_bytes\":%" PRIu64 "}",
                       atomic_load(&a->connections), engine->budget_used, engine->budget_limit,
-                      engine->free_bytes);
+                      engine->room.free_bytes);
 }
 
 enum status

@@ -46,19 +46,18 @@
  X(TERM_BACK_AFTER_RESTART, "the vote is forgotten in a restart")
 
 /* What only a whole node can do wrong. */
-#define BROKEN_STORE_LIST(X)                                                             \
- X(READ_UNCONFIRMED, "a leader answers reads without asking whether it still leads")     \
- X(READ_UNCOMMITTED, "reads do not wait for the commit of what they saw")                \
- X(CLOCK_WITHOUT_FLOOR, "a new leader's time may be before what the last one used")      \
- X(RETRY_APPLIED_AGAIN, "a write that is repeated is applied again")                     \
- X(TICKET_EARLY, "entries are reported durable when only some of a message are")         \
- X(LEARNER_FORGOTTEN, "one voter sends its learners nothing")                            \
- X(RELEASE_UNFLUSHED, "log is released that no table has yet")                           \
- X(DURABLE_UNSYNCED, "what was written to the log is reported durable before its fsync") \
- X(ANSWER_FOR_HEIR, "a tablet answers for keys that it has left to another")             \
- X(ANSWER_IN_SPLIT, "who leads evaluates what it has proposed to leave to another")      \
- X(HEIR_BEGUN_ANEW, "a tablet that came out of another is begun anew, empty")            \
- X(SENT_BY_OLD_MAP, "a request goes again to the tablet that had its key before a split")
+#define BROKEN_STORE_LIST(X)                                                              \
+ X(READ_UNCONFIRMED, "a leader answers reads without asking whether it still leads")      \
+ X(READ_UNCOMMITTED, "reads do not wait for the commit of what they saw")                 \
+ X(CLOCK_WITHOUT_FLOOR, "a new leader's time may be before what the last one used")       \
+ X(RETRY_APPLIED_AGAIN, "a write that is repeated is applied again")                      \
+ X(TICKET_EARLY, "entries are reported durable when only some of a message are")          \
+ X(LEARNER_FORGOTTEN, "one voter sends its learners nothing")                             \
+ X(RELEASE_UNFLUSHED, "log is released that no table has yet")                            \
+ X(HEIR_EMPTY, "a part of a tablet is made empty where the tablet has still to be split") \
+ X(ANSWER_FOR_HEIR, "a tablet answers for keys that it has left to another")              \
+ X(ANSWER_IN_SPLIT, "who leads evaluates what it has proposed to leave to another")       \
+ X(DURABLE_UNSYNCED, "what was written to the log is reported durable before its fsync")
 
 #define BROKEN_LIST(X) BROKEN_RAFT_LIST(X) BROKEN_STORE_LIST(X)
 

@@ -10,7 +10,7 @@
 #include "cli/desk.h"
 #include "cli/show.h"
 
-enum { REASONS_BYTES_MAX = 256 };
+enum { REASONS_BYTES_MAX = 256, FULL_PERCENT = 85 };
 
 /* ------------------------------------------------------------------ order */
 
@@ -238,6 +238,22 @@ or_dash(const char *text)
     return text[0] == '\0' ? "-" : text;
 }
 
+/* How full it is, of how much. */
+static void
+add_disk(struct sheet *s, const json_t *node)
+{
+    uint64_t total = desk_count(node, "disk_bytes");
+    uint64_t used = total - desk_count(node, "disk_free_bytes");
+    char bytes[SHOW_MAX];
+
+    if (total == 0)
+        sheet_cell(s, PAINT_NONE, "-");
+    else
+        sheet_cell(s, used / (total / 100 + 1) > FULL_PERCENT ? PAINT_BAD : PAINT_NONE,
+                   "%llu%% of %s", (unsigned long long)(used / (total / 100 + 1)),
+                   show_bytes(total, bytes));
+}
+
 static void
 add_node(struct sheet *s, const json_t *node)
 {
@@ -252,6 +268,7 @@ add_node(struct sheet *s, const json_t *node)
     sheet_cell(s, PAINT_NONE, "%llu", (unsigned long long)desk_count(node, "tablets"));
     sheet_cell(s, PAINT_NONE, "%llu", (unsigned long long)desk_count(node, "leads"));
     sheet_cell(s, PAINT_NONE, "%s", show_bytes(desk_count(node, "bytes"), bytes));
+    add_disk(s, node);
     sheet_cell(s, PAINT_NONE, "%s", desk_text(node, "client"));
     sheet_cell(s, PAINT_NONE, "%s", desk_text(node, "peer"));
     sheet_cell(s, PAINT_NONE, "%s", desk_text(node, "id"));
@@ -260,14 +277,15 @@ add_node(struct sheet *s, const json_t *node)
 void
 chart_show_nodes(const json_t *nodes, bool all, FILE *out)
 {
-    static const char *const heads[] = { "NODE",   "STATE",  "ZONE",    ">WEIGHT", ">TABLETS",
-                                         ">LEADS", ">BYTES", "CLIENTS", "PEERS",   "ID" };
+    static const char *const heads[] = { "NODE",     "STATE",  "ZONE",   ">WEIGHT",
+                                         ">TABLETS", ">LEADS", ">BYTES", ">DISK",
+                                         "CLIENTS",  "PEERS",  "ID" };
     json_t *sorted = sort(nodes, compare_names);
     struct sheet s;
     const json_t *node;
     size_t i;
 
-    sheet_begin(&s, 10, heads);
+    sheet_begin(&s, 11, heads);
     json_array_foreach(sorted, i, node)
     {
         if (all || !chart_says(node, "state", "removed"))

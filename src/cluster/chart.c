@@ -13,7 +13,6 @@
 enum {
     ID_TEXT_BYTES = 17,
     WORST_MAX = 20,
-    STREAMING_BYTES_PER_S = 50000000, /* by which what is left is turned into time */
 };
 
 /* ------------------------------------------------------------------ words */
@@ -161,20 +160,23 @@ worst_json(struct cluster *c, const struct steward_view *v)
     return list;
 }
 
+/* At what this node may send; the others are taken to be allowed as much. */
+static double
+seconds_for(const struct cluster *c, uint64_t bytes)
+{
+    return (double)bytes / (double)tablet_node_streaming(c->options.node);
+}
+
 static json_t *
 tablet_counts_json(struct cluster *c, const struct steward_view *v)
 {
     struct steward_outlook o;
-    json_t *j;
 
-    (void)c;
     steward_look_out(v, &o);
-    j = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:f}", "damaged", o.damaged, "total",
-                  o.tablets, "under_replicated", o.under_replicated, "leaderless", o.leaderless,
-                  "moving", o.moving, "copies_min", o.copies_min, "bytes_left",
-                  (json_int_t)o.bytes_left, "seconds_left",
-                  (double)o.bytes_left / STREAMING_BYTES_PER_S);
-    return j;
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:f}", "damaged", o.damaged, "total",
+                     o.tablets, "under_replicated", o.under_replicated, "leaderless", o.leaderless,
+                     "moving", o.moving, "copies_min", o.copies_min, "bytes_left",
+                     (json_int_t)o.bytes_left, "seconds_left", seconds_for(c, o.bytes_left));
 }
 
 enum status
@@ -219,14 +221,17 @@ share_of(const struct steward_view *v, uint64_t node)
 static json_t *
 node_json(struct cluster *c, const struct steward_view *v, const struct node_record *n)
 {
+    const struct steward_room *room = steward_room_of(v, n->id);
     struct share has = share_of(v, n->id);
 
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:i, s:i, s:I, s:I}", "id",
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:i, s:i, s:I, s:I, s:I, s:I}", "id",
                      id_json(n->id), "name", n->name, "zone", n->zone, "state",
                      node_state_name(n->state), "health", health_name(c, n->id), "weight",
                      (int)n->weight, "peer", address_json(&n->peer), "client",
                      address_json(&n->client), "tablets", (int)has.tablets, "leads", (int)has.leads,
-                     "bytes", (json_int_t)has.bytes, "joined_ms", (json_int_t)n->joined_ms);
+                     "bytes", (json_int_t)has.bytes, "joined_ms", (json_int_t)n->joined_ms,
+                     "disk_free_bytes", (json_int_t)(room == NULL ? 0 : room->free_bytes),
+                     "disk_bytes", (json_int_t)(room == NULL ? 0 : room->total_bytes));
 }
 
 enum status
@@ -451,7 +456,6 @@ chart_moves(struct cluster *c, struct buf *out)
         json_array_append_new(list, move_json(c, &v, t));
     }
     return dump(json_pack("{s:o, s:I, s:f, s:i}", "moves", list, "bytes", (json_int_t)bytes,
-                          "seconds", (double)bytes / STREAMING_BYTES_PER_S, "copies_min",
-                          (int)now.copies_min),
+                          "seconds", seconds_for(c, bytes), "copies_min", (int)now.copies_min),
                 out);
 }

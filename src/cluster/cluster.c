@@ -57,21 +57,13 @@ is_founder(const struct tablet_record *record, uint64_t node)
     return m != NULL && m->role == MEMBER_VOTER;
 }
 
-/* Else its members have made it of their own files (tablet/split.c), and whoever has not is told by them; those who
- * have nothing would be a majority, perhaps. */
-static bool
-is_begun_empty(const struct tablet_record *record)
-{
-    return record->parent == 0 || BROKEN(HEIR_BEGUN_ANEW);
-}
-
 void
 cluster__founders_of(const struct tablet_record *record, uint64_t self, struct raft_config *out)
 {
-    bool founds = is_founder(record, self);
+    bool founds = is_founder(record, self) && (record->parent == 0 || BROKEN(HEIR_EMPTY)); /* N1 */
 
     *out = (struct raft_config){ 0 };
-    for (uint32_t i = 0; i < record->founder_count && is_begun_empty(record); i++) {
+    for (uint32_t i = 0; i < record->founder_count; i++) {
         if (record->founders[i] != self || founds)
             add_voter(out, record->founders[i]);
     }
@@ -237,6 +229,7 @@ cluster_open(struct cluster **out, const struct cluster_options *options, struct
     list_init(&c->orders);
     while (c->incarnation == 0)
         env_random(c->env, &c->incarnation, sizeof(c->incarnation));
+    env_random(c->env, &c->order_id, sizeof(c->order_id));
     st = make_seats(c);
     if (st == ST_OK)
         st =

@@ -33,10 +33,11 @@ enum message_type {
     MESSAGE_DONE,
     MESSAGE_ASK_FITNESS, /* empty: how are you? (consult.c) */
     MESSAGE_FITNESS,     /* fitness.h */
-    MESSAGE_SURVEY, /* survey.c */
+    MESSAGE_SURVEY,      /* survey.c */
     MESSAGE_SURVEYED,
     MESSAGE_IMPOSE,
     MESSAGE_DAMAGES, /* damages.c */
+    MESSAGE_ROOM,    /* rooms.c */
     MESSAGE_TYPE_LIMIT
 };
 
@@ -151,12 +152,18 @@ struct cluster {
         opinions[TABLET_NODES_MAX]; /* by the neighbours' slots; all loops look at them */
 
     /* what operators ask (orders.c) */
-    struct list orders; /* those that were handed on */
-    uint64_t order_id;
+    struct list orders;      /* those that were handed on */
+    uint64_t order_id;       /* of the last one; an earlier process of this node had others */
     struct recover *recover; /* under way (recover.c); NULL: none is */
 
     struct damages *damages; /* what others have told (damages.c) */
     struct scrub *scrub;     /* scrub.c */
+
+    struct rooms {
+        struct steward_room at[TABLET_NODES_MAX + 1];
+        uint64_t heard_ns[TABLET_NODES_MAX + 1];
+        uint32_t count;
+    } rooms; /* as others have told, and we ourselves (rooms.c) */
 
     /* replicas (holdings.c) */
     struct list moves; /* struct move */
@@ -326,6 +333,13 @@ void damages_add(const struct tablet *t, const struct tablet_record *record, uin
 MUST_USE enum status scrub_create(struct cluster *c);
 void scrub_destroy(struct cluster *c);
 void scrub_tick(struct cluster *c, uint64_t now_ns);
+
+/* ------------------------------------------------------------------ rooms.c */
+
+/* What there is to be said of our disk; a message of its own. */
+MUST_USE struct buf rooms_say(const struct cluster *c);
+void rooms_heard(struct cluster *c, uint64_t from, struct slice payload);
+void rooms_view(struct cluster *c, struct steward_view *out);
 
 /* ------------------------------------------------------------------ watch.c */
 

@@ -188,7 +188,7 @@ follow(struct round *round, struct tablet *t, const struct tablet_record *record
             change(round->seat, t, &target);
         return;
     }
-    if (record->heir != 0 && tablet_scope(t)->edition == record->edition)
+    if (record->heir != 0 && tablet_edition(t) == record->edition)
         split(round->seat, t, record);
     next = better(round, r, record);
     if (next != 0)
@@ -247,7 +247,7 @@ compose(const struct seat *s, const struct tablet *t, struct tablet_report *out)
 
     *out = (struct tablet_report){ .tablet = tablet_id(t),
                                    .leader = raft_self(r),
-                                   .edition = tablet_scope(t)->edition,
+                                   .edition = tablet_edition(t),
                                    .basis = record == NULL ? 0 : record->version,
                                    .term = raft_hard(r).term,
                                    .commit = raft_commit(r),
@@ -322,6 +322,15 @@ look_after(void *ctx, struct tablet *t)
     report(round, t);
 }
 
+static void
+tell_room(struct seat *s)
+{
+    struct buf room = rooms_say(s->cluster);
+
+    tell_metadata(s, MESSAGE_ROOM, &room);
+    buf_release(&room);
+}
+
 void
 groups_tick(struct seat *s, uint64_t now_ns)
 {
@@ -341,6 +350,8 @@ groups_tick(struct seat *s, uint64_t now_ns)
     consult_see_log(s, round.awaits, round.durable, now_ns);
     tell_metadata(s, MESSAGE_REPORTS, &round.reports);
     tell_metadata(s, MESSAGE_DAMAGES, &round.damages);
+    if (round.all && s->index == 0)
+        tell_room(s);
     buf_release(&round.reports);
     buf_release(&round.damages);
 }

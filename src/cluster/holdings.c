@@ -1,7 +1,7 @@
 /*
  * Which replicas this node has.
  *
- *      the record names us             and there is none       one is made; or awaited, out of another of ours
+ *      the record names us             and there is none       one is made, but where it comes out of another
  *      the record does not, or is gone and there is one        it is dropped
  *      the record names us again       and one is set aside    it is dropped: it was to be when this node started
  *
@@ -9,6 +9,10 @@
  * was dropped, as one that was there from the beginning; and where that was the only founder, have it lead.
  *
  * A tablet of which there is no record is left alone: what this node does not know of it, it may yet learn.
+ *
+ *   N1  The heir of a tablet that is here and has still to be split is made by that, with the data that is here
+ *       (tablet/split.c).  An empty one in its place would pass for it: what we have of it would be let go, and other members
+ *       as empty as we are could go on without it.  So what is made here of an heir founds nothing, either.
  */
 #include "base/assert.h"
 #include "base/broken.h"
@@ -130,19 +134,16 @@ make(struct cluster *c, const struct tablet_record *record)
         give_up(m, st);
 }
 
-/* Does our replica of the one that it came out of have it still, and is about to make it?  Who votes there has told
- * others that it has those keys, and an empty copy would be none of them. */
-static bool
-awaits_split(const struct cluster *c, const struct tablet_record *record)
+bool
+cluster_awaits_split(const struct cluster *c, const struct tablet_record *record)
 {
     const struct tablet_record *parent = atlas_tablet(c->atlas, record->parent);
-    const struct tablet_member *us = parent == NULL ? NULL : tablet_record_member(parent, c->self);
-    const struct tablet *t;
+    const struct tablet *t = NULL;
 
-    if (us == NULL || us->role != MEMBER_VOTER || BROKEN(HEIR_BEGUN_ANEW))
-        return false;
-    t = tablet_reactor_find(c->seats[0].reactor, parent->id);
-    return t == NULL || tablet_edition(t) < parent->edition;
+    while (parent != NULL && tablet_record_member(parent, c->self) != NULL &&
+           (t = tablet_reactor_find(c->seats[0].reactor, parent->id)) == NULL)
+        parent = atlas_tablet(c->atlas, parent->parent); /* it may await its own */
+    return t != NULL && tablet_edition(t) < parent->edition && !BROKEN(HEIR_EMPTY);
 }
 
 static void
@@ -153,7 +154,7 @@ make_missing(struct cluster *c)
 
         if (tablet_record_member(record, c->self) != NULL &&
             tablet_reactor_find(c->seats[0].reactor, record->id) == NULL &&
-            !awaits_split(c, record))
+            !cluster_awaits_split(c, record))
             make(c, record);
     }
 }

@@ -238,6 +238,7 @@ office_view(struct cluster *c, struct steward_view *out)
                                   .ctx = c,
                                   .joins_max = JOINS_MAX };
     damages_view(c, out);
+    rooms_view(c, out);
 }
 
 uint32_t

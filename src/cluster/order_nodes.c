@@ -1,6 +1,7 @@
 /*
  * Orders about nodes.  Who goes is asked about first (withdrawal.h): nothing is changed unless every tablet stays
- * above its quorum.  Several go at once only when the operator says which cluster is meant.
+ * above its quorum.  Several go at once, or to nodes that would be rather full then, only when the operator says which
+ * cluster is meant.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@ struct party {
     const struct node_record *nodes[ORDER_WORDS_MAX];
     uint64_t ids[ORDER_WORDS_MAX];
     uint32_t count;
+    bool confirmed; /* which cluster is meant */
 };
 
 /* ------------------------------------------------------------------ names */
@@ -71,6 +73,7 @@ read_party(struct order *o, struct party *p)
     uint32_t limit = confirmed ? o->word_count - 2 : o->word_count;
 
     p->count = 0;
+    p->confirmed = confirmed;
     if (confirmed && !slice_equal(o->words[o->word_count - 1], slice_str(name))) {
         orders__refuse(o, ST_INVALID, "this cluster is called %s, and not as was confirmed", name);
         return false;
@@ -140,6 +143,17 @@ refuse_harm(struct order *o, const struct withdrawal_harm *harms, uint32_t count
     }
 }
 
+static void
+refuse_crowd(struct order *o, const struct withdrawal_crowd *crowd)
+{
+    orders__refuse(
+        o, ST_NO_SPACE,
+        "the disk of node %s would be %u %% full: it would get %llu MB more, and %d %% are "
+        "the most. Add a node, or say that you mean it with --confirm %s",
+        crowd->node->name, crowd->percent, (unsigned long long)(crowd->more >> 20),
+        WITHDRAWAL_PERCENT_MAX, o->cluster->atlas->cluster.name);
+}
+
 /* False: the order was refused. */
 static bool
 may_drain(struct order *o, const struct node_record *n)
@@ -161,6 +175,7 @@ static void
 drain_party(struct order *o, const struct party *p)
 {
     struct withdrawal_harm harms[HARMS_NAMED_MAX];
+    struct withdrawal_crowd crowd;
     struct steward_view v;
     uint32_t count;
 
@@ -175,6 +190,8 @@ drain_party(struct order *o, const struct party *p)
                        p->nodes[0]->name);
     } else if (count > 0) {
         refuse_harm(o, harms, count);
+    } else if (!p->confirmed && withdrawal_crowds(&v, p->ids, p->count, &crowd)) {
+        refuse_crowd(o, &crowd);
     } else {
         set_states(o, p, NODE_DRAINING);
     }

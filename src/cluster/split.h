@@ -6,7 +6,8 @@
  *      from ............ at ....... limit, heir H   T's leader, with an entry of its log (tablet_split())
  *      from ............ at    H: at .. limit       the steward, when T's leader reports the next edition
  *
- * From the second line to the third T's members stay who they are: they are those of the heir.
+ * From the second line to the third T's members stay who they are: they are those of the heir.  And after it until each
+ * of them that has all of T has made the heir out of it.
  *
  * Pure.
  */

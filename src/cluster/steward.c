@@ -12,6 +12,8 @@ struct planning {
     const struct steward_view *view;
     struct plan *plan;
     struct tally *tally; /* of each node of the atlas */
+    uint64_t *splitting; /* tablets of which somebody has still to make the heir, ascending */
+    uint32_t splitting_count;
 };
 
 struct tally {
@@ -28,6 +30,16 @@ compare_report(const void *key, const void *at)
     const struct tablet_report *r = at;
 
     return (tablet > r->tablet) - (tablet < r->tablet);
+}
+
+const struct steward_room *
+steward_room_of(const struct steward_view *v, uint64_t node)
+{
+    for (uint32_t i = 0; i < v->room_count; i++) {
+        if (v->rooms[i].node == node)
+            return &v->rooms[i];
+    }
+    return NULL;
 }
 
 const struct tablet_report *
@@ -267,6 +279,49 @@ plan_remains(struct planning *p)
     }
 }
 
+/* Does a member of the parent have all of it, and not yet the heir?  It makes that out of what it has. */
+static bool
+is_being_made(const struct steward_view *v, const struct tablet_record *heir)
+{
+    const struct tablet_record *parent = atlas_tablet(v->atlas, heir->parent);
+    const struct tablet_report *has = steward_report_of(v, heir->parent);
+    const struct tablet_report *made = steward_report_of(v, heir->id);
+
+    for (uint32_t i = 0; parent != NULL && has != NULL && i < has->member_count; i++) {
+        uint64_t node = has->members[i].node;
+        const struct report_member *said = made == NULL ? NULL : report_member(made, node);
+
+        if (has->members[i].caught_up && tablet_record_member(parent, node) != NULL &&
+            tablet_record_member(heir, node) != NULL && is_up(v, node) &&
+            !steward_is_damaged(v, parent, node) && (said == NULL || !said->caught_up))
+            return true;
+    }
+    return false;
+}
+
+static enum status
+find_splitting(struct planning *p)
+{
+    const struct atlas *a = p->view->atlas;
+
+    p->splitting = mem_new_array(uint64_t, a->tablet_count + (size_t)1);
+    if (p->splitting == NULL)
+        return ST_NO_MEMORY;
+    for (uint32_t i = 0; i < a->tablet_count; i++) {
+        if (a->tablets[i]->parent != 0 && is_being_made(p->view, a->tablets[i]))
+            p->splitting[p->splitting_count++] = a->tablets[i]->parent;
+    }
+    qsort(p->splitting, p->splitting_count, sizeof(p->splitting[0]), record_compare_ids);
+    return ST_OK;
+}
+
+static bool
+is_splitting(const struct planning *p, const struct tablet_record *t)
+{
+    return p->splitting_count > 0 && bsearch(&t->id, p->splitting, p->splitting_count,
+                                             sizeof(p->splitting[0]), record_compare_ids) != NULL;
+}
+
 /* Those with fewest copies first. */
 static enum status
 plan_tablets(struct planning *p)
@@ -274,14 +329,17 @@ plan_tablets(struct planning *p)
     const struct atlas *a = p->view->atlas;
     struct steward_need *needs = mem_new_array(struct steward_need, a->tablet_count + (size_t)1);
 
-    if (needs == NULL)
+    if (needs == NULL || find_splitting(p) != ST_OK) {
+        mem_free(needs);
         return ST_NO_MEMORY;
+    }
     for (uint32_t i = 0; i < a->tablet_count; i++)
         needs[i] =
             (struct steward_need){ a->tablets[i], steward_copies(p->view, a->tablets[i]), 0 };
     qsort(needs, a->tablet_count, sizeof(needs[0]), compare_needs);
     for (uint32_t i = 0; i < a->tablet_count && !is_full(p); i++)
-        plan_tablet(p, needs[i].tablet);
+        if (!is_splitting(p, needs[i].tablet))
+            plan_tablet(p, needs[i].tablet);
     mem_free(needs);
     return ST_OK;
 }
@@ -364,6 +422,7 @@ steward_plan(const struct steward_view *view, struct plan *out)
     st = out->count == 0 ? plan_tablets(&p) : ST_OK;
     if (st == ST_OK && out->count == 0)
         plan_leaders(&p); /* one thing at a time: a record is in a plan once */
+    mem_free(p.splitting);
     mem_free(p.tally);
     return st;
 }

@@ -31,6 +31,13 @@ struct steward_damage {
     version_t basis; /* of the record by which it was the copy that it spoke of */
 };
 
+/* The disk of a node, as it has said. */
+struct steward_room {
+    uint64_t node;
+    uint64_t free_bytes;
+    uint64_t total_bytes; /* not 0 */
+};
+
 struct steward_view {
     const struct atlas *atlas;
     const struct placement *placement;
@@ -38,6 +45,8 @@ struct steward_view {
     uint32_t report_count;
     const struct steward_damage *damages;
     uint32_t damage_count;
+    const struct steward_room *rooms;
+    uint32_t room_count;
     enum node_health (*health)(const void *ctx, uint64_t node);
     const void *ctx;
     uint32_t joins_max; /* replicas that one node may be getting at a time */
@@ -53,6 +62,9 @@ MUST_USE enum status steward_plan(const struct steward_view *view, struct plan *
 
 /* NULL: nobody has said anything of it. */
 const struct tablet_report *steward_report_of(const struct steward_view *view, uint64_t tablet);
+
+/* NULL: it has said nothing of it. */
+const struct steward_room *steward_room_of(const struct steward_view *view, uint64_t node);
 
 /* ------------------------------------------------------------------ looking */
 

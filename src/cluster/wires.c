@@ -195,6 +195,9 @@ take(struct cluster *c, const struct peer_sender *sender, enum message_type type
     case MESSAGE_DAMAGES:
         damages_heard(c, from, payload);
         break;
+    case MESSAGE_ROOM:
+        rooms_heard(c, from, payload);
+        break;
     case MESSAGE_TYPE_LIMIT:
         break; /* of a later version */
     }

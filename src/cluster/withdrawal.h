@@ -9,6 +9,8 @@
  * majority of those who vote now, and these are copies that have caught up, on nodes that are up, and nodes that
  * are up and can be given a copy.  Whoever is going already stays no more.
  *
+ * The copies that have to be made take room: of the nodes that stay each gets its share, by weight.
+ *
  * Pure.
  */
 #ifndef CLUSTER_WITHDRAWAL_H
@@ -28,6 +30,18 @@ struct withdrawal_harm {
  * first `max` of them are told. */
 uint32_t withdrawal_harms(const struct steward_view *v, const uint64_t *going, uint32_t going_count,
                           struct withdrawal_harm *out, uint32_t max);
+
+/* A node that stays, and whose disk would be fuller than that. */
+struct withdrawal_crowd {
+    const struct node_record *node;
+    uint32_t percent; /* of its disk that would be in use */
+    uint64_t more;    /* bytes that it would get */
+};
+enum { WITHDRAWAL_PERCENT_MAX = 85 };
+
+/* The fullest of them; false: none would be that full, as far as they have said. */
+bool withdrawal_crowds(const struct steward_view *v, const uint64_t *going, uint32_t going_count,
+                       struct withdrawal_crowd *out);
 
 /* Nodes that store something, and are not about to go. */
 uint32_t withdrawal_keepers(const struct atlas *a, const uint64_t *going, uint32_t going_count);

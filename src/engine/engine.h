@@ -118,7 +118,8 @@ MUST_USE enum status engine_plant_tree(struct engine_tree *parent, uint64_t id,
 struct engine_oath {
     uint64_t term;
     uint64_t vote;
-    uint64_t log_term; /* where its log ended: what it had acknowledged may have been committed by that */
+    uint64_t
+        log_term; /* where its log ended: what it had acknowledged may have been committed by that */
     uint64_t log_index;
 };
 
@@ -311,6 +312,9 @@ enum engine_space {
 };
 enum engine_space engine_space(const struct engine *e);
 
+/* The disk, as last seen; zeros: never.  Any thread. */
+struct env_room engine_room(const struct engine *e);
+
 /* ------------------------------------------------------------------ the end */
 
 /* The process is about to end: flushes and compactions under way return soon, those that wait
@@ -340,7 +344,7 @@ struct engine_stats {
     struct wal_recovery recovery;
     uint64_t log_retained_bytes;
     uint32_t open_tables; /* descriptors of tables */
-    uint64_t free_bytes;  /* of the disk, as last seen */
+    struct env_room room; /* engine_room() */
     enum engine_space space;
     size_t budget_used;
     size_t budget_limit;

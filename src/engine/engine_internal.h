@@ -101,7 +101,8 @@ struct engine {
     _Atomic uint32_t space;      /* enum engine_space */
     _Atomic bool space_is_short; /* no flushed log is to be kept */
     _Atomic bool log_is_kept;    /* for followers, when it was last looked at */
-    _Atomic uint64_t free_bytes;
+    _Atomic uint64_t free_bytes; /* of the disk, as last seen */
+    _Atomic uint64_t disk_bytes;
     struct job monitor_job;
     _Atomic bool monitor_running;
     struct timer *tick_timer;

@@ -28,6 +28,12 @@ engine_space(const struct engine *e)
     return (enum engine_space)atomic_load_explicit(&e->space, memory_order_relaxed);
 }
 
+struct env_room
+engine_room(const struct engine *e)
+{
+    return (struct env_room){ atomic_load(&e->free_bytes), atomic_load(&e->disk_bytes) };
+}
+
 static uint64_t
 reserve_bytes(const struct engine *e)
 {
@@ -200,14 +206,17 @@ drop_what_is_flushed(void *ctx, struct engine_tree *tree)
 static enum status
 measure(struct engine *e, uint64_t *free_bytes)
 {
+    struct env_room room;
     struct err err;
-    enum status st = env_free_bytes(e->env, e->dir, free_bytes, &err);
+    enum status st = env_room(e->env, e->dir, &room, &err);
 
     if (st != ST_OK) {
         log_event(LOG_WARN, "space.unknown", log_err(&err));
         return st;
     }
-    atomic_store(&e->free_bytes, *free_bytes);
+    *free_bytes = room.free_bytes;
+    atomic_store(&e->free_bytes, room.free_bytes);
+    atomic_store(&e->disk_bytes, room.total_bytes);
     return ST_OK;
 }
 

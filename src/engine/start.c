@@ -54,11 +54,11 @@ start_bytes(struct engine *e)
 static uint64_t
 free_bytes(struct engine *e)
 {
-    uint64_t bytes = 0;
+    struct env_room room;
     struct err err;
 
-    if (env_free_bytes(e->env, e->dir, &bytes, &err) == ST_OK)
-        return bytes;
+    if (env_room(e->env, e->dir, &room, &err) == ST_OK)
+        return room.free_bytes;
     log_event(LOG_WARN, "space.unknown", log_err(&err));
     return UINT64_MAX; /* whoever needs it will see */
 }

@@ -43,7 +43,7 @@ engine_stats(struct engine *e, struct engine_stats *out)
     out->recovery = e->recovery;
     out->open_tables = readers_open_count(e->readers);
     out->log_retained_bytes = wal_retained_bytes(e->log);
-    out->free_bytes = atomic_load(&e->free_bytes);
+    out->room = engine_room(e);
     out->space = engine_space(e);
     out->budget_used = budget_used(&e->budget);
     out->budget_limit = e->options.budget_bytes;

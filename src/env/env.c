@@ -189,10 +189,10 @@ env_lock(struct env *env, const char *path, struct file **out, struct err *err)
 }
 
 enum status
-env_free_bytes(struct env *env, const char *path, uint64_t *bytes, struct err *err)
+env_room(struct env *env, const char *path, struct env_room *out, struct err *err)
 {
-    ASSERT(path != NULL && bytes != NULL);
-    return env->ops->free_bytes(env, path, bytes, err);
+    ASSERT(path != NULL && out != NULL);
+    return env->ops->room(env, path, out, err);
 }
 
 /* ------------------------------------------------------------------ jobs */

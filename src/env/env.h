@@ -127,9 +127,13 @@ MUST_USE enum status env_list(struct env *env, const char *path, env_list_fn *fn
 MUST_USE enum status env_lock(struct env *env, const char *path, struct file **out,
                               struct err *err);
 
-/* Bytes that an ordinary writer may still allocate on the file system of `path`. */
-MUST_USE enum status env_free_bytes(struct env *env, const char *path, uint64_t *bytes,
-                                    struct err *err);
+/* The file system of `path`, for an ordinary writer. */
+struct env_room {
+    uint64_t free_bytes;  /* that may still be allocated */
+    uint64_t total_bytes; /* of these, and what is allocated, by whomever */
+};
+MUST_USE enum status env_room(struct env *env, const char *path, struct env_room *out,
+                              struct err *err);
 
 /* ------------------------------------------------------------------ jobs */
 
@@ -285,7 +289,7 @@ struct env_ops {
     enum status (*list)(struct env *env, const char *path, env_list_fn *fn, void *ctx,
                         struct err *err);
     enum status (*lock)(struct env *env, const char *path, struct file **out, struct err *err);
-    enum status (*free_bytes)(struct env *env, const char *path, uint64_t *bytes, struct err *err);
+    enum status (*room)(struct env *env, const char *path, struct env_room *out, struct err *err);
 
     void (*submit)(struct env *env, enum env_lane lane, struct job *job);
     enum status (*gate_create)(struct env *env, struct gate **out);

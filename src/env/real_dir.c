@@ -93,14 +93,15 @@ real__stat(struct env *env, const char *path, uint64_t *size, struct err *err)
 }
 
 enum status
-real__free_bytes(struct env *env, const char *path, uint64_t *bytes, struct err *err)
+real__room(struct env *env, const char *path, struct env_room *out, struct err *err)
 {
     struct statvfs st;
 
     (void)env;
     if (statvfs(path, &st) != 0)
         return err_raise_sys(err, real__status(errno), errno, "free space of %s", path);
-    *bytes = (uint64_t)st.f_bavail * st.f_frsize;
+    out->free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+    out->total_bytes = (uint64_t)(st.f_blocks - st.f_bfree + st.f_bavail) * st.f_frsize;
     return ST_OK;
 }
 

@@ -173,7 +173,7 @@ enum status real__sync_dir(struct env *env, const char *path, struct err *err);
 enum status real__stat(struct env *env, const char *path, uint64_t *size, struct err *err);
 enum status real__list(struct env *env, const char *path, env_list_fn *fn, void *ctx,
                        struct err *err);
-enum status real__free_bytes(struct env *env, const char *path, uint64_t *bytes, struct err *err);
+enum status real__room(struct env *env, const char *path, struct env_room *out, struct err *err);
 
 /* ------------------------------------------------------------------ real_jobs.c */
 

@@ -207,3 +207,9 @@ kv_set_streaming(struct kv *kv, uint64_t bytes_per_second)
 {
     tablet_node_set_streaming(&kv->node, bytes_per_second);
 }
+
+void
+kv_set_leases(struct kv *kv, bool used)
+{
+    tablet_node_set_leases(&kv->node, used);
+}

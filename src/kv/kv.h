@@ -86,9 +86,11 @@ struct kv_options {
 MUST_USE enum status kv_open(struct kv **out, struct engine *engine,
                              const struct kv_options *options, struct err *err);
 
-/* When silent nodes are what; bytes a second that snapshots for others may take.  Any thread. */
+/* When silent nodes are what; bytes a second that snapshots for others may take; whether reads that this node
+ * leads may rest on leases (as they do at first).  Any thread. */
 void kv_set_pace(struct kv *kv, const struct cluster_pace *pace);
 void kv_set_streaming(struct kv *kv, uint64_t bytes_per_second);
+void kv_set_leases(struct kv *kv, bool used);
 
 /* This node is about to stop: have others lead what it leads, as far as they can, within a second or two; then
  * call `done` on loop 0.  Requests are served meanwhile.  On loop 0; kv_drain() comes after `done`. */

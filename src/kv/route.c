@@ -20,6 +20,9 @@
  *   R3  Every request of a route is in `waiting` or `moved`, or elsewhere, or in this node's tablet.
  *   R4  A write is sent again only when nothing of it was applied, or when it has a number of its client
  *       (tablet/dedup.h).
+ *   R5  What waits was placed here by the present drawing (request.edition).  So what was under way while the tablet
+ *       was split is placed anew when it comes back, whatever it was told: its key may be another's, whose route
+ *       does not wait for ours any longer when all is back.
  *
  * SPLITS.  What a tablet has left to another it refuses for ever (ST_MOVED).  So all requests of a key that were sent
  * to it come back before any is sent to the other: the route of that one waits for ours (`elder`), and what came
@@ -31,7 +34,6 @@
 #include "kv/route.h"
 
 #include "base/assert.h"
-#include "base/broken.h"
 #include "base/mark.h"
 #include "base/mem.h"
 
@@ -281,8 +283,8 @@ take_back(struct request *r)
         return false;
     }
     r->uncertain |= !refused && request_writes(r);
-    if (edition_of(route) > r->edition && !BROKEN(SENT_BY_OLD_MAP))
-        return take_moved(route, r); /* the tablet was split while it was there */
+    if (edition_of(route) > r->edition)
+        return take_moved(route, r); /* R5 */
     wait(route, r);
     route_stir(route);
     return true;
@@ -309,7 +311,6 @@ static void
 send_here(struct route *route, struct request *r)
 {
     r->term = route->to.term;
-    r->edition = edition_of(route);
     r->elsewhere = 0;
     send_to_ours(route, r);
 }
@@ -321,7 +322,6 @@ send_there(struct route *route, struct request *r)
     enum status st;
 
     r->term = route->to.term;
-    r->edition = edition_of(route);
     st = forward_send(route->forward, route, r, route->to.node);
     if (st == ST_BUSY)
         return false;

@@ -149,6 +149,7 @@ compose(struct part *p, const struct request *whole)
                                    .ordered = whole->ordered,
                                    .admin = whole->admin,
                                    .deadline_ns = whole->deadline_ns,
+                                   .stale_ms = whole->stale_ms,
                                    .ops = p->ops,
                                    .op_count = count,
                                    .results = p->results,

@@ -267,7 +267,8 @@ claim_tablets(struct kv *kv, struct err *err)
 
         if (a->tablets[i]->id != ATLAS_META_TABLET &&
             (cluster_is_fixed(kv->cluster) ||
-             tablet_record_member(a->tablets[i], kv->node.id) != NULL))
+             (tablet_record_member(a->tablets[i], kv->node.id) != NULL &&
+              !cluster_awaits_split(kv->cluster, a->tablets[i]))))
             st = claim_tablet(kv, a->tablets[i]->id, &unused, err);
     }
     return st;

@@ -91,6 +91,13 @@ kv__enter(struct kv_door *door, struct request *r)
     r->kind = REQUEST_OPERATIONS;
 }
 
+/* For request.edition. */
+static uint64_t
+edition_of(const struct site *site)
+{
+    return site->record == NULL ? 0 : site->record->edition;
+}
+
 /* From the door's own way onto that of its route. */
 static void
 take_route(struct kv_door *door, struct site *site, struct request *r)
@@ -101,6 +108,7 @@ take_route(struct kv_door *door, struct site *site, struct request *r)
         refuse(r, ST_NO_MEMORY);
         return;
     }
+    r->edition = edition_of(site);
     r->way->under_way--;
     route_submit(route, r);
 }
@@ -174,7 +182,7 @@ kv__ask(struct kv_door *door, struct site *site, struct request *r)
 {
     struct tablet *t = map_tablet(&door->map, site);
 
-    r->edition = site->record == NULL ? 0 : site->record->edition;
+    r->edition = edition_of(site);
     if (t != NULL && !r->ordered && r->precondition_count == 0 && !request_writes(r) &&
         tablet_read(t, &door->reactor.reader, r))
         return;

@@ -12,7 +12,7 @@
 
 #include "server/settings.h"
 
-enum { ENVIRONMENT_PREFIX_SIZE = 7 };
+enum { ENVIRONMENT_PREFIX_SIZE = 7, STALE_MS_LEAST = 1000 };
 
 enum status
 config_set(struct config *c, struct slice name, struct slice value, const char *where,
@@ -445,14 +445,19 @@ config_check(const struct config *c, struct err *err)
                          "memory-budget: one and a half memtables of %llu bytes must fit into it",
                          (unsigned long long)c->memtable);
     }
-    if (config_check_thresholds(c, err) != ST_OK)
+    if (config_check_together(c, err) != ST_OK)
         return ST_INVALID;
     return check_membership(c, err);
 }
 
 enum status
-config_check_thresholds(const struct config *c, struct err *err)
+config_check_together(const struct config *c, struct err *err)
 {
+    if (c->stale_reads_ms > 0 && c->stale_reads_ms <= STALE_MS_LEAST)
+        return err_raise(
+            err, ST_INVALID,
+            "stale-reads-ms: no replica is known to be within %llu ms; 0, or more than %d",
+            (unsigned long long)c->stale_reads_ms, STALE_MS_LEAST);
     if (2 * c->gossip_interval_ms > c->suspicion_threshold_ms)
         return err_raise(err, ST_INVALID,
                          "suspicion-threshold-ms: %llu is less than two gossip intervals of %llu",

@@ -45,6 +45,8 @@ struct config {
     uint64_t sync_interval_ms;
     uint64_t deadline_ms;
     uint64_t redis_moved;
+    uint64_t read_leases;
+    uint64_t stale_reads_ms;
     uint64_t gossip_interval_ms;
     uint64_t suspicion_threshold_ms;
     uint64_t down_threshold_ms;
@@ -113,7 +115,7 @@ bool config_needs_password(const struct config *c);
 /* Settings that contradict one another, or an address that needs a password.  ST_INVALID. */
 MUST_USE enum status config_check(const struct config *c, struct err *err);
 
-/* Do gossip interval, suspicion and down threshold go together?  ST_INVALID. */
-MUST_USE enum status config_check_thresholds(const struct config *c, struct err *err);
+/* Does what may change while the server runs make sense, each and together?  ST_INVALID. */
+MUST_USE enum status config_check_together(const struct config *c, struct err *err);
 
 #endif

@@ -4,7 +4,11 @@
 
 #include "base/assert.h"
 
-enum { PEER_PORT_AFTER = 1000, PORTS = 65536 };
+enum {
+    PEER_PORT_AFTER = 1000,
+    PORTS = 65536,
+    LEASE_PERCENT = 80, /* the setting read-leases says what it means */
+};
 
 static uint16_t
 peer_port(const struct config *c)
@@ -43,6 +47,7 @@ membership_of(const struct config *c, struct membership *m, struct kv_member *ou
         .listen = { c->peer_bind, port },
         .peer = { or_else(c->advertise, c->peer_bind), port },
         .pace = membership_pace(c),
+        .lease_percent = LEASE_PERCENT,
         .client = { or_else(c->advertise, c->bind), (uint16_t)c->port },
     };
     snprintf(m->name, sizeof(m->name), "%s:%u", out->client.host, out->client.port);

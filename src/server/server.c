@@ -113,9 +113,11 @@ apply_changeable(struct server *s)
     api_set_durability(s->api, (enum durability)c->sync);
     api_set_deadline_ms(s->api, (uint32_t)c->deadline_ms);
     api_set_moved(s->api, c->redis_moved != 0);
+    api_set_stale_ms(s->api, (uint32_t)c->stale_reads_ms);
     pace = membership_pace(c);
     kv_set_pace(s->kv, &pace);
     kv_set_streaming(s->kv, c->streaming_throughput);
+    kv_set_leases(s->kv, c->read_leases != 0);
 }
 
 /* Take from a freshly read configuration what may change. */
@@ -219,7 +221,7 @@ change(struct config *c, struct slice name, struct slice value, struct err *err)
         return config_set(c, name, value, "value", err);
     old = slice_str(setting_value(setting, c, before));
     st = config_set(c, name, value, "value", err);
-    if (st != ST_OK || config_check_thresholds(c, err) == ST_OK)
+    if (st != ST_OK || config_check_together(c, err) == ST_OK)
         return st;
     st = config_set(c, name, old, "value", NULL);
     ASSERT(st == ST_OK);
@@ -474,6 +476,7 @@ server_open(struct server **out, struct config *config, int argc, char **argv, b
         (void)server_close(s, &ignored);
         return st;
     }
+    apply_changeable(s);
     *out = s;
     return ST_OK;
 }

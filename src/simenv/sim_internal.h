@@ -433,7 +433,7 @@ enum status sim__sync_dir(struct env *env, const char *path, struct err *err);
 enum status sim__stat(struct env *env, const char *path, uint64_t *size, struct err *err);
 enum status sim__list(struct env *env, const char *path, env_list_fn *fn, void *ctx,
                       struct err *err);
-enum status sim__free_bytes(struct env *env, const char *path, uint64_t *bytes, struct err *err);
+enum status sim__room(struct env *env, const char *path, struct env_room *out, struct err *err);
 
 /* ------------------------------------------------------------------ sim_clock.c */
 

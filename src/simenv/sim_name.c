@@ -85,14 +85,16 @@ sim__stat(struct env *env, const char *path, uint64_t *size, struct err *err)
 }
 
 enum status
-sim__free_bytes(struct env *env, const char *path, uint64_t *bytes, struct err *err)
+sim__room(struct env *env, const char *path, struct env_room *out, struct err *err)
 {
     struct sim_op_run op = sim__op_begin(sim__node_of(env), SIM_STAT);
     struct sim_inode *inode;
     int sys = op.fail != ST_OK ? 0 : sim__disk_find(op.node->disk, path, &inode);
 
-    if (op.fail == ST_OK && sys == 0)
-        *bytes = sim__disk_free_blocks(op.node->disk) * SIM_BLOCK;
+    if (op.fail == ST_OK && sys == 0) {
+        out->free_bytes = sim__disk_free_blocks(op.node->disk) * SIM_BLOCK;
+        out->total_bytes = op.node->disk->block_limit * SIM_BLOCK;
+    }
     return finish(&op, sys, err, "free space of", path);
 }
 

@@ -65,10 +65,17 @@ tablet__leads(const struct tablet *t)
            t->applied >= raft_term_first(t->raft);
 }
 
+/* 0: there is none. */
+static uint64_t
+lease_until_ns(const struct tablet *t)
+{
+    return atomic_load(&t->reactor->node->uses_leases) ? raft_lease_until(t->raft) : 0;
+}
+
 bool
 tablet__holds_lease(const struct tablet *t)
 {
-    uint64_t until_ns = raft_lease_until(t->raft);
+    uint64_t until_ns = lease_until_ns(t);
 
     return until_ns != 0 && env_boot_ns(engine_env(t->engine)) < until_ns;
 }
@@ -317,7 +324,7 @@ tablet__publish_reads(struct tablet *t)
         (tablet__leads(t) || (before_ns == UINT64_MAX && engine_log_health(t->engine) != ST_OK)))
         until_ns = UINT64_MAX;
     else if (!t->alone && tablet__leads(t) && t->answered <= t->applied)
-        until_ns = raft_lease_until(t->raft);
+        until_ns = lease_until_ns(t);
     if (t->split_proposed != 0)
         until_ns = 0; /* X1 (split.c) */
     if (until_ns != before_ns)

@@ -36,12 +36,25 @@ tablet_node_init(struct tablet_node *n)
     list_init(&n->changes);
     list_init(&n->remains);
     tablet_node_set_streaming(n, STREAMING_DEFAULT);
+    tablet_node_set_leases(n, true);
 }
 
 void
 tablet_node_set_streaming(struct tablet_node *n, uint64_t bytes_per_second)
 {
     atomic_store(&n->streaming, bytes_per_second * TABLET_TICK_MS / 1000);
+}
+
+uint64_t
+tablet_node_streaming(const struct tablet_node *n)
+{
+    return atomic_load(&n->streaming) * 1000 / TABLET_TICK_MS;
+}
+
+void
+tablet_node_set_leases(struct tablet_node *n, bool used)
+{
+    atomic_store(&n->uses_leases, used);
 }
 
 void

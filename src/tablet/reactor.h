@@ -56,8 +56,8 @@ void tablet_reader_tick(struct tablet_reader *reader);
 struct tablet_node {
     struct engine *engine;
     struct node_clock *clock;
-    uint64_t id;                      /* ours */
-    uint32_t lease_percent;           /* raft_options.lease_percent */
+    uint64_t id;            /* ours */
+    uint32_t lease_percent; /* raft_options.lease_percent: members keep what it promises */
     const struct peer_faults *faults; /* for the simulator; NULL: none */
     struct carrier *carrier;          /* of the streams between nodes; NULL: as they are */
 
@@ -70,11 +70,15 @@ struct tablet_node {
     _Atomic uint64_t
         streaming; /* bytes that snapshots for others may take in TABLET_TICK_MS, together */
     _Atomic uint32_t shipments; /* under way */
+    _Atomic bool uses_leases;   /* tablet_node_set_leases() */
 };
 
 void tablet_node_init(struct tablet_node *n);
 /* Bytes a second for all snapshots that are sent; 50 MB at first.  Any thread. */
 void tablet_node_set_streaming(struct tablet_node *n, uint64_t bytes_per_second);
+uint64_t tablet_node_streaming(const struct tablet_node *n);
+/* Do reads that we lead rest on leases, where there are any?  They do at first.  Any thread. */
+void tablet_node_set_leases(struct tablet_node *n, bool used);
 void tablet_node_release(struct tablet_node *n); /* its reactors are released */
 
 /* ------------------------------------------------------------------ a reactor */

@@ -51,33 +51,44 @@ tablet__now_anew_ms(const struct tablet *t)
 
 /* ------------------------------------------------------------------ at once */
 
+/* Where a replica does not lead, the ceiling may be an old one. */
+static uint64_t
+present_ms(const struct tablet *t, const struct request *r)
+{
+    if (r->stale_ms == 0)
+        return tablet__now_anew_ms(t);
+    return tablet__clock_ms(t, env_boot_ns(engine_env(t->engine)));
+}
+
 /* What has expired is for the owner to say, in the order of all that it evaluates: a write that found the
  * value alive may be under way.  ST_NOT_LEADER: it has. */
 static enum status
-judge(const struct tablet *t, const struct entry *e, struct current *out)
+judge(const struct tablet *t, const struct request *r, const struct entry *e, struct current *out)
 {
-    current_judge(out, e, e->expiry_ms == 0 ? 0 : tablet__now_anew_ms(t));
+    current_judge(out, e, e->expiry_ms == 0 ? 0 : present_ms(t, r));
     return out->exists || e->type == ENTRY_TOMBSTONE ? ST_OK : ST_NOT_LEADER;
 }
 
 static enum status
-read_one(struct tablet *t, const struct op *op, version_t version, struct lsm_found *found,
-         struct op_result *out, struct err *err)
+read_one(struct tablet *t, struct request *r, uint32_t number, version_t version,
+         struct lsm_found *found)
 {
+    const struct op *op = &r->ops[number];
     uint8_t room[LIMIT_STORED_KEY_BYTES];
     struct current now = { 0 };
-    enum status st = lsm_try_get(t->lsm, stored_key(KEY_USER, op->key, room), version, found, err);
+    enum status st =
+        lsm_try_get(t->lsm, stored_key(KEY_USER, op->key, room), version, found, &r->err);
 
     if (st == ST_NOT_FOUND) {
         *found = (struct lsm_found){ 0 };
         st = ST_OK;
     } else if (st == ST_OK) {
-        st = judge(t, &found->entry, &now);
+        st = judge(t, r, &found->entry, &now);
         if (st != ST_OK)
             lsm_found_release(found);
     }
     if (st == ST_OK)
-        op_read(op, &now, out);
+        op_read(op, &now, &r->results[number]);
     return st;
 }
 
@@ -104,7 +115,7 @@ read_many(struct tablet *t, struct request *r, version_t version)
     buf_release(&r->scratch);
     r->scratch.max = r->result_bytes_max;
     for (uint32_t i = 0; i < r->op_count && st == ST_OK; i++) {
-        st = read_one(t, &r->ops[i], version, &found, &r->results[i], &r->err);
+        st = read_one(t, r, i, version, &found);
         if (st != ST_OK)
             break;
         st = buf_append(&r->scratch, r->results[i].value); /* the pin goes before the next key */
@@ -117,18 +128,31 @@ read_many(struct tablet *t, struct request *r, version_t version)
     return st;
 }
 
-/* Is what was committed here all that is committed?  Asked after the version to read at is known: what
- * is committed elsewhere later comes later. */
+/* Versions go up with the log, whoever leads: whatever is not here has a higher one.  It was made when the
+ * clock of who led then said so, or the ceiling of the terms before, which may be as far ahead. */
 static bool
-may_tell(const struct tablet *t, const struct request *r)
+is_fresh_enough(const struct tablet *t, const struct request *r, version_t version)
+{
+    uint64_t boot_ns = env_boot_ns(engine_env(t->engine));
+
+    return version_unix_ms(version) + r->stale_ms >=
+           tablet__clock_ms(t, boot_ns) + CEILING_AHEAD_MS;
+}
+
+/* Is what is committed here, at the version, all that is committed, or new enough for who asks?  What is
+ * committed elsewhere later comes later. */
+static bool
+may_tell(const struct tablet *t, const struct request *r, version_t version)
 {
     uint64_t until_ns = atomic_load(&t->reads_until_ns);
 
-    if (atomic_load(&t->edition) != r->edition)
+    if (tablet_edition(t) != r->edition)
         return false; /* it may have been split; the owner knows what is its own */
     if (until_ns == UINT64_MAX)
         return true;
-    return until_ns != 0 && env_boot_ns(engine_env(t->engine)) < until_ns;
+    if (until_ns != 0 && env_boot_ns(engine_env(t->engine)) < until_ns)
+        return true;
+    return r->stale_ms > 0 && is_fresh_enough(t, r, version);
 }
 
 /* ------------------------------------------------------------------ by a job */
@@ -147,18 +171,26 @@ results_from_cold(struct tablet *t, struct request *r)
         const struct cold_key *k = &c->keys[i]; /* all keys were read, in order */
         struct current now = { 0 };
 
-        if (k->present && judge(t, &k->found.entry, &now) != ST_OK && r->snapshot == NULL)
+        if (k->present && judge(t, r, &k->found.entry, &now) != ST_OK && r->snapshot == NULL)
             return ST_NOT_LEADER;
         op_read(&r->ops[i], &now, &r->results[i]);
     }
     return r->op_count > 1 ? results_keep(r) : ST_OK;
 }
 
+/* What a replica that need not lead cannot read, another can. */
+static bool
+is_for_the_owner(const struct request *r, enum status st)
+{
+    return st == ST_NOT_LEADER ||
+           (r->stale_ms > 0 && r->snapshot == NULL && (st == ST_CORRUPT || st == ST_IO));
+}
+
 static void
 cold_ready(struct request *r)
 {
     r->status = results_from_cold(r->tablet, r);
-    if (r->status == ST_NOT_LEADER) {
+    if (is_for_the_owner(r, r->status)) {
         cold_release(r);
         tablet_send(r->tablet, r);
         return;
@@ -177,7 +209,9 @@ go_cold(struct tablet *t, struct tablet_reader *reader, struct request *r)
         if (own == NULL)
             return ST_NO_MEMORY;
     }
-    st = own == NULL || may_tell(t, r) ? cold_start(t, reader, r, own, cold_ready) : ST_NOT_LEADER;
+    st = own == NULL || may_tell(t, r, lsm_snapshot_version(own))
+             ? cold_start(t, reader, r, own, cold_ready)
+             : ST_NOT_LEADER;
     if (st != ST_OK)
         lsm_snapshot_release(t->lsm, own);
     return st;
@@ -204,8 +238,7 @@ read_in_place(struct tablet *t, struct tablet_reader *reader, struct request *r)
 
     epoch_enter(reader->epoch, &reader->slot);
     version = lsm_visible(t->lsm);
-    st = may_tell(t, r) ? read_one(t, &r->ops[0], version, &found, &r->results[0], &r->err)
-                        : ST_NOT_LEADER;
+    st = may_tell(t, r, version) ? read_one(t, r, 0, version, &found) : ST_NOT_LEADER;
     if (st == ST_OK) {
         if (lsm_generation(t->lsm) == generation)
             (void)answer(r, ST_OK);
@@ -226,7 +259,7 @@ read_copies(struct tablet *t, struct tablet_reader *reader, struct request *r)
 
     epoch_enter(reader->epoch, &reader->slot);
     version = lsm_visible(t->lsm);
-    st = may_tell(t, r) ? read_many(t, r, version) : ST_NOT_LEADER;
+    st = may_tell(t, r, version) ? read_many(t, r, version) : ST_NOT_LEADER;
     epoch_leave(reader->epoch, &reader->slot);
     return lsm_generation(t->lsm) == generation || st == ST_NOT_LEADER ? st : ST_WOULD_BLOCK;
 }
@@ -240,13 +273,13 @@ tablet_read(struct tablet *t, struct tablet_reader *reader, struct request *r)
     uint64_t now_ms = tablet_now_ms(t, boot_ns);
     enum status st;
 
-    if (r->snapshot == NULL && tablet__clock_ms(t, boot_ns) > now_ms &&
+    if (r->snapshot == NULL && r->stale_ms == 0 && tablet__clock_ms(t, boot_ns) > now_ms &&
         engine_log_health(t->engine) == ST_OK && !atomic_load(&t->ceiling_stuck))
         return false; /* the ceiling must be raised first */
 
     r->tablet = t;
     if (r->op_count == 0)
-        return may_tell(t, r) && answer(r, ST_OK);
+        return may_tell(t, r, lsm_visible(t->lsm)) && answer(r, ST_OK);
     if (r->snapshot != NULL) {
         st = ST_WOULD_BLOCK;
     } else if (r->op_count == 1) {
@@ -261,7 +294,7 @@ tablet_read(struct tablet *t, struct tablet_reader *reader, struct request *r)
         if (st == ST_OK)
             return true;
     }
-    return st != ST_NOT_LEADER && answer(r, st);
+    return !is_for_the_owner(r, st) && answer(r, st);
 }
 
 void

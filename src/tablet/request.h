@@ -140,6 +140,9 @@ struct request {
     uint64_t client_id; /* 0: no request identity */
     uint64_t sequence;
     const struct kv_snapshot *snapshot; /* pure reads only; NULL: what is committed now */
+    /* Pure reads only, that are not `ordered`: a replica here may answer them that has all that was committed so
+     * long ago, as far as the clocks of the nodes agree.  0: only one that has all of it. */
+    uint32_t stale_ms;
     const struct precondition *preconditions;
     uint32_t precondition_count;
     const struct op *ops;

@@ -115,7 +115,6 @@ MUST_USE enum status tablet_transfer(struct tablet *t, uint64_t node);
 MUST_USE enum status tablet_split(struct tablet *t, const struct split *split);
 
 /* What is its own, as applied. */
-uint64_t tablet_edition(const struct tablet *t); /* of its scope; any thread */
 const struct scope *tablet_scope(const struct tablet *t);
 
 /* The node may have come to what it lacked: a leader whose group fell asleep without it asks it again. */
@@ -126,6 +125,9 @@ const struct raft *tablet_raft(const struct tablet *t);
 
 /* Is what the core counts as durable so in the log?  Where it is not, an acknowledged write can get lost. */
 bool tablet_keeps_its_word(const struct tablet *t);
+
+/* Of tablet_scope().  Anywhere. */
+uint64_t tablet_edition(const struct tablet *t);
 
 /* What is applied, and a snapshot of exactly that: the caller's, to be released.  ST_BUSY: the tree is
  * being replaced by another member's; ST_NO_MEMORY. */

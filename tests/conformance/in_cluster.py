@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -150,6 +151,51 @@ def survives_a_crash(servers):
         wait_for("GET with a node down", lambda i=i: done("get", "before:%d" % i), 20)
 
 
+# ---------------------------------------------------------------- READONLY
+
+def reads_behind(servers):
+    """Alone, a node tells those who said READONLY what it has, as long as that may be so old."""
+    def connect(to):
+        c = to.connect()
+        expect(c.call("SELECT", "users"), b"OK", "SELECT")
+        return c
+
+    def call(*words, at=servers[0]):
+        c = connect(at)
+        reply = c.call(*words)
+        c.close()
+        return reply
+
+    def alone(*words):
+        c = connect(servers[0])
+        for s in servers[1:]:
+            os.kill(s.process.pid, signal.SIGSTOP)
+        replies = [c.call(*w) for w in words]
+        for s in servers[1:]:
+            os.kill(s.process.pid, signal.SIGCONT)
+        c.close()
+        return replies
+    set_moved(servers, "no")
+    keys = ["behind:%d" % i for i in range(30)]  # of tablets that all three lead
+    read = ["MGET", *keys]
+    values = [k.encode() for k in keys]
+    for name, value in [("deadline-ms", "1000"), ("stale-reads-ms", "60000")]:
+        expect(call("CONFIG", "SET", name, value), b"OK", "CONFIG SET " + name)
+    for k in keys:
+        expect(call("SET", k, k), b"OK", "SET")
+    wait_for("the node has what it does not lead",
+             lambda: alone(["READONLY"], read)[1] == values, 20)
+    replies = alone(["READONLY"], read, ["READWRITE"], read)
+    expect(replies[:3], [b"OK", values, b"OK"], "READONLY, MGET, READWRITE")
+    expect(isinstance(replies[3], Exception), True, "READWRITE, MGET: %r" % replies[3])
+    expect(isinstance(call("CONFIG", "SET", "stale-reads-ms", "1000"), Exception), True,
+           "CONFIG SET stale-reads-ms 1000")
+    for name, value in [("deadline-ms", "5000"), ("stale-reads-ms", "0")]:
+        expect(call("CONFIG", "SET", name, value), b"OK", "CONFIG SET " + name)
+    wait_for("all are heard again", lambda: all(
+        not isinstance(call(*read, at=s), Exception) for s in servers), 20)
+
+
 # ---------------------------------------------------------------- Node
 
 def with_node(script, servers, moved):
@@ -174,6 +220,8 @@ def main():
                                ("node-redis", lambda s, m: with_node("node-redis-cluster.js", s, m))]:
                 part(servers, word == "yes")
                 print("%-10s %-7s %5.1f s" % (name, word, time.monotonic() - began), flush=True)
+        reads_behind(servers)
+        print("READONLY           %5.1f s" % (time.monotonic() - began), flush=True)
         survives_a_crash(servers)
         print("a crash            %5.1f s" % (time.monotonic() - began), flush=True)
         shutil.rmtree(folder)

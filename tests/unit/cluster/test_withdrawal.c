@@ -182,6 +182,80 @@ TEST(keepers_store_something_and_stay)
     EXPECT_U64(withdrawal_keepers(&s.atlas, going, 0), 3);
 }
 
+/* ------------------------------------------------------------------ room */
+
+enum { GB = 1 << 30 };
+
+/* Each disk has 10 GB; of the first node's, 4 are free, of the second's 5, and so on. */
+static void
+rooms_set(struct scene *s, struct steward_room rooms[NODES_MAX], uint64_t tablet_bytes)
+{
+    for (uint32_t i = 0; i < s->atlas.node_count; i++)
+        rooms[i] = (struct steward_room){ i + 1, (uint64_t)(4 + i) * GB, (uint64_t)10 * GB };
+    s->report.bytes = tablet_bytes;
+    s->view.rooms = rooms;
+    s->view.room_count = s->atlas.node_count;
+}
+
+TEST(what_would_fill_a_disk_too_far_is_told_of_the_fullest)
+{
+    const uint64_t going[] = { 1, 2 };
+    struct steward_room rooms[NODES_MAX];
+    struct withdrawal_crowd crowd;
+    struct scene s;
+
+    scene_set(&s, 4, 2, 2);
+    rooms_set(&s, rooms, (uint64_t)9 * GB);
+    EXPECT(!withdrawal_crowds(&s.view, going, 1, &crowd)); /* 5 + 3 of 10 */
+    s.report.bytes = (uint64_t)12 * GB;
+    EXPECT(withdrawal_crowds(&s.view, going, 1, &crowd));
+    EXPECT(crowd.node == &s.nodes[1]);
+    EXPECT_U64(crowd.percent, 89);
+    EXPECT_U64(crowd.more, (uint64_t)4 * GB);
+    EXPECT(withdrawal_crowds(&s.view, going, 2, &crowd));
+    EXPECT(crowd.node == &s.nodes[2]);
+    EXPECT_U64(crowd.more, (uint64_t)12 * GB);
+}
+
+TEST(each_gets_its_share_by_weight)
+{
+    struct steward_room rooms[NODES_MAX];
+    struct withdrawal_crowd crowd;
+    uint64_t going = 1;
+    struct scene s;
+
+    scene_set(&s, 3, 1, 1);
+    rooms_set(&s, rooms, (uint64_t)8 * GB);
+    s.nodes[1].weight = 3 * WEIGHT;
+    EXPECT(withdrawal_crowds(&s.view, &going, 1, &crowd));
+    EXPECT(crowd.node == &s.nodes[1]);
+    EXPECT_U64(crowd.more, (uint64_t)6 * GB);
+    s.nodes[1].weight = KEEPS_NOTHING;
+    EXPECT(withdrawal_crowds(&s.view, &going, 1, &crowd));
+    EXPECT(crowd.node == &s.nodes[2]);
+    EXPECT_U64(crowd.more, (uint64_t)8 * GB);
+}
+
+TEST(a_disk_that_is_full_but_gets_nothing_stops_nobody)
+{
+    struct steward_room rooms[NODES_MAX];
+    struct withdrawal_crowd crowd;
+    uint64_t going = 1;
+    struct scene s;
+
+    scene_set(&s, 3, 3, 3);
+    rooms_set(&s, rooms, (uint64_t)8 * GB);
+    rooms[1].free_bytes = 0;
+    EXPECT(!withdrawal_crowds(&s.view, &going, 1, &crowd)); /* both have a copy already */
+    scene_set(&s, 3, 1, 1);
+    rooms_set(&s, rooms, (uint64_t)8 * GB);
+    s.view.report_count = 0;
+    EXPECT(!withdrawal_crowds(&s.view, &going, 1, &crowd));
+    s.view.report_count = 1;
+    s.view.room_count = 0;
+    EXPECT(!withdrawal_crowds(&s.view, &going, 1, &crowd));
+}
+
 TEST_MAIN(RUN(one_of_three_may_go_when_all_are_well),
           RUN(none_may_go_while_another_of_three_is_down_and_nobody_can_take_over),
           RUN(it_may_go_when_a_fourth_can_be_given_a_copy),
@@ -189,4 +263,7 @@ TEST_MAIN(RUN(one_of_three_may_go_when_all_are_well),
           RUN(a_tablet_of_which_nobody_has_reported_keeps_its_nodes), RUN(of_two_either_may_go),
           RUN(the_only_copy_moves_if_it_has_somewhere_to_go),
           RUN(a_node_without_a_copy_harms_nobody), RUN(who_is_going_already_does_not_stay),
-          RUN(several_at_once_are_asked_about_together), RUN(keepers_store_something_and_stay))
+          RUN(several_at_once_are_asked_about_together), RUN(keepers_store_something_and_stay),
+          RUN(what_would_fill_a_disk_too_far_is_told_of_the_fullest),
+          RUN(each_gets_its_share_by_weight),
+          RUN(a_disk_that_is_full_but_gets_nothing_stops_nobody))

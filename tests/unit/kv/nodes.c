@@ -229,6 +229,7 @@ ask_node(struct nodes *n, uint32_t node, const struct op *op, enum durability du
                                    .results = &a->result,
                                    .result_bytes_max = 1 << 20,
                                    .durability = durability,
+                                   .stale_ms = n->stale_ms,
                                    .client_id = n->client_id,
                                    .sequence = n->client_id == 0 ? 0 : ++n->sequence,
                                    .done = on_done,

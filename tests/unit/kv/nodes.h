@@ -27,6 +27,7 @@ struct nodes {
     uint64_t founders[NODES_MAX];
     uint64_t client_id; /* of the requests that follow, as their writes are numbered; 0: none */
     uint64_t sequence;
+    uint32_t stale_ms;     /* of the requests that follow */
     struct list unawaited; /* requests whose answer nobody awaits */
     uint64_t hint;         /* who leads, as the last refusal said */
     char value[NODES_VALUE_MAX];

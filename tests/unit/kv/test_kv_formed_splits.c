@@ -112,6 +112,39 @@ TEST(a_keyspace_of_ranges_is_split_at_a_key)
     formed_destroy(&f);
 }
 
+/* ------------------------------------------------------------------ who is slow to make it */
+
+/* Two of three members cannot make the heir when it is known to the cluster already.  An empty one in its place, and they
+ * would go on without the one that has it. */
+TEST(whoever_cannot_make_its_part_at_once_makes_it_later_out_of_what_it_has)
+{
+    struct formed f;
+    uint32_t leader;
+
+    create(&f, 402, 3, "hash");
+    formed_put_keys(&f, KEYS);
+    leader = formed_leader_of(&f, formed_keyspace(&f, "s")->tablets[0]->id);
+    for (uint32_t i = 1; i <= 3; i++) {
+        if (i != leader)
+            sim_fail(f.n.w, i, SIM_LINK, 1, true, ST_IO);
+    }
+    split_until(&f, "s", 2);
+    nodes_crash(&f.n, leader);
+    sim_run_ms(f.n.w, 3000);
+    for (uint32_t i = 1; i <= 3; i++) {
+        if (i == leader)
+            continue;
+        nodes_crash(&f.n, i);
+        sim_fail(f.n.w, i, 0, 0, false, ST_OK);
+        formed_boot(&f, i);
+    }
+    formed_expect_keys(&f, KEYS);
+    formed_boot(&f, leader);
+    formed_await_placed(&f);
+    formed_expect_keys(&f, KEYS);
+    formed_destroy(&f);
+}
+
 /* ------------------------------------------------------------------ in use */
 
 static void
@@ -354,6 +387,7 @@ TEST(a_tablet_that_came_out_of_another_is_not_begun_anew_without_its_keys)
 
 QUIET_TEST_MAIN(RUN(a_keyspace_is_split_into_as_many_tablets_as_one_likes),
                 RUN(a_keyspace_of_ranges_is_split_at_a_key),
+                RUN(whoever_cannot_make_its_part_at_once_makes_it_later_out_of_what_it_has),
                 RUN(pipelines_keep_their_order_while_their_tablets_are_split),
                 RUN(and_while_nodes_die_and_come_back), RUN(and_while_nodes_are_cut_off),
                 RUN(a_request_that_comes_back_after_a_split_goes_to_the_tablet_that_has_its_key),

@@ -111,6 +111,16 @@ expect_file(struct fix *f, const char *path, const char *text)
     buf_release(&got);
 }
 
+static inline uint64_t
+free_bytes(struct fix *f)
+{
+    struct env_room room;
+
+    EXPECT_OK(env_room(f->env, "/", &room, NULL));
+    EXPECT(room.free_bytes <= room.total_bytes);
+    return room.free_bytes;
+}
+
 static inline bool
 exists(struct fix *f, const char *path)
 {

@@ -353,7 +353,7 @@ TEST(a_crash_finds_the_space_of_what_it_took)
         EXPECT_OK(env_remove(f.env, "a", NULL));
         EXPECT_OK(file_fill(create_file(&f, "b"), 20 * 4096, NULL));
         crash_and_boot(&f);
-        EXPECT_OK(env_free_bytes(f.env, "/", &bytes, NULL));
+        bytes = free_bytes(&f);
         for (int i = 0; i < 2; i++) {
             if (env_stat(f.env, i == 0 ? "a" : "b", &size, NULL) == ST_OK)
                 bytes += size / 4096 * 4096; /* at most that; files may have holes */
@@ -363,7 +363,7 @@ TEST(a_crash_finds_the_space_of_what_it_took)
             EXPECT_OK(env_remove(f.env, "a", NULL));
         if (exists(&f, "b"))
             EXPECT_OK(env_remove(f.env, "b", NULL));
-        EXPECT_OK(env_free_bytes(f.env, "/", &bytes, NULL));
+        bytes = free_bytes(&f);
         EXPECT_U64(bytes, 100 * 4096);
         teardown(&f);
     }

@@ -239,10 +239,10 @@ TEST(a_full_disk_says_so_and_recovers)
     uint64_t bytes, size;
 
     sim_set_capacity(f.w, 1, 5 * 4096);
-    EXPECT_OK(env_free_bytes(f.env, "/", &bytes, NULL));
+    bytes = free_bytes(&f);
     EXPECT_U64(bytes, 5 * 4096);
     EXPECT_OK(file_write(file, 0, &part, 1, NULL));
-    EXPECT_OK(env_free_bytes(f.env, "/", &bytes, NULL));
+    bytes = free_bytes(&f);
     EXPECT_U64(bytes, 4096);
     EXPECT_ST(file_write(file, 16384, &part, 1, NULL), ST_NO_SPACE);
     EXPECT_OK(file_size(file, &size, NULL));
@@ -251,13 +251,13 @@ TEST(a_full_disk_says_so_and_recovers)
     EXPECT_ST(env_make_dir(f.env, "d", NULL), ST_NO_SPACE);
     EXPECT_OK(file_write(file, 0, &part, 1, NULL)); /* over what is there */
     EXPECT_OK(file_truncate(file, 100, NULL));
-    EXPECT_OK(env_free_bytes(f.env, "/", &bytes, NULL));
+    bytes = free_bytes(&f);
     EXPECT_U64(bytes, 4 * 4096);
     EXPECT_OK(env_remove(f.env, "a", NULL));
-    EXPECT_OK(env_free_bytes(f.env, "/", &bytes, NULL));
+    bytes = free_bytes(&f);
     EXPECT_U64(bytes, 4 * 4096); /* it is still open */
     file_close(file);
-    EXPECT_OK(env_free_bytes(f.env, "/", &bytes, NULL));
+    bytes = free_bytes(&f);
     EXPECT_U64(bytes, 5 * 4096);
     teardown(&f);
 }
@@ -274,14 +274,14 @@ TEST(what_was_filled_can_be_written_on_a_full_disk)
     EXPECT_ST(file_fill(b, 3 * 4096, NULL), ST_NO_SPACE);
     EXPECT_OK(file_truncate(b, 0, NULL));
     EXPECT_OK(file_fill(b, 2 * 4096, NULL));
-    EXPECT_OK(env_free_bytes(f.env, "/", &bytes, NULL));
+    bytes = free_bytes(&f);
     EXPECT_U64(bytes, 0);
     for (uint64_t at = 0; at < 6 * 4096 - 8; at += 1000)
         write_at(a, at, "text");
     EXPECT_ST(try_write(a, 6 * 4096, "x"), ST_NO_SPACE);
     EXPECT_OK(file_fill(a, 6 * 4096, NULL)); /* it takes no more the second time */
     sim_set_capacity(f.w, 1, 0);             /* a disk that shrinks has none free, not less */
-    EXPECT_OK(env_free_bytes(f.env, "/", &bytes, NULL));
+    bytes = free_bytes(&f);
     EXPECT_U64(bytes, 0);
     teardown(&f);
 }

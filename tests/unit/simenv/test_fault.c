@@ -100,13 +100,13 @@ TEST(the_other_calls_of_a_kind_fail_with_it)
 {
     struct fix f = setup(3);
     struct file *file = NULL;
-    uint64_t n;
+    struct env_room room;
 
     EXPECT_OK(env_make_dir(f.env, "d", NULL));
     sim_fail(f.w, 1, SIM_OP_ALL, 1, true, ST_IO);
     EXPECT_ST(env_lock(f.env, "LOCK", &file, NULL), ST_IO);
     EXPECT_ST(env_remove_dir(f.env, "d", NULL), ST_IO);
-    EXPECT_ST(env_free_bytes(f.env, "/", &n, NULL), ST_IO);
+    EXPECT_ST(env_room(f.env, "/", &room, NULL), ST_IO);
     sim_fail(f.w, 1, 0, 0, false, ST_OK);
     expect_names(&f, "/", "d");
     teardown(&f);
