@@ -265,6 +265,7 @@ hear(struct clerk *p)
     if (p->answered && (st == ST_OK || st == ST_INVALID || st == ST_NOT_FOUND || st == ST_EXISTS)) {
         conclude(p);
         p->is_lost = false;
+        p->due_ns = 0;
     } else {
         p->is_lost |= !p->answered || st == ST_TIMEOUT || st == ST_UNKNOWN || st == ST_CLOSED;
     }

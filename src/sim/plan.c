@@ -35,7 +35,9 @@ enum {
     COPIES_MAX = 5,
     FAVOURITE_SALT = 0xfa0,
     NAMED_FEW = 3,
+    ORDER_PERCENT = 50,
     MEAN_MS_MIN = 400,
+    ORDER_MEAN_MS_MIN = 1000,
     MEAN_DOUBLINGS = 6, /* up to 64 times as much */
     DAMPING_US = 1000,
     AWAITED_US_DOUBLINGS = 15,
@@ -330,7 +332,8 @@ is_favourite(uint64_t seed, enum fault kind)
     return false;
 }
 
-/* Where nearly all kinds take part there is seldom peace for long enough that something else can go wrong in
+/* What befalls machines is there for the sake of what is ordered of a cluster.
+ * Where nearly all kinds take part there is seldom peace for long enough that something else can go wrong in
  * its own way: so in most runs there are few besides the favourites.  A user who names but a few
  * wants to see them. */
 static bool
@@ -338,10 +341,12 @@ takes_part(struct prng *p, const struct plan_options *o, enum fault kind)
 {
     static const uint32_t percents[] = { 5, 15, 30, 70 };
     uint64_t drawn = hash_u64(o->seed ^ hash_u64(FAVOURITE_SALT));
-    bool chosen = prng_chance(p, percents[drawn % (sizeof(percents) / sizeof(percents[0]))], 100);
+    uint32_t percent = percents[drawn % (sizeof(percents) / sizeof(percents[0]))];
+    bool chosen;
 
-    if (fault_is_of_cluster(kind)) /* what befalls machines is there for the sake of these */
-        chosen = prng_chance(p, 1, 2);
+    if (fault_is_of_cluster(kind))
+        percent = ORDER_PERCENT;
+    chosen = prng_chance(p, percent, 100);
     return chosen || is_favourite(o->seed, kind) || __builtin_popcount(o->faults) <= NAMED_FEW;
 }
 
@@ -398,6 +403,15 @@ add_echo(struct plan *plan, const struct plan_options *o, struct prng *prng, uin
     return st == ST_OK ? add(plan, &leaving) : st;
 }
 
+/* What takes long must not come faster than it is done. */
+static uint64_t
+mean_ms_min(enum fault kind)
+{
+    if (kind == FAULT_ECHO)
+        return ECHO_MEAN_MS_MIN;
+    return fault_is_of_cluster(kind) ? ORDER_MEAN_MS_MIN : MEAN_MS_MIN;
+}
+
 static enum status
 draw_kind(struct plan *plan, const struct plan_options *o, enum fault kind)
 {
@@ -409,7 +423,7 @@ draw_kind(struct plan *plan, const struct plan_options *o, enum fault kind)
     prng_init(&prng, hash_u64(o->seed ^ hash_u64(kind + 1)));
     if (!takes_part(&prng, o, kind))
         return ST_OK;
-    mean_ms = magnitude(&prng, kind == FAULT_ECHO ? ECHO_MEAN_MS_MIN : MEAN_MS_MIN, MEAN_DOUBLINGS);
+    mean_ms = magnitude(&prng, mean_ms_min(kind), MEAN_DOUBLINGS);
     if (mean_ms < room_ms)
         mean_ms = room_ms;
     at_ms = prng_below(&prng, 2 * mean_ms);
