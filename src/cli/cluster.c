@@ -333,9 +333,9 @@ static const struct desk_verb verbs[] = {
       .summary = "its nodes, their doors and their share",
       .more = "\n  --all  also those that were removed\n\n"
               "healthy       it answers\n"
-              "suspicious    it has been silent for 5 s\n"
-              "down          for 30 s: its tablets are led by others\n"
-              "failed        for 10 min: others are given its copies\n"
+              "suspicious    it has been silent for suspicion-threshold-ms, 5 s\n"
+              "down          for down-threshold-ms, 30 s\n"
+              "failed        and down for 10 min more: others are given its copies\n"
               "draining      its copies move away, by order; it serves meanwhile\n"
               "removed       it is no member any more, and never will be again\n",
       .flags = FLAG(ALL),
@@ -355,10 +355,11 @@ static const struct desk_verb verbs[] = {
     { .name = "drain",
       .arguments = "NODE... [--confirm CLUSTER] [--no-wait]",
       .summary = "move all copies away from a node",
-      .more = "It serves meanwhile. Refused, with the tablets named, if one would be under its\n"
-              "quorum without the node.\n\n"
-              "  --confirm CLUSTER  the cluster's name, for several nodes at once\n"
-              "  --no-wait          do not watch\n",
+      .more =
+          "It serves meanwhile. Refused, with the tablets named, if one would be under its\n"
+          "quorum without the node, or if the disk of another would be more than 85 % full.\n\n"
+          "  --confirm CLUSTER  the cluster's name, for several nodes at once, or for fuller disks\n"
+          "  --no-wait          do not watch\n",
       .words_min = 1,
       .words_max = DESK_WORDS_MAX,
       .flags = FLAG(CONFIRM) | FLAG(NO_WAIT),

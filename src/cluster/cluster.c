@@ -379,6 +379,7 @@ tick_first(struct cluster *c, uint64_t now_ns)
     holdings_tick(c, now_ns);
     watch_tick(c, now_ns);
     confirm_tick(c, now_ns);
+    consult_tick(c, now_ns);
     office_tick(c, now_ns);
     orders_tick(c, now_ns, false);
     recover_tick(c, now_ns);

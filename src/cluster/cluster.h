@@ -92,6 +92,9 @@ uint32_t cluster_loop_of(const struct cluster *c, uint64_t tablet);
  * dropped when the loops run. */
 bool cluster_is_surplus(const struct cluster *c, uint64_t tablet);
 
+/* Is it known that the tablet is nowhere any more? */
+bool cluster_is_gone(const struct cluster *c, uint64_t tablet);
+
 /* Will the replica of this tablet, which is not here, come out of that of another, which is? */
 bool cluster_awaits_split(const struct cluster *c, const struct tablet_record *record);
 

@@ -147,6 +147,12 @@ struct cluster {
         _Atomic bool changed; /* the watch has not seen these yet */
     } pace;
 
+    struct slowness {
+        uint64_t looked_ns;
+        uint64_t syncs; /* of the log, until then */
+        uint64_t sync_ns;
+        _Atomic uint64_t until_ns; /* we count as slow */
+    } slowness;                    /* our own (consult.c) */
     struct lock opinions_lock;
     struct opinion
         opinions[TABLET_NODES_MAX]; /* by the neighbours' slots; all loops look at them */
@@ -269,6 +275,8 @@ void groups_tick(struct seat *s, uint64_t now_ns);
 /* On each loop, again and again: do its groups have anything that the log has not made durable, and how much
  * has it? */
 void consult_see_log(struct seat *s, bool awaits, uint64_t durable, uint64_t now_ns);
+
+void consult_tick(struct cluster *c, uint64_t now_ns);
 
 /* How we are to lead; on any loop. */
 void consult_ourselves(const struct cluster *c, uint64_t now_ns, struct fitness *out);

@@ -9,6 +9,9 @@
  * commit what it sends, but it can apply nothing that its own log does not have, and so answers nobody.  One that a
  * single follower does not hear keeps its majority; the follower's clients have nobody to turn to.
  *
+ * A node is slow whose log has taken long for a sync, or from which it is long to most others and back: not one of
+ * them is, then, but it is itself.  It stays so for a while, or leadership would come back with the next good second.
+ *
  * Nothing is said while all are well.
  *
  *   F1  We hand over only to who has said within ANSWER_HOLDS_MS that it is less burdened than we are: not on
@@ -16,6 +19,8 @@
  *   F2  Who is asked misses a node sooner than who asks: of a node that has died the two do not
  *       think differently because one of them heard it a moment later.
  */
+#include "base/log.h"
+
 #include "cluster/cluster_internal.h"
 
 enum {
@@ -24,6 +29,10 @@ enum {
     MISSED_MS = 800,        /* to do something about it; */
     MISSED_ANSWER_MS = 400, /* to say so (F2) */
     LOG_STANDS_MS = 500,
+    SLOW_SYNC_MS = 100, /* in the mean of a second */
+    SLOW_TRIP_MS = 100,
+    SLOW_FOR_MS = 15000,
+    SYNCS_EVERY_MS = 1000,
 };
 
 static const struct tablet_neighbour *
@@ -54,18 +63,67 @@ log_stands(const struct cluster *c, uint64_t now_ns)
     return false;
 }
 
+/* Of those whose trips are known. */
+static bool
+is_far_from_most(const struct cluster *c, uint64_t now_ns)
+{
+    uint32_t limit = atomic_load(&c->options.node->neighbours.limit);
+    uint32_t known = 0;
+    uint32_t far = 0;
+
+    for (uint32_t i = 0; i < limit; i++) {
+        const struct tablet_neighbour *n = neighbour(c, i);
+        uint64_t trip_ns = atomic_load(&n->trip_ns);
+
+        if (atomic_load(&n->node) == 0 || trip_ns == 0 || !neighbour_is_wanted(n, now_ns))
+            continue;
+        known++;
+        far += trip_ns > (uint64_t)SLOW_TRIP_MS * NS_PER_MS;
+    }
+    return 2 * far > known;
+}
+
+/* On loop 0. */
+void
+consult_tick(struct cluster *c, uint64_t now_ns)
+{
+    struct slowness *s = &c->slowness;
+    struct wal_counters log;
+    uint64_t syncs, sync_ns;
+    bool slow;
+
+    if (now_ns < s->looked_ns + (uint64_t)SYNCS_EVERY_MS * NS_PER_MS)
+        return;
+    engine_log_count(c->engine, &log);
+    syncs = log.syncs - s->syncs;
+    sync_ns = log.sync_ns - s->sync_ns;
+    slow = syncs > 0 && sync_ns / syncs > (uint64_t)SLOW_SYNC_MS * NS_PER_MS;
+    if (slow || is_far_from_most(c, now_ns)) {
+        if (atomic_load(&s->until_ns) < now_ns)
+            log_event(LOG_WARN, "cluster.node_slow",
+                      log_u64("sync_ms", syncs == 0 ? 0 : sync_ns / syncs / NS_PER_MS),
+                      log_str("cause", slow ? "disk" : "network"),
+                      log_str("effect", "others lead what this node led"));
+        atomic_store(&s->until_ns, now_ns + (uint64_t)SLOW_FOR_MS * NS_PER_MS);
+    }
+    s->looked_ns = now_ns;
+    s->syncs = log.syncs;
+    s->sync_ns = log.sync_ns;
+}
+
 static void
 look_at_ourselves(const struct cluster *c, uint64_t now_ns, uint64_t missed_ms, struct fitness *out)
 {
     uint32_t limit = atomic_load(&c->options.node->neighbours.limit);
 
     *out = (struct fitness){ .ails = engine_space(c->engine) == ENGINE_SPACE_LOW ||
-                                     log_stands(c, now_ns) };
+                                     log_stands(c, now_ns),
+                             .slow = now_ns < atomic_load(&c->slowness.until_ns) };
     for (uint32_t i = 0; i < limit; i++) {
         const struct tablet_neighbour *n = neighbour(c, i);
         uint64_t node = atomic_load(&n->node);
 
-        if (node != 0 && atomic_load(&n->beats) &&
+        if (node != 0 && neighbour_is_wanted(n, now_ns) &&
             atomic_load(&n->heard_ns) + missed_ms * NS_PER_MS < now_ns)
             fitness_miss(out, node);
     }

@@ -2,7 +2,12 @@
 
 #include <string.h>
 
-enum { BURDEN_OF_AILING = RAFT_VOTERS_MAX + 1 }; /* more than to miss everybody */
+enum {
+    BURDEN_OF_SLOWNESS = 1,                 /* as to miss one */
+    BURDEN_OF_AILING = RAFT_VOTERS_MAX + 2, /* more than to miss everybody, slowly */
+    IS_AILING = 1 << 0,
+    IS_SLOW = 1 << 1,
+};
 
 void
 fitness_miss(struct fitness *f, uint64_t node)
@@ -16,7 +21,7 @@ fitness_miss(struct fitness *f, uint64_t node)
 uint32_t
 fitness_burden(const struct fitness *f, const struct raft_config *group)
 {
-    uint32_t burden = f->ails ? BURDEN_OF_AILING : 0;
+    uint32_t burden = (f->ails ? BURDEN_OF_AILING : 0) + (f->slow ? BURDEN_OF_SLOWNESS : 0);
 
     for (uint32_t i = 0; i < f->missed_count; i++)
         burden += raft_config_votes(group, f->missed[i]);
@@ -26,7 +31,7 @@ fitness_burden(const struct fitness *f, const struct raft_config *group)
 enum status
 fitness_encode(const struct fitness *f, struct buf *out)
 {
-    enum status st = append_u8(out, f->ails);
+    enum status st = append_u8(out, (uint8_t)((f->ails ? IS_AILING : 0) | (f->slow ? IS_SLOW : 0)));
 
     if (st == ST_OK)
         st = append_varint(out, f->missed_count);
@@ -39,11 +44,11 @@ enum status
 fitness_decode(struct slice from, struct fitness *out)
 {
     struct reader r = reader_of(from);
-    uint8_t ails = read_u8(&r);
+    uint8_t state = read_u8(&r);
     uint64_t count = read_varint(&r);
-    struct fitness f = { .ails = ails == 1 };
+    struct fitness f = { .ails = (state & IS_AILING) != 0, .slow = (state & IS_SLOW) != 0 };
 
-    if (r.bad || ails > 1 || count > FITNESS_MISSED_MAX)
+    if (r.bad || state > (IS_AILING | IS_SLOW) || count > FITNESS_MISSED_MAX)
         return ST_CORRUPT;
     while (f.missed_count < count)
         f.missed[f.missed_count++] = read_varint(&r);

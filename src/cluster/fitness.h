@@ -2,6 +2,7 @@
  * cluster/fitness.h — how fit a node is to lead, as it says itself, and how that weighs in a group.
  *
  *      a log that stands still, or a full disk     it ails: it can acknowledge nothing
+ *      a slow disk, or slow ways to most others    it is slow: all that it leads waits for that
  *      another voter that it does not hear         whoever asks there gets no answer from a leader here
  *
  * Pure.  Depends on: base, raft.
@@ -19,6 +20,7 @@ enum { FITNESS_MISSED_MAX = 32 };
 
 struct fitness {
     bool ails;
+    bool slow;
     uint32_t missed_count;
     uint64_t missed[FITNESS_MISSED_MAX]; /* nodes that it has not heard lately */
 };

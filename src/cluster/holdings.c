@@ -159,14 +159,30 @@ make_missing(struct cluster *c)
     }
 }
 
-bool
-cluster_is_surplus(const struct cluster *c, uint64_t tablet)
+/* False: nothing is known of it. */
+static bool
+look_up(const struct cluster *c, uint64_t tablet, struct record *out)
 {
     struct record_key key = { RECORD_TABLET, tablet };
     const struct page *page = book_find(&c->book, &key);
+
+    return page != NULL && record_decode(&key, page->value, out, NULL) == ST_OK;
+}
+
+bool
+cluster_is_gone(const struct cluster *c, uint64_t tablet)
+{
     struct record r;
 
-    if (c->is_fixed || page == NULL || record_decode(&key, page->value, &r, NULL) != ST_OK)
+    return look_up(c, tablet, &r) && r.as.tablet.state == TABLET_GONE;
+}
+
+bool
+cluster_is_surplus(const struct cluster *c, uint64_t tablet)
+{
+    struct record r;
+
+    if (c->is_fixed || !look_up(c, tablet, &r))
         return false;
     return r.as.tablet.state == TABLET_GONE || tablet_record_member(&r.as.tablet, c->self) == NULL;
 }

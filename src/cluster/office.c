@@ -18,6 +18,7 @@ enum {
     PLAN_EVERY_MS = 200,
     REPORT_KEPT_MS = 15000, /* leaders repeat theirs every 5 s */
     JOINS_MAX = 8,          /* replicas that one node is sent at a time */
+    LOOK_EVERY_MS = 1000,
 };
 
 struct office {
@@ -29,6 +30,8 @@ struct office {
     struct plan plan;
     uint64_t plan_at_ns;
     bool busy;                  /* a change is under way */
+    uint64_t looked_ns;         /* whether there are copies enough */
+    uint64_t lacking_since_ns;  /* 0: there are */
     const struct atlas *placed; /* a reference; of which `placement` is */
     struct placement *placement;
 };
@@ -248,6 +251,33 @@ office_wanted(struct cluster *c, const struct tablet_record *t, uint32_t replica
     return place_anew(c->office) ? placement_of_new(c->office->placement, t, replicas, out) : 0;
 }
 
+/* ------------------------------------------------------------------ copies */
+
+/* Who has come to lead the metadata has to hear all reports first. */
+static void
+tell_of_copies(struct office *o, const struct steward_view *view, uint64_t now_ns)
+{
+    uint64_t led_ns = tablet_led_since_ns(o->cluster->meta);
+    struct steward_outlook now;
+
+    if (now_ns < o->looked_ns + (uint64_t)LOOK_EVERY_MS * NS_PER_MS ||
+        now_ns < led_ns + (uint64_t)REPORT_KEPT_MS * NS_PER_MS)
+        return;
+    o->looked_ns = now_ns;
+    steward_look_out(view, &now);
+    if (now.under_replicated > 0 && o->lacking_since_ns == 0) {
+        log_event(LOG_WARN, "cluster.copies_lacking", log_u64("tablets", now.under_replicated),
+                  log_u64("copies_min", now.copies_min), log_u64("bytes_left", now.bytes_left));
+        o->lacking_since_ns = now_ns;
+    } else if (now.under_replicated == 0 && o->lacking_since_ns != 0) {
+        log_event(LOG_INFO, "cluster.copies_restored", log_u64("tablets", now.tablets),
+                  log_u64("seconds", (now_ns - o->lacking_since_ns) / NS_PER_MS / 1000));
+        o->lacking_since_ns = 0;
+    }
+}
+
+/* ------------------------------------------------------------------ time */
+
 void
 office_tick(struct cluster *c, uint64_t now_ns)
 {
@@ -258,9 +288,12 @@ office_tick(struct cluster *c, uint64_t now_ns)
         return;
     o->plan_at_ns = now_ns + (uint64_t)PLAN_EVERY_MS * NS_PER_MS;
     let_go_of_old(o, now_ns);
+    if (!leads_metadata(c))
+        o->lacking_since_ns = 0; /* another tells */
     if (o->busy || !leads_metadata(c))
         return;
     office_view(c, &view);
+    tell_of_copies(o, &view, now_ns);
     if (view.placement != NULL && steward_plan(&view, &o->plan) == ST_OK && o->plan.count > 0)
         write_plan(o);
 }

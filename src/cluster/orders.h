@@ -6,11 +6,11 @@
  *      drain NODE... [confirm CLUSTER]        undrain NODE
  *      remove NODE... [confirm CLUSTER]       replace OLD NEW
  *      keyspace-create NAME REPLICAS TABLETS hash|range                   keyspace-drop NAME
- *      keyspace-alter NAME REPLICAS
+ *      keyspace-alter NAME REPLICAS           keyspace-split NAME TABLETS | NAME at KEY
  *      recover [confirm CLUSTER]
  *
- * NODE is a name or an id, KEYSPACE a name.  Several nodes at once go only with the cluster's name, and none
- * goes that would leave a tablet under its quorum.  `rebalance` says what moves and what it takes; the steward does it
+ * NODE is a name or an id, KEYSPACE a name.  Several nodes at once, and what makes the others' disks rather full, go
+ * only with the cluster's name, and none goes that would leave a tablet under its quorum.  `rebalance` says what moves and what it takes; the steward does it
  * without being asked.  An order is carried out by a member of the metadata's group, who knows what
  * all leaders have reported; a node that is none hands it on.
  *
@@ -33,7 +33,7 @@ struct order {
     uint64_t deadline_ns;
     void (*done)(struct order *o);
 
-    /* ST_OK: `answer` is JSON.  ST_INVALID: it is none, or is refused; ST_NOT_FOUND: what it names is not there;
+    /* ST_OK: `answer` is JSON.  ST_INVALID: it is none, or is refused; ST_NOT_FOUND: what it names is not there; ST_EXISTS: it is so already; ST_NO_SPACE: a disk would be too full;
      * ST_CONFLICT, ST_BUSY, ST_TIMEOUT, ST_UNKNOWN, ST_CLOSED: try again; ST_NO_MEMORY.  `err` says more. */
     enum status status;
     struct err err;

@@ -2,8 +2,8 @@
  * cluster/record.h — what the metadata tablet holds, record by record.
  *
  *      key    kind:u8 id:u64 big-endian
- *      value  format:u8 = 1 (2: of a tablet that is or was split, with the fields of that), then the fields of the record in their order here: integers as varints,
- *             states and roles as bytes, texts and bounds as strings, lists with their count before them
+ *      value  format:u8 = 1 (2: of a tablet that is or was split, with the fields of that), then the fields of the
+ *             record in their order here: integers as varints, states and roles as bytes, texts and bounds as strings, lists with their count before them
  *
  * Nothing is ever deleted: a node that was removed, a keyspace that was dropped and a tablet that is gone
  * stay as records that say so.  So what is newer than a version is all that somebody at that
@@ -104,7 +104,7 @@ struct keyspace_record {
 
 enum tablet_state { TABLET_LIVE = 1, TABLET_GONE = 2 };
 
-/* What a member is to be.  The tablet's leader makes the group so; the planner (plan.h) says what comes
+/* What a member is to be.  The tablet's leader makes the group so; the steward (step.h) says what comes
  * next when it is. */
 enum member_role {
     MEMBER_VOTER = 1,

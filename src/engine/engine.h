@@ -133,9 +133,10 @@ MUST_USE enum status engine_drop_tree(struct engine *e, uint64_t id, const struc
 /* What the tablet had promised before the tree was made, when an earlier one of this id was dropped. */
 struct engine_oath engine_tree_oath(const struct engine_tree *tree);
 
-/* Of a tablet that is nowhere any more, and will not be again.  ST_EXISTS: there is a tree of this id;
- * otherwise as engine_drop_tree().  Job code. */
-MUST_USE enum status engine_forget_oath(struct engine *e, uint64_t id, struct err *err);
+/* Those of tablets that are nowhere any more, and will not be again.  Otherwise as engine_drop_tree().  Job code. */
+MUST_USE enum status engine_forget_oaths(struct engine *e,
+                                         bool (*is_over)(const void *ctx, uint64_t id),
+                                         const void *ctx, struct err *err);
 
 struct lsm *engine_tree_lsm(const struct engine_tree *tree);
 uint64_t engine_tree_id(const struct engine_tree *tree);
@@ -267,6 +268,9 @@ struct engine_entries {
 MUST_USE enum status engine_read_log(struct engine_tree *tree, const struct engine_span *span,
                                      struct engine_entries *out, struct err *err);
 void engine_entries_release(struct engine_entries *entries); /* zeroed is allowed */
+
+/* Any thread; zeros before the log is open. */
+void engine_log_count(const struct engine *e, struct wal_counters *out);
 
 /* ST_OK, or why the log takes no more (P4). */
 enum status engine_log_health(const struct engine *e);

@@ -434,20 +434,22 @@ engine_drop_tree(struct engine *e, uint64_t id, const struct engine_oath *oath, 
 }
 
 enum status
-engine_forget_oath(struct engine *e, uint64_t id, struct err *err)
+engine_forget_oaths(struct engine *e, bool (*is_over)(const void *ctx, uint64_t id),
+                    const void *ctx, struct err *err)
 {
     struct catalogue changed = { 0 };
-    enum status st = ST_OK;
+    enum status st;
 
     gate_enter(e->catalogue_gate);
-    if (engine_find_tree(e, id) != NULL)
-        st = err_raise(err, ST_EXISTS, "%s: tree %016llx is there", e->dir, (unsigned long long)id);
-    else if (catalogue_find(&e->catalogue, CATALOGUE_OATH, id) != NULL)
-        st = copy_catalogue(e, 0, &changed, err);
-    if (st == ST_OK && changed.lines != NULL) {
-        catalogue_take(&changed, CATALOGUE_OATH, id);
-        st = commit_dropping(e, &changed, err);
+    st = copy_catalogue(e, 0, &changed, err);
+    for (uint32_t i = 0; st == ST_OK && i < e->catalogue.count; i++) {
+        const struct catalogue_line *line = &e->catalogue.lines[i];
+
+        if (line->kind == CATALOGUE_OATH && is_over(ctx, line->id))
+            catalogue_take(&changed, CATALOGUE_OATH, line->id);
     }
+    if (st == ST_OK && changed.count < e->catalogue.count)
+        st = commit_dropping(e, &changed, err);
     catalogue_release(&changed);
     gate_leave(e->catalogue_gate);
     return st;

@@ -252,6 +252,14 @@ engine_durable(const struct engine *e)
     return wal_durable(e->log);
 }
 
+void
+engine_log_count(const struct engine *e, struct wal_counters *out)
+{
+    *out = (struct wal_counters){ 0 };
+    if (e->log != NULL)
+        wal_count(e->log, out);
+}
+
 enum status
 engine_log_health(const struct engine *e)
 {

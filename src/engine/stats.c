@@ -39,7 +39,7 @@ engine_stats(struct engine *e, struct engine_stats *out)
     cache_count(e->blocks, &out->blocks);
     out->record_cache_hits = record_cache_hits(e->records);
     out->record_cache_bytes = record_cache_bytes(e->records);
-    wal_count(e->log, &out->log);
+    engine_log_count(e, &out->log);
     out->recovery = e->recovery;
     out->open_tables = readers_open_count(e->readers);
     out->log_retained_bytes = wal_retained_bytes(e->log);

@@ -160,10 +160,12 @@ forward__link(struct forward *f, uint64_t node)
     return l;
 }
 
+/* From now on it is listened for: we want something of the node. */
 static bool
-is_silent(const struct forward_link *l, uint64_t now_ns)
+is_heard(const struct forward_link *l, uint64_t now_ns)
 {
-    return atomic_load(&l->neighbour->heard_ns) + TABLET_SILENCE_NS < now_ns;
+    neighbour_want(l->neighbour, now_ns);
+    return atomic_load(&l->neighbour->heard_ns) + TABLET_SILENCE_NS >= now_ns;
 }
 
 bool
@@ -174,7 +176,7 @@ forward_can_reach(const struct forward *f, uint64_t node)
     if (node == forward_self(f))
         return true;
     return forward_find(f, node, &at) && peer_incarnation(f->door->reactor.peer, node) != 0 &&
-           !is_silent(&f->links[at], loop_now_ns(f->door->loop));
+           is_heard(&f->links[at], loop_now_ns(f->door->loop));
 }
 
 uint64_t
@@ -339,7 +341,7 @@ tend_link(struct forward *f, uint32_t at, uint64_t now_ns)
     l->losses_seen = losses;
     if (list_empty(&l->away))
         return;
-    if (lost || is_silent(l, now_ns))
+    if (!is_heard(l, now_ns) || lost)
         forward__lose(f, l, NULL);
     forward__end_late(f, l, now_ns);
 }

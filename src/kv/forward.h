@@ -48,7 +48,7 @@ struct away {
 
 /* What one door has at one other node. */
 struct forward_link {
-    const struct tablet_neighbour *neighbour;
+    struct tablet_neighbour *neighbour;
     uint64_t node; /* that it was when it was last used */
     struct list away;
     size_t bytes;

@@ -303,6 +303,22 @@ for_all(struct kv *kv, start_fn *fn, struct err *err)
     return st;
 }
 
+static bool
+is_gone(const void *ctx, uint64_t tablet)
+{
+    return cluster_is_gone(ctx, tablet);
+}
+
+/* What dropped tablets had promised, and nobody will ever ask for. */
+static void
+forget_oaths(struct kv *kv)
+{
+    struct err err;
+
+    if (engine_forget_oaths(kv->engine, is_gone, kv->cluster, &err) != ST_OK)
+        log_event(LOG_WARN, "engine.oaths_kept", log_err(&err));
+}
+
 static enum status
 start_tablets(struct kv *kv, struct err *err)
 {
@@ -441,6 +457,8 @@ open_all(struct kv *kv, const struct kv_options *options, struct wal_recovery *r
     }
     if (st == ST_OK)
         st = start_tablets(kv, err);
+    if (st == ST_OK)
+        forget_oaths(kv);
     if (st == ST_OK && kv->forwards)
         st = begin_to_forward(kv, err);
     if (st == ST_OK)

@@ -106,9 +106,9 @@ raft__begin_candidacy(struct raft *r, enum raft_role role)
 static void
 stand_for_real(struct raft *r)
 {
+    raft__set_hard(r, r->hard.term + 1, r->options.self);
     raft__begin_candidacy(r, RAFT_CANDIDATE);
     r->verified = r->acked = 0;
-    raft__set_hard(r, r->hard.term + 1, r->options.self);
     r->votes_owed = true;
     if (BROKEN(STAND_BEFORE_DURABLE)) {
         grant_own(r);

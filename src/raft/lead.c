@@ -39,6 +39,7 @@ raft__become_leader(struct raft *r)
     ASSERT(r->hard.vote == r->options.self);
     r->role = RAFT_LEADER;
     r->leader = r->options.self;
+    r->led_term = r->hard.term;
     r->transfer_to = 0;
     r->handed_over = false;
     r->uncommitted_bytes = 0;

@@ -50,6 +50,8 @@
 
 #include "raft/raft_internal.h"
 
+enum { PATIENCE_MAX = 3 /* doublings of an election timeout */ };
+
 void
 raft_options_default(struct raft_options *options)
 {
@@ -85,6 +87,7 @@ raft_create(struct raft **out, const struct raft_options *options)
     memset(r, 0, sizeof(*r));
     r->options = *options;
     r->hard = options->hard;
+    r->led_term = options->hard.term;
     r->now_ns = options->now_ns;
     r->dice = options->dice;
     r->terms.runs = (struct raft_run *)(r + 1);
@@ -204,10 +207,18 @@ raft__is_voter(const struct raft *r, raft_id id)
     return raft_config_votes(raft__config(r), id);
 }
 
+/* When nobody is elected in one term after another, votes and first entries take longer to become durable than we
+ * wait for them; or it was bad luck, and more of the dice helps against that, too. */
 void
 raft__reset_timer(struct raft *r)
 {
-    r->deadline_ns = r->now_ns + r->options.election_ns + r->dice % r->options.election_ns;
+    raft_term wrote = raft__terms_last(&r->terms); /* somebody led in it */
+    raft_term in_vain = r->hard.term - (wrote > r->led_term ? wrote : r->led_term);
+    uint64_t election_ns = r->options.election_ns;
+
+    if (in_vain > 1)
+        election_ns <<= in_vain - 1 < PATIENCE_MAX ? in_vain - 1 : PATIENCE_MAX;
+    r->deadline_ns = r->now_ns + election_ns + r->dice % election_ns;
 }
 
 uint64_t
@@ -252,6 +263,7 @@ raft__become_follower(struct raft *r, raft_term term, raft_id leader)
     }
     r->role = RAFT_FOLLOWER;
     r->leader = leader;
+    r->led_term = leader != 0 ? term : r->led_term;
     r->votes_owed = false;
     r->imposes = false;
     r->transfer_to = 0;

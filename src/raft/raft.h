@@ -245,9 +245,11 @@ struct raft_options {
     raft_index lost_index;
     uint64_t now_ns;
     uint32_t dice;
-    bool unheard;             /* no other member was ever heard: nothing was promised (leases) */
-    uint64_t heartbeat_ns;    /* 50 ms */
-    uint64_t election_ns;     /* 300 ms; timeouts are drawn from [election, 2 election) */
+    bool unheard;          /* no other member was ever heard: nothing was promised (leases) */
+    uint64_t heartbeat_ns; /* 50 ms */
+    /* 300 ms; timeouts are drawn from [election, 2 election).  Where terms pass in vain, because disks take as
+     * long for a vote, from up to 8 times that. */
+    uint64_t election_ns;
     uint32_t lease_percent;   /* of election_ns that a lease lasts; 0: no leases.  Safe while no
                                      * two clocks differ in rate by more than the rest; 90 */
     uint32_t window_messages; /* sent to a member and not yet durable there */

@@ -138,6 +138,8 @@ struct raft {
 
     /* follower */
     uint64_t deadline_ns; /* stand for election when nothing is heard until then */
+    raft_term
+        led_term; /* the last one in which we knew of a leader; of an earlier life: its last */
     uint64_t
         heard_ns; /* of the leader; until an election timeout later nobody else gets our vote */
     raft_index verified;   /* received from this term's leader: matches its log up to here */

@@ -90,12 +90,36 @@ tablet__is_alone(const struct tablet *t, const struct raft_config *c)
            c->voters[0] == t->reactor->node->id;
 }
 
+static void
+want(const struct tablet *t, const uint64_t *nodes, uint32_t count)
+{
+    struct neighbours *all = &t->reactor->node->neighbours;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct tablet_neighbour *n = neighbours_find(all, nodes[i]);
+
+        if (n != NULL)
+            neighbour_want(n, tablet__boot_ns(t));
+    }
+}
+
+void
+tablet__want_members(const struct tablet *t)
+{
+    const struct raft_config *c = t->raft == NULL ? &t->head.config : raft_config(t->raft);
+
+    want(t, c->voters, c->voter_count);
+    want(t, c->outgoing, c->outgoing_count);
+    want(t, c->learners, c->learner_count);
+}
+
 void
 tablet__config_moved(struct tablet *t)
 {
     t->config_seen = raft_config_index(t->raft);
     mark_hit_if(raft_config(t->raft)->outgoing_count > 0, MARK_JOINT);
     t->alone = tablet__is_alone(t, raft_config(t->raft));
+    tablet__want_members(t);
     if (t->alone)
         places_release(&t->places);
     engine_tree_follow(t->tree, !t->alone);

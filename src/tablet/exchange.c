@@ -10,6 +10,11 @@
 enum {
     SILENT_CONNECTION_MS = 2000,
     MESSAGE_KEPT_BYTES = 2 << 20, /* of the memory in which messages are encoded */
+    BEAT_ANSWERS = 0,
+    BEAT_ASKS = 1,       /* whoever gets it sends one, if it does not anyway */
+    BEAT_MEASURES = 2,   /* whoever gets it sends one at once, */
+    BEAT_IS_BACK = 3,    /* and that is it */
+    MEASURED_EVERY = 20, /* beats */
 };
 
 /* ------------------------------------------------------------------ arriving */
@@ -63,6 +68,36 @@ carry_over(struct tablet *t, uint64_t from, enum exchange_type type, struct slic
     loop_post(t->reactor->loop, &a->task);
 }
 
+/* Without a connection there is nobody to hear it. */
+static void
+beat(struct tablet_reactor *r, uint64_t node, uint64_t id)
+{
+    struct peer_message m = { .type = EXCHANGE_BEAT, .id = id, .urgent = true };
+    enum status st = peer_send(r->peer, node, &m);
+
+    if (st != ST_OK)
+        log_event(LOG_DEBUG, "exchange.beat_lost", log_u64("node", node),
+                  log_str("status", status_name(st)));
+}
+
+/* That it came says most of it. */
+static void
+hear_beat(struct tablet_reactor *r, struct tablet_neighbour *n, uint64_t id)
+{
+    uint64_t now_ns = loop_now_ns(r->loop);
+    uint64_t asked_ns = atomic_load(&n->asked_ns);
+
+    if (id == BEAT_ASKS && !neighbour_is_wanted(n, now_ns)) {
+        beat(r, atomic_load(&n->node), BEAT_ANSWERS);
+    } else if (id == BEAT_MEASURES) {
+        beat(r, atomic_load(&n->node), BEAT_IS_BACK);
+        peer_flush(r->peer);
+    } else if (id == BEAT_IS_BACK && asked_ns != 0) {
+        atomic_store(&n->trip_ns, now_ns - asked_ns + 1);
+        atomic_store(&n->asked_ns, 0);
+    }
+}
+
 static void
 receive(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, struct slice payload)
 {
@@ -80,8 +115,10 @@ receive(void *ctx, const struct peer_sender *from, uint8_t type, uint64_t id, st
         r->guest->receive(r->guest, from, type, id, payload);
     if (n == NULL)
         return;
+    if (type == EXCHANGE_BEAT)
+        hear_beat(r, n, id);
     if (type == EXCHANGE_BEAT || type >= EXCHANGE_TYPE_COUNT)
-        return; /* that it came says all; or it is of a later version */
+        return; /* or it is of a later version */
     t = tablet_reactor_find(r, id);
     if (t == NULL)
         return; /* the sender's view of the placement is another one */
@@ -183,19 +220,6 @@ exchange_forget_neighbour(struct tablet_reactor *r, uint64_t node)
     tablet__tell_all(r, (struct raft_event){ .kind = RAFT_UNREACHABLE, .node = node });
 }
 
-/* What was not heard while nobody listened is no silence. */
-void
-exchange_expect_beats(struct tablet_reactor *r, uint64_t node, bool expected)
-{
-    struct tablet_neighbour *n = neighbours_find(&r->node->neighbours, node);
-
-    if (n == NULL)
-        return;
-    if (expected && !atomic_load(&n->beats))
-        atomic_store(&n->heard_ns, loop_now_ns(r->loop));
-    atomic_store(&n->beats, expected);
-}
-
 enum status
 exchange_connect(struct tablet_reactor *r, uint64_t incarnation, struct err *err)
 {
@@ -220,18 +244,30 @@ exchange_connect(struct tablet_reactor *r, uint64_t incarnation, struct err *err
 
 /* ------------------------------------------------------------------ sending */
 
+/* Of one that is not back yet it is known that it takes as long. */
+static void
+begin_trip(struct tablet_neighbour *n, uint64_t now_ns)
+{
+    uint64_t asked_ns = atomic_exchange(&n->asked_ns, now_ns);
+
+    if (asked_ns != 0)
+        atomic_store(&n->trip_ns, now_ns - asked_ns);
+}
+
 void
 exchange_beat(struct tablet_reactor *r)
 {
-    struct peer_message beat = { .type = EXCHANGE_BEAT, .urgent = true };
+    uint64_t now_ns = loop_now_ns(r->loop);
+    bool measures = r->beats++ % MEASURED_EVERY == 0;
 
     for (uint32_t i = 0; i < r->watch_limit; i++) {
-        const struct tablet_neighbour *n = r->watches[i].neighbour;
+        struct tablet_neighbour *n = r->watches[i].neighbour;
 
-        if (n == NULL || !atomic_load(&n->beats))
+        if (n == NULL || !neighbour_is_wanted(n, now_ns))
             continue;
-        if (peer_send(r->peer, atomic_load(&n->node), &beat) != ST_OK)
-            continue; /* without a connection there is nobody to hear it */
+        if (measures)
+            begin_trip(n, now_ns);
+        beat(r, atomic_load(&n->node), measures ? BEAT_MEASURES : BEAT_ASKS);
     }
     if (r->peer != NULL)
         peer_flush(r->peer);

@@ -2,7 +2,7 @@
  * tablet/exchange.h — what replicas of different nodes say to each other.
  *
  *      type      id      payload                                                         urgent
- *      BEAT      0       empty: the sender's node lives                                   yes
+ *      BEAT      kind    empty: the sender's node lives; does yours?  (kind is 0 to 3)    yes
  *      RAFT      tablet  raft/codec.h; an entry's data is the body of its log record      all but APPEND
  *      OFFER     tablet  shipment:u64  term  index  log_term, varints
  *                        head:string  checkpoint:string                                   no
@@ -31,11 +31,7 @@ MUST_USE enum status exchange_set_neighbour(struct tablet_reactor *r, uint64_t n
                                             const char *host, uint16_t port, struct err *err);
 void exchange_forget_neighbour(struct tablet_reactor *r, uint64_t node); /* it may be unknown */
 
-/* Do we share a group with the node?  Then, and at first in any case, we send it heartbeats, and its silence
- * means something; for all loops.  On loop 0; it may be unknown. */
-void exchange_expect_beats(struct tablet_reactor *r, uint64_t node, bool expected);
-
-/* To every other node that expects it: we live. */
+/* To every other node that is wanted: we live. */
 void exchange_beat(struct tablet_reactor *r);
 
 /* Queue a message about the tablet; it goes out with the end of the round.  ST_OK; ST_CLOSED,

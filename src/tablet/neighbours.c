@@ -41,7 +41,9 @@ take_slot(struct neighbours *n, uint64_t node, uint64_t now_ns)
         slot = &n->slots[limit++];
     atomic_store(&slot->heard_ns, now_ns);
     atomic_store(&slot->incarnation, 0);
-    atomic_store(&slot->beats, true);
+    atomic_store(&slot->wanted_ns, now_ns);
+    atomic_store(&slot->asked_ns, 0);
+    atomic_store(&slot->trip_ns, 0);
     atomic_store(&slot->node, node);
     atomic_store(&n->limit, limit);
     return slot;
@@ -74,4 +76,21 @@ neighbours_part(struct neighbours *n, struct tablet_neighbour *slot)
     if (--slot->loops == 0)
         atomic_store(&slot->node, 0);
     lock_drop(&n->lock);
+}
+
+bool
+neighbour_is_wanted(const struct tablet_neighbour *slot, uint64_t now_ns)
+{
+    return now_ns < atomic_load(&slot->wanted_ns) + NEIGHBOUR_WANTED_NS;
+}
+
+void
+neighbour_want(struct tablet_neighbour *slot, uint64_t now_ns)
+{
+    uint64_t wanted_ns = atomic_load(&slot->wanted_ns);
+
+    if (!neighbour_is_wanted(slot, now_ns))
+        atomic_store(&slot->heard_ns, now_ns);
+    if (wanted_ns + NEIGHBOUR_WANTED_NS / 8 < now_ns) /* the loops share it */
+        atomic_store(&slot->wanted_ns, now_ns);
 }

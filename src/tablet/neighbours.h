@@ -19,9 +19,16 @@ struct tablet_neighbour {
     _Atomic uint64_t node;        /* 0: the slot is free */
     _Atomic uint64_t heard_ns;    /* env_boot_ns() when anything of it arrived last */
     _Atomic uint64_t incarnation; /* of what arrived last; 0: nothing yet */
-    _Atomic bool beats;           /* it is sent heartbeats, and its silence means something */
-    uint32_t loops;               /* that have joined; under the lock */
+    _Atomic uint64_t wanted_ns;   /* when somebody wanted to know last whether it lives */
+    _Atomic uint64_t
+        asked_ns; /* when it was asked to answer at once, and has not yet; 0: it was not */
+    _Atomic uint64_t trip_ns; /* to there and back, the last time; 0: not known */
+    uint32_t loops;           /* that have joined; under the lock */
 };
+
+/* Wanted are those with whom we share a group, and those who have requests of ours.  They are sent
+ * heartbeats, and answer them, for so long; then their silence means something. */
+#define NEIGHBOUR_WANTED_NS (5 * UINT64_C(1000000000))
 
 struct neighbours {
     struct lock lock; /* against others who join or part */
@@ -39,5 +46,9 @@ struct tablet_neighbour *neighbours_find(struct neighbours *n, uint64_t node);
 MUST_USE enum status neighbours_join(struct neighbours *n, uint64_t node, uint64_t now_ns,
                                      struct tablet_neighbour **out);
 void neighbours_part(struct neighbours *n, struct tablet_neighbour *slot);
+
+/* Any thread.  What was not heard while nobody listened is no silence: that begins now. */
+void neighbour_want(struct tablet_neighbour *slot, uint64_t now_ns);
+bool neighbour_is_wanted(const struct tablet_neighbour *slot, uint64_t now_ns);
 
 #endif

@@ -227,8 +227,8 @@ watch(struct tablet_reactor *r, struct tablet_watch *w, uint64_t now_ns)
 {
     struct tablet_neighbour *n = w->neighbour;
     uint64_t incarnation = atomic_load(&n->incarnation);
-    bool beats = atomic_load(&n->beats);
-    bool silent = beats && atomic_load(&n->heard_ns) + TABLET_SILENCE_NS < now_ns;
+    bool silent =
+        neighbour_is_wanted(n, now_ns) && atomic_load(&n->heard_ns) + TABLET_SILENCE_NS < now_ns;
     bool anew = incarnation != w->incarnation && w->incarnation != 0;
     bool tell = anew || (silent && !w->silent);
 
@@ -279,6 +279,8 @@ tick_tablets(struct tablet_reactor *r)
 
         if (t->sleeps && !all)
             continue;
+        if (all)
+            tablet__want_members(t);
         tablet_tick(t);
         t->sleeps = may_sleep(t);
     }

@@ -9,8 +9,9 @@
  * marked; at the end of the round all of that goes out at once: one call to the log,
  * one write for each other node.
  *
- * HEARTBEATS are per pair of nodes, and never sleep, while idle groups do.  Reactor 0 sends one to each
- * other node that we share a group with every TABLET_TICK_MS; whatever a node sends counts as one, on whichever loop it arrives.
+ * HEARTBEATS are per pair of nodes, and never sleep, while idle groups do.  Reactor 0 sends one every TABLET_TICK_MS to
+ * each other node that we share a group with, or have asked something; whatever a node sends counts as one, on
+ * whichever loop it arrives.
  * An election timeout of silence is said to each tablet (RAFT_SILENT).
  *
  * Depends on: base, env, peer, engine.
@@ -109,6 +110,7 @@ struct tablet_reactor {
     struct list marked;   /* those with something to send or to flush */
     struct list awaiting; /* those with something in the log that is not yet durable */
     uint64_t ticks;
+    uint64_t beats;       /* exchange_beat() */
     uint64_t seals_asked; /* engine_seals_asked() at the last tick */
     struct task round;
     bool round_posted;

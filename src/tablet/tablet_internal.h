@@ -293,6 +293,8 @@ bool tablet__leads(const struct tablet *t);
 void tablet__publish_reads(struct tablet *t);
 
 /* Are we still the leader for certain, now?  To be asked after the value was read. */
+/* Its members are to say that they live (tablet/neighbours.h). */
+void tablet__want_members(const struct tablet *t);
 bool tablet__holds_lease(const struct tablet *t);
 
 /* Append the entry to the log, as the next one of the term that we lead in, and tell raft: then it

@@ -40,12 +40,15 @@ next_piece(struct wal *w, wal_position from, wal_position to)
 static enum status
 sync_segment(struct wal *w, struct segment *s, wal_position to, struct err *err)
 {
+    uint64_t begun_ns = env_boot_ns(w->place.env);
     enum status st = file_sync(s->file, err);
 
     if (st != ST_OK)
         return st;
     ASSERT(to >= wal_durable(w) && to <= wal_written(w)); /* W1 */
     atomic_store_explicit(&w->durable, to, memory_order_release);
+    atomic_fetch_add_explicit(&w->sync_ns, env_boot_ns(w->place.env) - begun_ns,
+                              memory_order_relaxed);
     atomic_fetch_add_explicit(&w->sync_count, 1, memory_order_relaxed);
     return ST_OK;
 }

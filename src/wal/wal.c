@@ -392,6 +392,7 @@ void
 wal_count(const struct wal *w, struct wal_counters *out)
 {
     out->syncs = atomic_load_explicit(&w->sync_count, memory_order_relaxed);
+    out->sync_ns = atomic_load_explicit(&w->sync_ns, memory_order_relaxed);
     out->writes = atomic_load_explicit(&w->write_count, memory_order_relaxed);
     out->bytes = atomic_load_explicit(&w->byte_count, memory_order_relaxed);
     out->records = atomic_load_explicit(&w->record_count, memory_order_relaxed);

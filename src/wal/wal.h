@@ -189,6 +189,7 @@ uint64_t wal_retained_bytes(const struct wal *w);
 /* fsyncs and writes done so far, for STATS. */
 struct wal_counters {
     uint64_t syncs;
+    uint64_t sync_ns; /* that they took, together */
     uint64_t writes;
     uint64_t bytes;
     uint64_t records;

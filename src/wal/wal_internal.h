@@ -424,6 +424,7 @@ struct wal {
     _Atomic wal_position durable;
     _Atomic int health; /* enum status */
     _Atomic uint64_t sync_count;
+    _Atomic uint64_t sync_ns;
     _Atomic uint64_t write_count;
     _Atomic uint64_t byte_count;
     _Atomic uint64_t record_count;

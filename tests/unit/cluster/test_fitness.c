@@ -40,6 +40,16 @@ TEST(to_ail_is_worse_than_to_hear_nobody)
     EXPECT(fitness_burden(&ailing, &group) > fitness_burden(&deaf, &group));
 }
 
+TEST(slowness_is_as_bad_as_to_miss_one)
+{
+    struct fitness slow = { .slow = true };
+    struct fitness deaf = missing(1, 1);
+
+    EXPECT_U64(fitness_burden(&slow, &group), fitness_burden(&deaf, &group));
+    deaf.slow = true;
+    EXPECT(fitness_burden(&slow, &group) < fitness_burden(&deaf, &group));
+}
+
 TEST(whoever_misses_more_than_can_be_said_ails)
 {
     struct fitness f = missing(FITNESS_MISSED_MAX, 100);
@@ -57,9 +67,10 @@ TEST(what_is_said_is_understood)
     struct fitness got;
 
     f.ails = true;
+    f.slow = true;
     EXPECT_OK(fitness_encode(&f, &said));
     EXPECT_OK(fitness_decode(buf_slice(&said), &got));
-    EXPECT(got.ails);
+    EXPECT(got.ails && got.slow);
     EXPECT_U64(got.missed_count, FITNESS_MISSED_MAX);
     for (uint32_t i = 0; i < FITNESS_MISSED_MAX; i++)
         EXPECT_U64(got.missed[i], f.missed[i]);
@@ -82,7 +93,7 @@ TEST(what_is_no_fitness_is_refused)
 
     EXPECT_ST(decode("\0\0", 2), ST_OK);
     EXPECT_ST(decode("", 0), ST_CORRUPT);
-    EXPECT_ST(decode("\2\0", 2), ST_CORRUPT);     /* it ails, or not */
+    EXPECT_ST(decode("\4\0", 2), ST_CORRUPT);     /* it ails, or is slow, or not */
     EXPECT_ST(decode("\0\1", 2), ST_CORRUPT);     /* it ends too soon */
     EXPECT_ST(decode("\0\1\5\5", 4), ST_CORRUPT); /* or too late */
     EXPECT_ST(decode(crowd, sizeof(crowd)), ST_CORRUPT);
@@ -90,5 +101,6 @@ TEST(what_is_no_fitness_is_refused)
 
 TEST_MAIN(RUN(whoever_is_well_and_hears_all_is_no_burden),
           RUN(each_voter_that_is_not_heard_counts_and_nobody_else_does),
-          RUN(to_ail_is_worse_than_to_hear_nobody), RUN(whoever_misses_more_than_can_be_said_ails),
-          RUN(what_is_said_is_understood), RUN(what_is_no_fitness_is_refused))
+          RUN(to_ail_is_worse_than_to_hear_nobody), RUN(slowness_is_as_bad_as_to_miss_one),
+          RUN(whoever_misses_more_than_can_be_said_ails), RUN(what_is_said_is_understood),
+          RUN(what_is_no_fitness_is_refused))

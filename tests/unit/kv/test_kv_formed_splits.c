@@ -123,12 +123,15 @@ TEST(whoever_cannot_make_its_part_at_once_makes_it_later_out_of_what_it_has)
 
     create(&f, 402, 3, "hash");
     formed_put_keys(&f, KEYS);
+    for (uint32_t i = 1; i <= 3; i++)
+        sim_fail(f.n.w, i, SIM_LINK, 1, true, ST_IO);
+    formed_order(&f, 1, "keyspace-split s 2");
+    sim_run_ms(f.n.w, 2000);
+    EXPECT_U64(tablets_of(&f, "s"), 1);
     leader = formed_leader_of(&f, formed_keyspace(&f, "s")->tablets[0]->id);
-    for (uint32_t i = 1; i <= 3; i++) {
-        if (i != leader)
-            sim_fail(f.n.w, i, SIM_LINK, 1, true, ST_IO);
-    }
-    split_until(&f, "s", 2);
+    sim_fail(f.n.w, leader, 0, 0, false, ST_OK);
+    while (tablets_of(&f, "s") < 2)
+        sim_run_ms(f.n.w, STEP_MS);
     nodes_crash(&f.n, leader);
     sim_run_ms(f.n.w, 3000);
     for (uint32_t i = 1; i <= 3; i++) {

@@ -302,6 +302,34 @@ TEST(who_stands_knows_no_leader_and_gives_each_attempt_a_whole_timeout)
     end(&o);
 }
 
+/* A candidate whose vote does not become durable, as the disk is slow: it waits longer each time, but not for ever; and
+ * as before when there was a leader. */
+TEST(terms_in_vain_make_patient)
+{
+    static const int patience[] = { 1, 2, 4, 8, 8 };
+    struct one o = one_of(3, "1");
+
+    EXPECT_OK(hear(&o, heartbeat(2, 1)));
+    pass_ms(&o, ELECTION_MS);
+    for (size_t i = 0; i < sizeof(patience) / sizeof(patience[0]); i++) {
+        raft_term term = 2 + i;
+
+        EXPECT_OK(step(&o, (struct raft_event){ .kind = RAFT_CAMPAIGN }));
+        EXPECT_OK(
+            hear(&o, (struct raft_message){ .kind = RAFT_PREVOTE_REPLY, .from = 2, .term = term }));
+        EXPECT_U64(raft_role(o.raft), RAFT_CANDIDATE);
+        EXPECT_U64(raft_hard(o.raft).term, term);
+        tick_ms(&o, patience[i] * ELECTION_MS - 1);
+        EXPECT_U64(raft_role(o.raft), RAFT_CANDIDATE);
+        tick_ms(&o, 1);
+        EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+    }
+    EXPECT_OK(hear(&o, heartbeat(2, raft_hard(o.raft).term)));
+    tick_ms(&o, ELECTION_MS);
+    EXPECT_U64(raft_role(o.raft), RAFT_PRECANDIDATE);
+    end(&o);
+}
+
 TEST(paper_5_6_each_tick_brings_the_dice_for_the_timeout_after_it)
 {
     struct one o = one_of(3, "1");
@@ -363,5 +391,6 @@ SUITE(elections, RUN(paper_5_1_a_later_term_is_entered_and_an_earlier_one_answer
       RUN(paper_5_6_a_leader_is_heard_several_times_within_an_election_timeout),
       RUN(paper_5_2_who_gives_its_vote_waits_a_whole_timeout_for_the_leader),
       RUN(who_stands_knows_no_leader_and_gives_each_attempt_a_whole_timeout),
+      RUN(terms_in_vain_make_patient),
       RUN(paper_5_6_each_tick_brings_the_dice_for_the_timeout_after_it),
       RUN(who_has_given_up_its_log_votes_and_stands_as_if_it_had_it))

@@ -2,6 +2,7 @@
 #include "base/prng.h"
 
 #include "swim/codec.h"
+#include "unit/example.h"
 #include "unit/test.h"
 
 static struct swim_update
@@ -174,7 +175,53 @@ TEST(the_longest_message_has_exactly_the_bytes_that_are_promised)
     EXPECT_U64(swim_message_encode(&m, bytes), SWIM_MESSAGE_BYTES_MAX);
 }
 
+/* ------------------------------------------------------------------ the document */
+
+#define INCARNATION UINT64_C(1767225600000)
+
+static void
+say(const char *title, const struct swim_message *m)
+{
+    uint8_t bytes[SWIM_MESSAGE_BYTES_MAX];
+    size_t size = swim_message_encode(m, bytes);
+
+    example_bytes(title, slice_of(bytes, size), 0, size);
+}
+
+TEST(the_example_in_the_document_is_what_the_code_writes)
+{
+    const struct swim_update first = { .id = 1, .incarnation = INCARNATION };
+    struct swim_message m = { .kind = SWIM_PING,
+                              .probe = 300,
+                              .origin = 1,
+                              .update_count = 2,
+                              .updates = { first,
+                                           { .id = 3,
+                                             .incarnation = INCARNATION,
+                                             .accused = true,
+                                             .age_ms = 1200,
+                                             .accuser_count = 2,
+                                             .accusers = { 1, 4 } } } };
+
+    say("a ping", &m);
+    m = (struct swim_message){
+        .kind = SWIM_PING_REQ, .probe = 300, .subject = 3, .update_count = 1, .updates = { first }
+    };
+    say("a ping request", &m);
+    m = (struct swim_message){
+        .kind = SWIM_ACK,
+        .probe = 300,
+        .subject = 3,
+        .origin = 1,
+        .update_count = 1,
+        .updates = { { .id = 3, .incarnation = INCARNATION + 1, .payload = { 1, 4, "load" } } }
+    };
+    say("an ack", &m);
+    EXPECT_EXAMPLE(DOCUMENT);
+}
+
 TEST_MAIN(RUN(every_message_arrives_as_it_was_sent),
           RUN(every_prefix_and_every_longer_message_is_refused),
           RUN(what_is_beyond_its_bounds_is_refused), RUN(numbers_that_could_overflow_are_refused),
-          RUN(the_longest_message_has_exactly_the_bytes_that_are_promised))
+          RUN(the_longest_message_has_exactly_the_bytes_that_are_promised),
+          RUN(the_example_in_the_document_is_what_the_code_writes))

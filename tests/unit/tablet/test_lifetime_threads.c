@@ -7,7 +7,15 @@
 #include "unit/tablet/hall.h"
 #include "unit/test.h"
 
-enum { T = 70, ROUNDS = 60, CALLS = 4, SERVED_MS = 3, DEADLINE_MS = 3000, NS_PER_MS = 1000000 };
+enum {
+    T = 70,
+    ROUNDS = 60,
+    CALLS = 4,
+    SERVED_MS = 3,
+    WAITS_MAX = 1000,
+    DEADLINE_MS = 3000,
+    NS_PER_MS = 1000000
+};
 
 struct caller {
     struct request request;
@@ -33,6 +41,7 @@ struct show {
     struct task begin;
     struct timer *timer;
     uint32_t round;
+    uint32_t waits;
     _Atomic uint32_t wrong; /* answers that cannot be */
     _Atomic uint32_t served;
     char folder[64];
@@ -122,7 +131,9 @@ drop(void *ctx)
 {
     struct show *s = ctx;
 
-    if (tablet_node_drop(&s->site.node, T, gone, s) != ST_OK)
+    if (atomic_load(&s->served) == 0 && ++s->waits < WAITS_MAX)
+        timer_start(s->timer, SERVED_MS); /* a slow disk: its first term is not yet durable */
+    else if (tablet_node_drop(&s->site.node, T, gone, s) != ST_OK)
         atomic_fetch_add(&s->wrong, 1);
 }
 

@@ -22,16 +22,38 @@ TEST(a_slot_is_shared_by_all_loops_and_used_again_when_all_have_parted)
     EXPECT_OK(neighbours_join(&n, 6, 3, &c));
     EXPECT(a == b && a != c && neighbours_find(&n, 5) == a);
     EXPECT_U64(atomic_load(&a->heard_ns), 1);
-    EXPECT(atomic_load(&a->beats));
-    atomic_store(&a->beats, false);
+    EXPECT(neighbour_is_wanted(a, 1));
     atomic_store(&a->incarnation, 7);
     neighbours_part(&n, a);
     EXPECT(neighbours_find(&n, 5) == a);
     neighbours_part(&n, a);
     EXPECT(neighbours_find(&n, 5) == NULL);
     EXPECT_OK(neighbours_join(&n, 9, 4, &b));
-    EXPECT(b == a && atomic_load(&b->beats) && atomic_load(&b->incarnation) == 0);
+    EXPECT(b == a && atomic_load(&b->incarnation) == 0);
     EXPECT_U64(atomic_load(&b->heard_ns), 4);
+    neighbours_release(&n);
+}
+
+TEST(who_was_not_wanted_was_not_silent)
+{
+    struct tablet_neighbour *a;
+    struct neighbours n = { 0 };
+    uint64_t now_ns = 1;
+
+    neighbours_init(&n);
+    EXPECT_OK(neighbours_join(&n, 5, now_ns, &a));
+    for (uint32_t i = 0; i < 20; i++) {
+        now_ns += NEIGHBOUR_WANTED_NS / 4;
+        EXPECT(neighbour_is_wanted(a, now_ns));
+        neighbour_want(a, now_ns);
+        EXPECT_U64(atomic_load(&a->heard_ns), 1);
+    }
+    now_ns += NEIGHBOUR_WANTED_NS;
+    EXPECT(!neighbour_is_wanted(a, now_ns));
+    neighbour_want(a, now_ns);
+    EXPECT(neighbour_is_wanted(a, now_ns));
+    EXPECT_U64(atomic_load(&a->heard_ns), now_ns);
+    neighbours_part(&n, a);
     neighbours_release(&n);
 }
 
@@ -155,26 +177,25 @@ TEST(a_neighbour_that_cannot_be_set_takes_no_slot)
 
 /* ------------------------------------------------------------------ heartbeats */
 
-struct expecting {
+struct wanting {
     struct tablet_reactor *r;
     uint64_t node;
-    bool expected;
 };
 
 static void
-expect_body(void *ctx)
+want_body(void *ctx)
 {
-    const struct expecting *e = ctx;
+    const struct wanting *w = ctx;
 
-    exchange_expect_beats(e->r, e->node, e->expected);
+    neighbour_want(neighbours_find(&w->r->node->neighbours, w->node), loop_now_ns(w->r->loop));
 }
 
 static void
-expect_beats(struct hall *h, uint32_t node, uint64_t other, bool expected)
+want(struct hall *h, uint32_t node, uint64_t other)
 {
-    struct expecting e = { h->sites[node].node.first, other, expected };
+    struct wanting w = { h->sites[node].node.first, other };
 
-    sim_on_loop(h->w, node, 0, expect_body, &e);
+    sim_on_loop(h->w, node, 0, want_body, &w);
 }
 
 static uint64_t
@@ -189,28 +210,36 @@ is_silent(struct hall *h, uint32_t node)
     return h->sites[node].node.first->watches[0].silent;
 }
 
-TEST(heartbeats_go_to_those_with_whom_a_group_is_shared)
+/* The two share no group. */
+TEST(heartbeats_go_to_those_that_are_wanted_and_come_back)
 {
     struct hall h;
     uint64_t before;
 
     hall_create(&h, test_seed(1), 2);
-    sim_run_ms(h.w, 1000);
-    EXPECT(!is_silent(&h, 1));
-    expect_beats(&h, 2, 1, false);
+    sim_run_ms(h.w, 6000);
     before = heard_ns(&h, 1, 2);
-    sim_run_ms(h.w, 1000);
-    EXPECT(heard_ns(&h, 1, 2) < before + 100 * UINT64_C(1000000));
-    EXPECT(is_silent(&h, 1)); /* who expects them hears that there are none */
-    expect_beats(&h, 1, 2, false);
-    sim_run_ms(h.w, 100);
-    EXPECT(!is_silent(&h, 1));
-    expect_beats(&h, 1, 2, true);
-    expect_beats(&h, 2, 1, true);
+    sim_run_ms(h.w, 2000);
+    EXPECT_U64(heard_ns(&h, 1, 2), before);
+    EXPECT(!is_silent(&h, 1) && !is_silent(&h, 2));
+
+    want(&h, 1, 2);
     for (int i = 0; i < 100; i++) { /* what was not listened for is no silence */
         sim_run_ms(h.w, 10);
         EXPECT(!is_silent(&h, 1));
     }
+    EXPECT(heard_ns(&h, 1, 2) > before + 2900 * UINT64_C(1000000));
+    sim_run_ms(h.w, 6000);
+    before = heard_ns(&h, 1, 2);
+    sim_run_ms(h.w, 2000);
+    EXPECT_U64(heard_ns(&h, 1, 2), before);
+
+    hall_crash(&h, 2);
+    want(&h, 1, 2);
+    sim_run_ms(h.w, 250);
+    EXPECT(!is_silent(&h, 1));
+    sim_run_ms(h.w, 200);
+    EXPECT(is_silent(&h, 1)); /* who is wanted, and says nothing */
     hall_destroy(&h);
 }
 
@@ -293,8 +322,8 @@ TEST(messages_of_other_types_and_changes_of_connections_are_for_those_above)
 }
 
 QUIET_TEST_MAIN(RUN(a_slot_is_shared_by_all_loops_and_used_again_when_all_have_parted),
-                RUN(there_are_so_many_slots_and_no_more),
+                RUN(who_was_not_wanted_was_not_silent), RUN(there_are_so_many_slots_and_no_more),
                 RUN(nodes_that_meet_while_they_run_form_a_group_and_part_again),
                 RUN(a_neighbour_that_cannot_be_set_takes_no_slot),
-                RUN(heartbeats_go_to_those_with_whom_a_group_is_shared),
+                RUN(heartbeats_go_to_those_that_are_wanted_and_come_back),
                 RUN(messages_of_other_types_and_changes_of_connections_are_for_those_above))
