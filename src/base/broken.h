@@ -55,6 +55,8 @@
  X(LEARNER_FORGOTTEN, "one voter sends its learners nothing")                             \
  X(RELEASE_UNFLUSHED, "log is released that no table has yet")                            \
  X(HEIR_EMPTY, "a part of a tablet is made empty where the tablet has still to be split") \
+ X(ANSWER_FOR_HEIR, "a tablet answers for keys that it has left to another")              \
+ X(ANSWER_IN_SPLIT, "who leads evaluates what it has proposed to leave to another")       \
  X(DURABLE_UNSYNCED, "what was written to the log is reported durable before its fsync")
 
 #define BROKEN_LIST(X) BROKEN_RAFT_LIST(X) BROKEN_STORE_LIST(X)

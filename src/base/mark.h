@@ -68,7 +68,13 @@
  X(REPLICA_DROPPED, "a replica that was dropped because the metadata says so", 3)               \
  X(MEMBERS_SWAPPED, "a movement in which one member took another's place", 3)                   \
  X(PLAN_LOST, "a plan of a steward that the metadata was past already", 3)                      \
- X(NODE_REMOVED, "a node that was drained, removed, and came back as a new one", 3)
+ X(NODE_REMOVED, "a node that was drained, removed, and came back as a new one", 3)             \
+ X(NODE_GIVEN_UP, "a node that was silent for so long that others took its place", 3)           \
+ X(SPLIT, "a tablet that left a part of its keys to another", 3)                                \
+ X(SPLIT_ABANDONED, "a leader that lost office between proposing a split and applying it", 3)   \
+ X(HEIR_THERE_ALREADY, "a split whose heir was there before its entry was applied", 3)          \
+ X(HEIR_BORN_AGAIN, "an heir whose head was given again by a replay", 3)                        \
+ X(KEY_MOVED, "a request that was told that its key is another tablet's now", 3)
 
 enum mark {
 #define MARK_ENUM(name, text, nodes) MARK_##name,

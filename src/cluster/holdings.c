@@ -3,6 +3,7 @@
  *
  *      the record names us             and there is none       one is made, but where it comes out of another
  *      the record does not, or is gone and there is one        it is dropped
+ *      the record names us again       and one is set aside    it is dropped: it was to be when this node started
  *
  * Either is done once the file ATLAS says so, too.  A start that found an older one would make a replica anew that
  * was dropped, as one that was there from the beginning; and where that was the only founder, have it lead.
@@ -192,7 +193,7 @@ drop_if_surplus(struct cluster *c, struct tablet *t)
     struct move *m;
     enum status st;
 
-    if (!cluster_is_surplus(c, tablet_id(t)))
+    if (!tablet_is_aside(t) && !cluster_is_surplus(c, tablet_id(t)))
         return;
     m = begin_move(c, tablet_id(t), false);
     if (m == NULL)

@@ -102,6 +102,12 @@ kv_tablet_with(struct kv *kv, uint64_t id)
     return tablet_reactor_find(&kv->doors[0].reactor, id);
 }
 
+const struct tablet_roster *
+kv_tablets(struct kv *kv)
+{
+    return &kv->doors[0].reactor.roster;
+}
+
 /* ------------------------------------------------------------------ figures */
 
 struct kv_door *

@@ -252,6 +252,9 @@ struct tablet *kv_tablet(struct kv *kv, uint32_t keyspace);
 /* The same of any tablet, by its id. */
 struct tablet *kv_tablet_with(struct kv *kv, uint64_t id);
 
+/* All that there are on this node, on loop 0. */
+const struct tablet_roster *kv_tablets(struct kv *kv);
+
 /* ------------------------------------------------------------------ figures */
 
 struct kv_stats {

@@ -34,6 +34,7 @@
 #include "kv/route.h"
 
 #include "base/assert.h"
+#include "base/mark.h"
 #include "base/mem.h"
 
 #include "kv/forward.h"
@@ -245,6 +246,7 @@ take_moved(struct route *route, struct request *r)
 {
     struct kv_door *door = route->forward->door;
 
+    mark_hit(MARK_KEY_MOVED);
     if (r->only != 0 || door->draining || is_late(r, now_ns(route))) {
         r->status = r->only != 0 ? ST_BUSY : last_word(route, r);
         route_stir(route);

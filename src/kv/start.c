@@ -274,6 +274,18 @@ claim_tablets(struct kv *kv, struct err *err)
     return st;
 }
 
+/* Those that the file ATLAS says are another's.  A newer atlas may give them to us again. */
+static void
+set_surplus_aside(struct kv *kv)
+{
+    const struct tablet_roster *all = &kv->doors[0].reactor.roster;
+
+    for (uint32_t i = 0; i < all->count; i++) {
+        if (cluster_is_surplus(kv->cluster, tablet_id(all->at[i])))
+            tablet_set_aside(all->at[i]);
+    }
+}
+
 typedef enum status start_fn(struct tablet *t, struct err *err);
 
 static enum status
@@ -285,7 +297,7 @@ for_all(struct kv *kv, start_fn *fn, struct err *err)
     for (uint32_t i = 0; i < all->count && st == ST_OK; i++) {
         uint64_t id = tablet_id(all->at[i]);
 
-        if (id != ATLAS_META_TABLET && !cluster_is_surplus(kv->cluster, id))
+        if (id != ATLAS_META_TABLET && !tablet_is_aside(all->at[i]))
             st = fn(all->at[i], err);
     }
     return st;
@@ -312,6 +324,7 @@ start_tablets(struct kv *kv, struct err *err)
 {
     enum status st = claim_tablets(kv, err);
 
+    set_surplus_aside(kv);
     if (st == ST_OK)
         st = for_all(kv, tablet_stand, err);
     if (st == ST_OK)

@@ -155,10 +155,10 @@ kv__again(struct kv_door *door, struct request *r)
     r->way->under_way++;
     if (st == ST_OK)
         take_route(door, site, r);
-    else if (st == ST_SCATTERED)
+    else if (st == ST_SCATTERED && !r->uncertain)
         scatter(door, r);
     else
-        refuse(r, st);
+        refuse(r, r->uncertain ? ST_UNKNOWN : st);
 }
 
 void

@@ -1,5 +1,6 @@
 /*
- * sim/census.h — asks every member for its state hash, and compares those that are of one index.
+ * sim/census.h — asks every member for its state hash, and compares those that are of one index: of one tablet of the
+ * clients' keyspace after the other.
  *
  * A member that answers for an index for which another one has answered before must say the same
  * (kv.h: KV_HASH).  Asking is work for a node as for an operator's real cluster, and takes time.
@@ -26,7 +27,7 @@ void census_destroy(struct census *c); /* NULL is allowed */
  * own state, which `err` explains.  ST_NO_MEMORY. */
 MUST_USE enum status census_tend(struct census *c, struct err *err);
 
-/* Ask often, until every member of the group has answered for one and the same index. */
+/* Ask often, until every member of each group has answered for one and the same index of that. */
 void census_begin_finale(struct census *c);
 bool census_is_done(const struct census *c);
 

@@ -1,6 +1,7 @@
 #include "sim/clerk.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,8 +15,8 @@ enum {
     NS_PER_MS = 1000000,
     DEADLINE_MS = 4000,
     PAUSE_MS = 200, /* before it is tried again */
-    REPLICAS = 3,
     WORDS_BYTES_MAX = 64,
+    SPACE_NAME_MAX = 24,
     CLERK_SALT = 0x09e,
 };
 
@@ -28,6 +29,7 @@ struct clerk {
     uint32_t next; /* that is not yet answered for good */
     uint32_t capacity;
     uint64_t due_ns;
+    bool is_lost; /* the next one was asked for before, and nobody knows what became of that */
 
     /* The order that is under way, if `asked` is not NULL. */
     struct node *asked;
@@ -86,25 +88,100 @@ clerk_is_content(const struct clerk *p)
 
 /* ------------------------------------------------------------------ words */
 
+static void PRINTF_LIKE(2, 3) put(struct clerk *p, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(p->words, sizeof(p->words), fmt, args);
+    va_end(args);
+}
+
+static void
+put_node_words(struct clerk *p, const char *verb, const struct clerk_wish *w)
+{
+    char name[NODE_NAME_MAX];
+
+    node_name(w->node, w->emptied, name);
+    put(p, "%s %s", verb, name);
+}
+
+/* By whatever runs on the other machine when it is asked. */
+static void
+put_replacement(struct clerk *p, const struct clerk_wish *w)
+{
+    char old[NODE_NAME_MAX];
+    char new[NODE_NAME_MAX];
+
+    node_name(w->node, w->emptied, old);
+    node_name(w->other, p->nodes[w->other - 1].emptied, new);
+    put(p, "replace %s %s", old, new);
+}
+
+/* At a key that clients use, or might. */
+static void
+put_split(struct clerk *p, const struct clerk_wish *w, const char *space)
+{
+    const struct workload *load = p->setup->workload;
+    uint64_t key = w->dice % (load->keys + load->counters);
+
+    if (w->space != CLERK_SPACE_OF_CLIENTS || !p->setup->ranges)
+        put(p, "keyspace-split %s %u", space, w->count);
+    else if (key < load->keys)
+        put(p, "keyspace-split %s at k%" PRIu64, space, key);
+    else
+        put(p, "keyspace-split %s at n%" PRIu64, space, key - load->keys);
+}
+
+static void
+put_space_words(struct clerk *p, const struct clerk_wish *w)
+{
+    bool is_clients = w->space == CLERK_SPACE_OF_CLIENTS;
+    char space[SPACE_NAME_MAX] = "0";
+
+    if (!is_clients || p->setup->keyspace != 0)
+        snprintf(space, sizeof(space), "s%" PRIu64, w->space);
+    if (w->verb == CLERK_SPLIT)
+        put_split(p, w, space);
+    else if (w->verb == CLERK_ALTER)
+        put(p, "keyspace-alter %s %u", space, w->count);
+    else if (w->verb == CLERK_DROP)
+        put(p, "keyspace-drop %s", space);
+    else if (is_clients && p->setup->ranges)
+        put(p, "keyspace-create %s %d 1 range", space, CLERK_COPIES);
+    else
+        put(p, "keyspace-create %s %d %u hash", space, CLERK_COPIES, w->count);
+}
+
 static void
 put_words(struct clerk *p, const struct clerk_wish *w)
 {
-    static const char *const verbs[] = {
-        [CLERK_DRAIN] = "drain", [CLERK_UNDRAIN] = "undrain", [CLERK_REMOVE] = "remove"
-    };
-    char name[NODE_NAME_MAX];
+    static const char *const looks[] = { "status",  "nodes",     "keyspaces",
+                                         "tablets", "rebalance", "ring 0" };
 
-    if (w->verb == CLERK_CREATE) {
-        snprintf(p->words, sizeof(p->words), "keyspace-create s%" PRIu64 " %d %u hash", w->space,
-                 REPLICAS, w->tablets);
-        return;
+    switch (w->verb) {
+    case CLERK_DRAIN:
+        put_node_words(p, "drain", w);
+        break;
+    case CLERK_UNDRAIN:
+        put_node_words(p, "undrain", w);
+        break;
+    case CLERK_REMOVE:
+        put_node_words(p, "remove", w);
+        break;
+    case CLERK_REPLACE:
+        put_replacement(p, w);
+        break;
+    case CLERK_CREATE:
+    case CLERK_SPLIT:
+    case CLERK_ALTER:
+    case CLERK_DROP:
+        put_space_words(p, w);
+        break;
+    case CLERK_LOOK:
+        put(p, "%s", looks[w->dice % (sizeof(looks) / sizeof(looks[0]))]);
+        break;
     }
-    if (w->verb == CLERK_DROP) {
-        snprintf(p->words, sizeof(p->words), "keyspace-drop s%" PRIu64, w->space);
-        return;
-    }
-    node_name(w->node, w->emptied, name);
-    snprintf(p->words, sizeof(p->words), "%s %s", verbs[w->verb], name);
 }
 
 static void
@@ -172,7 +249,7 @@ conclude(struct clerk *p)
         mark_hit(MARK_NODE_REMOVED);
         n->removed = true;
     } else {
-        n->leaves = false;
+        n->leaves = p->is_lost;
         clerk_wish(p, &instead);
     }
 }
@@ -185,8 +262,13 @@ hear(struct clerk *p)
     if (!p->answered && p->asked->state != NODE_DOWN && p->asked->life == p->life)
         return;
     p->asked = NULL;
-    if (p->answered && (st == ST_OK || st == ST_INVALID || st == ST_NOT_FOUND))
+    if (p->answered && (st == ST_OK || st == ST_INVALID || st == ST_NOT_FOUND || st == ST_EXISTS)) {
         conclude(p);
+        p->is_lost = false;
+        p->due_ns = 0;
+    } else {
+        p->is_lost |= !p->answered || st == ST_TIMEOUT || st == ST_UNKNOWN || st == ST_CLOSED;
+    }
 }
 
 void

@@ -1,9 +1,9 @@
 /*
  * sim/clerk.h — somebody who gives orders to a formed cluster, one after the other, and follows them up.
  *
- *      drain ──> undrain
- *        └─────> remove ──done──> the machine's disk is emptied, and a new node comes
- *                  └─refused──> undrain
+ *      drain, replace ──> undrain
+ *        └──────────────> remove ──done──> the machine's disk is emptied, and a new node comes
+ *                           └─refused──> undrain
  *
  * Each order goes to any node that is up, and to another one as long as none answers it for good.  The clerk's
  * memory is the world's.
@@ -15,19 +15,28 @@
 
 struct clerk;
 
+/* The number of the keyspace that clients use; and how many copies each has at first. */
+enum { CLERK_SPACE_OF_CLIENTS = 0, CLERK_COPIES = 3 };
+
 enum clerk_verb {
     CLERK_DRAIN,
+    CLERK_REPLACE,
     CLERK_UNDRAIN,
     CLERK_REMOVE,
     CLERK_CREATE, /* a keyspace, which is called by a number */
+    CLERK_SPLIT,
+    CLERK_ALTER,
     CLERK_DROP,
+    CLERK_LOOK, /* at anything that an operator can ask for */
 };
 
 struct clerk_wish {
     enum clerk_verb verb;
     uint32_t node;    /* whom it is about, from 1: what runs on that machine when it is wished */
-    uint64_t space;   /* CREATE, DROP: its number */
-    uint32_t tablets; /* CREATE */
+    uint32_t other;   /* REPLACE: by whom; likewise */
+    uint64_t space;   /* of keyspaces: its number */
+    uint32_t count;   /* CREATE, SPLIT: of its tablets; ALTER: of their copies */
+    uint64_t dice;    /* SPLIT: at which key, of a keyspace of ranges; LOOK: at what */
     uint32_t emptied; /* private: whose disk had been so often */
 };
 

@@ -81,13 +81,65 @@ after_ms(const struct havoc *h, uint64_t ms)
 /* ------------------------------------------------------------------ actions */
 
 static void
-wish(struct havoc *h, const struct action *a, enum clerk_verb verb)
+wish(struct havoc *h, struct clerk_wish w)
 {
-    struct clerk_wish w = {
-        .verb = verb, .node = a->node, .space = a->at_ms, .tablets = (uint32_t)a->amount
-    };
-
     clerk_wish(h->options.clerk, &w);
+}
+
+/* Each has a keyspace of its own, which is not the clients'. */
+static uint64_t
+space_of(const struct action *a)
+{
+    return a->at_ms + 1;
+}
+
+/* Nobody replaces itself. */
+static void
+begin_drain(struct havoc *h, const struct action *a)
+{
+    uint32_t other = a->nodes == 0 ? 0 : (uint32_t)__builtin_ctz(a->nodes);
+
+    if (other == 0 || other == a->node)
+        wish(h, (struct clerk_wish){ .verb = CLERK_DRAIN, .node = a->node });
+    else
+        wish(h, (struct clerk_wish){ .verb = CLERK_REPLACE, .node = a->node, .other = other });
+}
+
+static void
+begin_order(struct havoc *h, const struct action *a)
+{
+    struct clerk_wish w = { .count = (uint32_t)a->amount, .dice = a->nth };
+
+    if (a->kind == FAULT_DRAIN) {
+        begin_drain(h, a);
+        return;
+    }
+    w.space = a->kind == FAULT_SPACE ? space_of(a) : CLERK_SPACE_OF_CLIENTS;
+    w.verb = a->kind == FAULT_SPACE   ? CLERK_CREATE
+             : a->kind == FAULT_SPLIT ? CLERK_SPLIT
+                                      : CLERK_ALTER;
+    wish(h, w);
+    if (a->kind != FAULT_SPACE || !a->flag)
+        return;
+    w.verb = CLERK_SPLIT;
+    w.count *= 2;
+    wish(h, w);
+}
+
+static void
+end_order(struct havoc *h, const struct action *a)
+{
+    bool removes = a->flag && !h->ended;
+
+    if (a->kind == FAULT_DRAIN)
+        wish(h, (struct clerk_wish){ .verb = removes ? CLERK_REMOVE : CLERK_UNDRAIN,
+                                     .node = a->node });
+    else if (a->kind == FAULT_SPACE)
+        wish(h, (struct clerk_wish){ .verb = CLERK_DROP, .space = space_of(a) });
+    else if (a->kind == FAULT_COPIES)
+        wish(h, (struct clerk_wish){ .verb = CLERK_ALTER, .count = CLERK_COPIES });
+    else
+        wish(h, (struct clerk_wish){ .verb = CLERK_LOOK, .dice = a->nth });
 }
 
 static void
@@ -100,7 +152,7 @@ carry_out(struct havoc *h, const struct action *a)
     else if (a->kind == FAULT_MEMBERS || a->kind == FAULT_TRANSFER)
         orders_give(&h->orders, a);
     else if (fault_is_of_cluster(a->kind))
-        wish(h, a, a->kind == FAULT_DRAIN ? CLERK_DRAIN : CLERK_CREATE);
+        begin_order(h, a);
     else if (a->kind == FAULT_ROT)
         rot_strike(&nodes[a->node - 1], nodes, &h->orders, a->nth);
     else
@@ -121,10 +173,8 @@ undo(struct havoc *h, const struct action *a)
 {
     if (fault_is_of_network(a->kind))
         network_heal(h->options.world, h->options.nodes, a);
-    else if (a->kind == FAULT_SPACE)
-        wish(h, a, CLERK_DROP);
-    else if (a->kind == FAULT_DRAIN)
-        wish(h, a, a->flag && !h->ended ? CLERK_REMOVE : CLERK_UNDRAIN);
+    else if (fault_is_of_cluster(a->kind))
+        end_order(h, a);
     else
         machine_recover(&h->machines[a->node], a);
 }

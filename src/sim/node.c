@@ -10,6 +10,11 @@
 
 enum { PEER_PORT = 7000, CLIENT_PORT = 6379, CLUSTER_BYTE = 7, WEIGHT = 128 };
 
+/* Who is given up after a moment is replaced in a run of a minute, and mostly comes back. */
+static const struct cluster_pace impatient = {
+    .gossip_ms = 50, .suspicion_ms = 200, .down_ms = 500, .failure_ms = 500
+};
+
 static const char *const hosts[NODE_CLUSTER_MAX] = { "10.0.0.1", "10.0.0.2", "10.0.0.3",
                                                      "10.0.0.4", "10.0.0.5", "10.0.0.6",
                                                      "10.0.0.7", "10.0.0.8", "10.0.0.9" };
@@ -136,6 +141,7 @@ join_others(struct node *n, struct kv_member *out)
         .listen = { hosts[n->id - 1], PEER_PORT },
         .peer = { hosts[n->id - 1], PEER_PORT },
         .client = { hosts[n->id - 1], CLIENT_PORT },
+        .pace = n->setup->impatient ? impatient : (struct cluster_pace){ 0 },
         .lease_percent = n->setup->lease_percent,
         .faults = &n->messages,
         .refused = on_refused,

@@ -37,7 +37,7 @@ struct node {
     uint32_t emptied;  /* how often its disk was; it is a new node each time */
     int64_t jumped_ms; /* its wall clock is so far ahead of the world's */
     uint32_t join;     /* whom it is told to join at its next start, from 1 */
-    bool leaves;       /* it is to be removed */
+    bool leaves;       /* it is to be removed, or was, by an order that may yet be carried out */
     bool removed;      /* from the cluster, for good: its disk is due to be emptied */
     bool refused;      /* the cluster will not have this process; n->err says why */
     struct peer_faults messages; /* what becomes of those that it sends */

@@ -28,9 +28,16 @@ enum {
     COMMON_KINDS = FAULT_ECHO + 1, /* those that any cluster may have */
     MOVE_MS_MIN = 1000,
     SPACE_TABLETS_MAX = 6,
+    SPACE_TABLETS_HUGE = 70, /* twice as many are more than go in one change of the metadata */
+    SPACE_HUGE_ONE_IN = 30,
+    SPLIT_TABLETS_MAX = 12, /* or a few more, at the end of a run */
+    SPLIT_TABLETS_SPREAD = 4,
+    COPIES_MAX = 5,
     FAVOURITE_SALT = 0xfa0,
     NAMED_FEW = 3,
+    ORDER_PERCENT = 50,
     MEAN_MS_MIN = 400,
+    ORDER_MEAN_MS_MIN = 1000,
     MEAN_DOUBLINGS = 6, /* up to 64 times as much */
     DAMPING_US = 1000,
     AWAITED_US_DOUBLINGS = 15,
@@ -189,17 +196,32 @@ draw_members(struct prng *p, struct action *a, uint32_t nodes)
 
 /* It takes a while, and there is no point in undoing it much sooner. */
 static void
-draw_move(struct prng *p, struct action *a)
+draw_move(struct prng *p, struct action *a, uint32_t nodes)
 {
     a->for_ms = magnitude(p, MOVE_MS_MIN, 5);
     a->amount = (int64_t)between(p, 1, SPACE_TABLETS_MAX);
     a->flag = prng_chance(p, 2, 3);
+    if (a->kind == FAULT_SPACE && prng_chance(p, 1, SPACE_HUGE_ONE_IN))
+        a->amount = SPACE_TABLETS_HUGE;
+    if (a->kind == FAULT_COPIES)
+        a->amount = (int64_t)between(p, 1, nodes < COPIES_MAX ? nodes : COPIES_MAX);
+    if (a->kind == FAULT_DRAIN && prng_chance(p, 1, 3))
+        a->nodes = 1u << between(p, 1, nodes);
+}
+
+/* Into more of them from order to order: there are to be some left for the end of the run. */
+static void
+draw_split(struct prng *p, struct action *a, uint64_t ms)
+{
+    a->nth = prng_next(p);
+    a->amount = (int64_t)(2 + a->at_ms * SPLIT_TABLETS_MAX / ms) +
+                (int64_t)prng_below(p, SPLIT_TABLETS_SPREAD);
 }
 
 bool
 fault_is_of_cluster(enum fault kind)
 {
-    return kind == FAULT_DRAIN || kind == FAULT_SPACE;
+    return kind >= FAULT_DRAIN;
 }
 
 bool
@@ -281,7 +303,11 @@ draw_action(struct prng *p, struct action *a, const struct plan_options *o)
         break;
     case FAULT_DRAIN:
     case FAULT_SPACE:
-        draw_move(p, a);
+    case FAULT_COPIES:
+        draw_move(p, a, nodes);
+        break;
+    case FAULT_SPLIT:
+        draw_split(p, a, o->ms);
         break;
     case FAULT_POWER:
     case FAULT_KILL:
@@ -306,7 +332,8 @@ is_favourite(uint64_t seed, enum fault kind)
     return false;
 }
 
-/* Where nearly all kinds take part there is seldom peace for long enough that something else can go wrong in
+/* What befalls machines is there for the sake of what is ordered of a cluster.
+ * Where nearly all kinds take part there is seldom peace for long enough that something else can go wrong in
  * its own way: so in most runs there are few besides the favourites.  A user who names but a few
  * wants to see them. */
 static bool
@@ -314,8 +341,12 @@ takes_part(struct prng *p, const struct plan_options *o, enum fault kind)
 {
     static const uint32_t percents[] = { 5, 15, 30, 70 };
     uint64_t drawn = hash_u64(o->seed ^ hash_u64(FAVOURITE_SALT));
-    bool chosen = prng_chance(p, percents[drawn % (sizeof(percents) / sizeof(percents[0]))], 100);
+    uint32_t percent = percents[drawn % (sizeof(percents) / sizeof(percents[0]))];
+    bool chosen;
 
+    if (fault_is_of_cluster(kind))
+        percent = ORDER_PERCENT;
+    chosen = prng_chance(p, percent, 100);
     return chosen || is_favourite(o->seed, kind) || __builtin_popcount(o->faults) <= NAMED_FEW;
 }
 
@@ -372,6 +403,15 @@ add_echo(struct plan *plan, const struct plan_options *o, struct prng *prng, uin
     return st == ST_OK ? add(plan, &leaving) : st;
 }
 
+/* What takes long must not come faster than it is done. */
+static uint64_t
+mean_ms_min(enum fault kind)
+{
+    if (kind == FAULT_ECHO)
+        return ECHO_MEAN_MS_MIN;
+    return fault_is_of_cluster(kind) ? ORDER_MEAN_MS_MIN : MEAN_MS_MIN;
+}
+
 static enum status
 draw_kind(struct plan *plan, const struct plan_options *o, enum fault kind)
 {
@@ -383,7 +423,7 @@ draw_kind(struct plan *plan, const struct plan_options *o, enum fault kind)
     prng_init(&prng, hash_u64(o->seed ^ hash_u64(kind + 1)));
     if (!takes_part(&prng, o, kind))
         return ST_OK;
-    mean_ms = magnitude(&prng, kind == FAULT_ECHO ? ECHO_MEAN_MS_MIN : MEAN_MS_MIN, MEAN_DOUBLINGS);
+    mean_ms = magnitude(&prng, mean_ms_min(kind), MEAN_DOUBLINGS);
     if (mean_ms < room_ms)
         mean_ms = room_ms;
     at_ms = prng_below(&prng, 2 * mean_ms);

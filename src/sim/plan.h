@@ -35,9 +35,11 @@
  X(ROT, "rot", "bits of tables that go bad, on a minority", 3, false)                 \
  X(ECHO, "echo", "leaders that are left, and hear on what was said before", 2, false) \
  X(DRAIN, "drain", "nodes that are drained, and perhaps removed", 3, false)           \
- X(SPACE, "space", "keyspaces of several tablets that come and go", 3, false)
+ X(SPACE, "space", "keyspaces of several tablets that come and go", 3, false)         \
+ X(SPLIT, "split", "tablets of the clients' keyspace that are split", 3, false)       \
+ X(COPIES, "copies", "other numbers of copies for the clients' keyspace", 3, false)
 
-/* DRAIN and SPACE are of clusters that form themselves; MEMBERS and ROT of others.  An ECHO is made of actions of
+/* From DRAIN on they are of clusters that form themselves; MEMBERS and ROT of others.  An ECHO is made of actions of
  * other kinds: LINK, then PARTITION or TRANSFER. */
 enum fault {
 #define FAULT_ENUM(name, word, text, nodes, takes) FAULT_##name,
@@ -72,14 +74,16 @@ struct action {
     uint32_t after_us;      /* ... and so long after that */
     uint32_t node; /* which, from 1; 0: who leads then, or installs a snapshot; TRANSFER: to whom */
     uint64_t nth;  /* DEATH, RECOVERY, IO: of the calls that match, this one; MESSAGES: of 1,000;
-                      * ROT: the dice */
+                      * ROT, SPLIT: the dice */
     unsigned ops;  /* DEATH, IO: which calls (enum sim_op); MESSAGES: what (enum plan_message);
                      * PARTITION, LINK: which way (enum plan_way) */
-    unsigned nodes; /* a bit (1 << id) each: PARTITION, LINK: with which others; MEMBERS: voters */
+    unsigned nodes;    /* a bit (1 << id) each: PARTITION, LINK: with which others; MEMBERS: voters;
+                     * DRAIN: who is to replace it, if any */
     unsigned learners; /* MEMBERS */
-    int64_t amount;    /* JUMP, MESSAGES: ms; DRIFT: ppm; FULL: bytes left; SLOW, LINK: us; SPACE:
-                        * tablets */
-    bool flag;         /* DEATH: after the call; IO: for good; LINK: refuse; DRAIN: to be removed */
+    int64_t amount;    /* JUMP, MESSAGES: ms; DRIFT: ppm; FULL: bytes left; SLOW, LINK: us; SPACE,
+                        * SPLIT: tablets; COPIES: so many */
+    bool flag; /* DEATH: after the call; IO: for good; LINK: refuse; DRAIN: to be removed; SPACE:
+                * to be split, too */
 };
 
 enum { ACTION_TEXT_MAX = 160 };

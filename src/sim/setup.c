@@ -154,6 +154,8 @@ draw_formed(struct setup *setup, const struct trial_options *options)
     setup->forwards = true;
     setup->founders = all_nodes(setup->nodes);
     setup->keyspace = prng_chance(&p, 1, 2) ? 0 : LIMIT_DATABASES;
+    setup->ranges = setup->keyspace != 0 && prng_chance(&p, 1, 3);
+    setup->impatient = prng_chance(&p, 1, 2);
 }
 
 uint64_t

@@ -50,6 +50,8 @@ struct setup {
     bool forwards;          /* nodes answer what they do not lead, too; else clients follow hints */
     bool formed; /* one node begins the cluster, others join it within a while; nodes come and go */
     uint32_t keyspace; /* that clients use; of a formed cluster perhaps one of several tablets */
+    bool ranges;       /* ... that are of keys, not of slots; then there is one at first */
+    bool impatient;    /* who is silent is soon given up */
     unsigned founders; /* the group's first voters, a bit (1 << id) each */
     uint32_t
         readers;  /* so many only read: who writes is soon stuck with a leader that is cut off */

@@ -8,6 +8,7 @@
 #include "cluster/step.h"
 #include "raft/raft.h"
 #include "sim/node.h"
+#include "tablet/roster.h"
 #include "tablet/tablet.h"
 
 /* Those who look, and what they write down. */
@@ -98,6 +99,8 @@ record_is_right(const struct survey *s, const struct tablet_record *t)
     uint32_t wanted = wanted_members(s->atlas, t);
     uint32_t voters = 0;
 
+    if (t->heir != 0)
+        return amiss(s, "tablet %" PRIx64 " is being split", t->id);
     for (uint32_t i = 0; i < t->member_count; i++) {
         const struct tablet_member *m = &t->members[i];
 
@@ -162,6 +165,20 @@ survey_tablet_is_placed(const struct survey_node *nodes, uint32_t count,
 
 /* ------------------------------------------------------------------ all of it */
 
+/* What is not of the atlas is nobody's. */
+static bool
+has_no_strays(const struct survey *s, const struct survey_node *n)
+{
+    const struct tablet_roster *all = kv_tablets(n->kv);
+
+    for (uint32_t i = 0; i < all->count; i++) {
+        if (atlas_tablet(s->atlas, tablet_id(all->at[i])) == NULL)
+            return amiss(s, "node %" PRIx64 " has tablet %" PRIx64 ", which there is not",
+                         n->identity, tablet_id(all->at[i]));
+    }
+    return true;
+}
+
 bool
 survey_all_is_placed(const struct survey_node *nodes, uint32_t count, char trouble[SURVEY_TEXT_MAX])
 {
@@ -177,6 +194,8 @@ survey_all_is_placed(const struct survey_node *nodes, uint32_t count, char troub
             return amiss(&s, "node %" PRIx64 " has an older atlas", nodes[i].identity);
         if (atlas_node(s.atlas, nodes[i].identity) == NULL)
             return amiss(&s, "node %" PRIx64 " is no member", nodes[i].identity);
+        if (!has_no_strays(&s, &nodes[i]))
+            return false;
     }
     for (uint32_t i = 0; i < s.atlas->tablet_count; i++) {
         if (!tablet_is_right(&s, s.atlas->tablets[i]))
@@ -185,15 +204,30 @@ survey_all_is_placed(const struct survey_node *nodes, uint32_t count, char troub
     return true;
 }
 
+static void
+see(const struct node *nodes, uint32_t count, struct survey_node out[NODE_CLUSTER_MAX])
+{
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_up = nodes[i].state == NODE_UP && sim_running(nodes[i].world, nodes[i].id);
+
+        out[i] = (struct survey_node){ is_up ? nodes[i].kv : NULL, node_identity(&nodes[i]) };
+    }
+}
+
+const struct atlas *
+survey_atlas(const struct node *nodes, uint32_t count)
+{
+    struct survey_node seen[NODE_CLUSTER_MAX];
+
+    see(nodes, count, seen);
+    return survey_newest(seen, count);
+}
+
 bool
 survey_is_placed(const struct node *nodes, uint32_t count, char trouble[SURVEY_TEXT_MAX])
 {
     struct survey_node seen[NODE_CLUSTER_MAX];
 
-    for (uint32_t i = 0; i < count; i++) {
-        bool is_up = nodes[i].state == NODE_UP && sim_running(nodes[i].world, nodes[i].id);
-
-        seen[i] = (struct survey_node){ is_up ? nodes[i].kv : NULL, node_identity(&nodes[i]) };
-    }
+    see(nodes, count, seen);
     return survey_all_is_placed(seen, count, trouble);
 }

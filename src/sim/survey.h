@@ -35,6 +35,7 @@ bool survey_all_is_placed(const struct survey_node *nodes, uint32_t count,
                           char trouble[SURVEY_TEXT_MAX]);
 
 /* The same of simulated nodes. */
+const struct atlas *survey_atlas(const struct node *nodes, uint32_t count);
 bool survey_is_placed(const struct node *nodes, uint32_t count, char trouble[SURVEY_TEXT_MAX]);
 
 #endif

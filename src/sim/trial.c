@@ -288,7 +288,7 @@ live(struct trial *t)
 static enum status
 begin_clerk(struct trial *t)
 {
-    struct clerk_wish space = { .verb = CLERK_CREATE, .tablets = SPACE_TABLETS };
+    struct clerk_wish space = { .verb = CLERK_CREATE, .count = SPACE_TABLETS };
     enum status st = clerk_create(&t->clerk, t->nodes, &t->setup, 3 * t->plan.count + 1);
 
     if (st == ST_OK && t->setup.keyspace != 0)

@@ -3,6 +3,7 @@
  */
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "base/mem.h"
 
 #include "tablet/tablet_internal.h"
@@ -255,6 +256,7 @@ give_up_office(struct tablet *t, struct list *orphans)
     t->answered = 0;
     t->clears_pending = 0;
     t->ceiling_proposed = false;
+    mark_hit_if(t->split_proposed != 0, MARK_SPLIT_ABANDONED);
     split_abandon(t);
 }
 

@@ -185,6 +185,18 @@ tablet_loop(const struct tablet *t)
     return t->loop;
 }
 
+void
+tablet_set_aside(struct tablet *t)
+{
+    t->aside = true;
+}
+
+bool
+tablet_is_aside(const struct tablet *t)
+{
+    return t->aside;
+}
+
 struct lsm *
 tablet_lsm(const struct tablet *t)
 {

@@ -20,7 +20,9 @@
  *   X4  A scope only narrows. Its version is that of the entry: who reads at an earlier one sees what was ours.
  */
 #include "base/assert.h"
+#include "base/broken.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "base/mem.h"
 
 #include "tablet/lifetime.h"
@@ -88,16 +90,16 @@ tablet__bear(struct tablet *t, const struct head *head)
     return ST_OK;
 }
 
-const struct scope *
-tablet_scope(const struct tablet *t)
-{
-    return &t->head.scope;
-}
-
 uint64_t
 tablet_edition(const struct tablet *t)
 {
     return atomic_load(&t->edition);
+}
+
+const struct scope *
+tablet_scope(const struct tablet *t)
+{
+    return &t->head.scope;
 }
 
 /* ------------------------------------------------------------------ what may be asked */
@@ -131,9 +133,11 @@ split_admits(const struct tablet *t, const struct request *r)
 
     if (is_known && t->split_proposed == 0)
         return ST_OK;
-    if (!is_known && (is_about_all(r) || !has_all_keys(&t->head.scope, r)))
+    if (!is_known && !BROKEN(ANSWER_FOR_HEIR) &&
+        (is_about_all(r) || !has_all_keys(&t->head.scope, r)))
         return ST_MOVED;
-    if (t->split_proposed == 0 || (!is_about_all(r) && has_all_keys(t->split_leaves, r)))
+    if (t->split_proposed == 0 || BROKEN(ANSWER_IN_SPLIT) ||
+        (!is_about_all(r) && has_all_keys(t->split_leaves, r)))
         return ST_OK;
     return ST_BUSY; /* X1 */
 }
@@ -285,6 +289,12 @@ begin_planting(struct tablet *t, const struct tail_entry *e, const struct scope 
 
 /* ------------------------------------------------------------------ applying */
 
+static bool
+has_planted(const struct tablet *t, uint64_t heir)
+{
+    return t->planting != NULL && t->planting->planted && t->planting->heir == heir;
+}
+
 /* The log is told at once: our files may reach beyond the entry from now on. */
 static enum status
 leave(struct tablet *t, const struct tail_entry *e, const struct scope *leaves)
@@ -298,6 +308,8 @@ leave(struct tablet *t, const struct tail_entry *e, const struct scope *leaves)
     st = split_take_scope(t, &head);
     if (st != ST_OK)
         return st;
+    mark_hit(MARK_SPLIT);
+    mark_hit_if(!has_planted(t, e->body.split.heir), MARK_HEIR_THERE_ALREADY);
     log_event(LOG_INFO, "tablet.split", log_u64("tablet", t->id),
               log_u64("heir", e->body.split.heir), log_u64("index", e->index));
     return ST_OK;
@@ -309,8 +321,7 @@ is_made(const struct tablet *t, uint64_t heir)
 {
     if (t->planting != NULL && t->planting->busy)
         return false;
-    return (t->planting != NULL && t->planting->planted && t->planting->heir == heir) ||
-           engine_find_tree(t->engine, heir) != NULL;
+    return has_planted(t, heir) || engine_find_tree(t->engine, heir) != NULL;
 }
 
 enum status
@@ -365,6 +376,7 @@ split_met(struct tablet *t, const struct tail_entry *e)
     if (heir == NULL || heir->applied != e->index || heir->head.scope_index != 0 ||
         !scope_split(&t->head.scope, e->body.split.kind, &e->body.split.at, &leaves, &rest))
         return ST_OK;
+    mark_hit(MARK_HEIR_BORN_AGAIN);
     compose_birth(t, e, &rest, &birth);
     config_at(t, &birth.head);
     return tablet__bear(heir, &birth.head); /* X3 */

@@ -62,7 +62,12 @@ MUST_USE enum status tablet_stand(struct tablet *t, struct err *err);
 MUST_USE enum status tablet_lead(struct tablet *t, struct err *err);
 MUST_USE enum status tablet_started(struct tablet *t, struct err *err);
 
-/* The same in one, for a tablet that is made while the loops run; on its loop, and without waiting: it leads,
+/* Start-up code: instead of all of these, for a replica that is to be dropped.  It takes no part in its group, and
+ * never will: who should have one again drops it before. */
+void tablet_set_aside(struct tablet *t);
+bool tablet_is_aside(const struct tablet *t);
+
+/* The three in one, for a tablet that is made while the loops run; on its loop, and without waiting: it leads,
  * if it is to, when its log is durable.  Until then requests are refused (ST_NOT_LEADER). */
 MUST_USE enum status tablet_begin(struct tablet *t, struct err *err);
 

@@ -72,6 +72,7 @@ struct tablet {
     uint64_t led_since_ns; /* tablet_led_since_ns() */
     bool sleeps; /* no tick has anything to do here; the reactor's, until something happens */
     bool serves; /* the loops run: the time of their rounds will do */
+    bool aside;  /* it was to be dropped when the node started; it never changes */
     struct list on_marked;
     struct list on_awaiting;
 

@@ -101,7 +101,8 @@ count_kinds(const struct plan *plan, unsigned kinds)
 
 TEST(nodes_come_and_go_only_where_the_cluster_forms_itself)
 {
-    unsigned formed = 1u << FAULT_DRAIN | 1u << FAULT_SPACE;
+    unsigned formed =
+        1u << FAULT_DRAIN | 1u << FAULT_SPACE | 1u << FAULT_SPLIT | 1u << FAULT_COPIES;
     unsigned told = 1u << FAULT_MEMBERS | 1u << FAULT_ROT;
     uint32_t seen = 0;
 

@@ -4,7 +4,38 @@
 #include "unit/kv/formed.h"
 #include "unit/test.h"
 
-enum { KEYS = 12, CHAOS_RUNS = 8 };
+enum { KEYS = 12, CHAOS_RUNS = 8, STEWARDS_LOST = 12 };
+
+/* Whoever leads the metadata dies, so long after a movement has begun. */
+static void
+lose_the_steward(uint64_t seed, uint32_t after_ms)
+{
+    struct formed f;
+    uint32_t steward, other;
+
+    formed_create(&f, seed, 4);
+    formed_put_keys(&f, KEYS);
+    steward = formed_leader_of(&f, ATLAS_META_TABLET);
+    other = steward == 4 ? 3 : 4;
+    formed_order(&f, steward, other == 4 ? "drain n4" : "drain n3");
+    sim_run_ms(f.n.w, after_ms);
+    nodes_crash(&f.n, steward);
+    sim_run_ms(f.n.w, 3000);
+    formed_boot(&f, steward);
+    formed_await_placed(&f);
+    EXPECT_U64(formed_copies(&f, other), 0);
+    EXPECT_U64(formed_replicas(&f, other), 0);
+    formed_expect_keys(&f, KEYS);
+    formed_destroy(&f);
+}
+
+TEST(a_movement_goes_on_whoever_leads_the_metadata)
+{
+    uint64_t first = test_seed(200);
+
+    for (uint32_t i = 0; i < STEWARDS_LOST; i++)
+        lose_the_steward(first + i, 50 * i);
+}
 
 TEST(without_a_majority_of_the_metadata_nothing_changes_and_then_it_does)
 {
@@ -194,7 +225,8 @@ TEST(whatever_happens_on_the_way_the_cluster_becomes_as_it_should_be)
     }
 }
 
-QUIET_TEST_MAIN(RUN(without_a_majority_of_the_metadata_nothing_changes_and_then_it_does),
+QUIET_TEST_MAIN(RUN(a_movement_goes_on_whoever_leads_the_metadata),
+                RUN(without_a_majority_of_the_metadata_nothing_changes_and_then_it_does),
                 RUN(all_machines_lose_power_at_once_in_the_midst_of_it),
                 RUN(a_node_that_has_lost_its_file_learns_it_anew),
                 RUN(a_damaged_file_is_not_believed),

@@ -2,11 +2,13 @@
  * is then placed like any other. */
 #include "base/prng.h"
 
+#include "raft/raft.h"
+#include "tablet/tablet_internal.h"
 #include "unit/kv/formed.h"
 #include "unit/kv/line.h"
 #include "unit/test.h"
 
-enum { KEYS = 40, LINES = 5, ROUNDS = 120, RUNS = 6, STEP_MS = 50 };
+enum { KEYS = 40, LINES = 5, ROUNDS = 120, RUNS = 6, STEP_MS = 50, ANSWER_US = 20000 };
 
 static uint32_t
 tablets_of(struct formed *f, const char *keyspace)
@@ -242,8 +244,154 @@ TEST(and_while_nodes_are_cut_off)
         split_under_load(test_seed(450 + run), cut_one, true);
 }
 
+/* ------------------------------------------------------------------ those who do not hear of it */
+
+static uint64_t
+tablet_at(struct formed *f, uint32_t number)
+{
+    return formed_keyspace(f, "s")->tablets[number]->id;
+}
+
+/* Nor is it the one that leads the metadata: what becomes of it is not in the way of the rest. */
+static uint32_t
+other_than(struct formed *f, uint32_t leader)
+{
+    uint32_t node = 1;
+
+    while (node == leader || node == formed_leader_of(f, ATLAS_META_TABLET))
+        node++;
+    return node;
+}
+
+/* It was sent when there was one tablet, is lost on the way, and is asked again when there are two. */
+TEST(a_request_that_comes_back_after_a_split_goes_to_the_tablet_that_has_its_key)
+{
+    struct line *l = calloc(1, sizeof(*l));
+    struct formed f;
+    uint32_t leader, asker;
+    struct step *s;
+
+    create(&f, 402, 5, "hash");
+    leader = formed_leader_of(&f, tablet_at(&f, 0));
+    asker = other_than(&f, leader);
+    EXPECT_OK(nodes_put(&f.n, asker, "k0", "before")); /* the upper half has it */
+    line_begin(l, &f.n, asker, 0);
+    sim_net_cut(f.n.w, asker, leader);
+    s = line_step(l);
+    s->op = (struct op){ .kind = OP_GET, .key = slice_str("k0") };
+    line_send(s);
+    formed_order(&f, leader, "keyspace-split s 2");
+    while (formed_atlas(&f, asker)->tablet_count < formed_newest(&f)->tablet_count ||
+           tablets_of(&f, "s") < 2)
+        sim_run_ms(f.n.w, 10);
+    EXPECT(!s->done);
+    EXPECT_OK(nodes_put(&f.n, leader, "k0", "after"));
+    nodes_crash(&f.n, leader);
+    line_await(l);
+    EXPECT_OK(s->status);
+    EXPECT_U64(s->result.value.size, strlen("after"));
+    formed_destroy(&f);
+    free(l);
+}
+
+static bool
+has_copy(struct formed *f, uint32_t node, uint64_t tablet)
+{
+    return tablet_record_member(atlas_tablet(formed_newest(f), tablet), f->nodes[node].id) != NULL;
+}
+
+/* Of the leader's followers: have all of them got the split, and nothing that says that it is committed? */
+static bool
+all_have_got_it(struct formed *f, uint32_t leader, uint64_t tablet)
+{
+    raft_index split = kv_tablet_with(f->n.kv[leader], tablet)->split_proposed;
+
+    for (uint32_t i = 1; i <= 5; i++) {
+        if (has_copy(f, i, tablet) &&
+            raft_last(tablet_raft(kv_tablet_with(f->n.kv[i], tablet))) < split)
+            return false;
+    }
+    return split != 0;
+}
+
+/* Of a link from one member to another: those to the leader, from it, and between the others. */
+static void
+spoil_links(struct formed *f, uint32_t leader, uint64_t tablet,
+            void (*spoil)(struct formed *f, uint32_t leader, uint32_t from, uint32_t to))
+{
+    for (uint32_t from = 1; from <= 5; from++) {
+        for (uint32_t to = 1; to <= 5; to++) {
+            if (from != to && has_copy(f, from, tablet) && has_copy(f, to, tablet))
+                spoil(f, leader, from, to);
+        }
+    }
+}
+
+static void
+delay_answers(struct formed *f, uint32_t leader, uint32_t from, uint32_t to)
+{
+    struct sim_link link = sim_net_get(f->n.w, from, to);
+
+    link.delay_us_min = link.delay_us_max = ANSWER_US;
+    if (to == leader)
+        sim_net_set(f->n.w, from, to, &link);
+}
+
+/* What is on its way to the leader arrives. */
+static void
+cut_followers_off(struct formed *f, uint32_t leader, uint32_t from, uint32_t to)
+{
+    if (to != leader)
+        sim_net_cut(f->n.w, from, to);
+}
+
+static void
+heal_followers(struct formed *f, uint32_t leader, uint32_t from, uint32_t to)
+{
+    if (from != leader && to != leader)
+        sim_net_heal(f->n.w, from, to);
+}
+
+static void
+heal_all(struct formed *f, uint32_t leader, uint32_t from, uint32_t to)
+{
+    (void)leader;
+    sim_net_heal(f->n.w, from, to);
+}
+
+/* The leader alone knows that the split is committed, and has made the new tablet.  Those who follow it hear of that
+ * from others, and then from each other, but not from the leader. */
+TEST(a_tablet_that_came_out_of_another_is_not_begun_anew_without_its_keys)
+{
+    struct formed f;
+    uint32_t leader;
+    uint64_t tablet;
+
+    create(&f, 403, 5, "hash");
+    formed_put_keys(&f, KEYS);
+    sim_run_ms(f.n.w, 3000); /* until who is to lead does */
+    tablet = tablet_at(&f, 0);
+    leader = formed_leader_of(&f, tablet);
+    spoil_links(&f, leader, tablet, delay_answers);
+    formed_order(&f, leader, "keyspace-split s 2");
+    while (!all_have_got_it(&f, leader, tablet))
+        sim_run_ms(f.n.w, 1);
+    spoil_links(&f, leader, tablet, cut_followers_off);
+    while (tablets_of(&f, "s") < 2)
+        sim_run_ms(f.n.w, STEP_MS);
+    sim_run_ms(f.n.w, 1000);
+    spoil_links(&f, leader, tablet, heal_followers);
+    sim_run_ms(f.n.w, 3000);
+    spoil_links(&f, leader, tablet, heal_all);
+    formed_await_placed(&f);
+    formed_expect_keys(&f, KEYS);
+    formed_destroy(&f);
+}
+
 QUIET_TEST_MAIN(RUN(a_keyspace_is_split_into_as_many_tablets_as_one_likes),
                 RUN(a_keyspace_of_ranges_is_split_at_a_key),
                 RUN(whoever_cannot_make_its_part_at_once_makes_it_later_out_of_what_it_has),
                 RUN(pipelines_keep_their_order_while_their_tablets_are_split),
-                RUN(and_while_nodes_die_and_come_back), RUN(and_while_nodes_are_cut_off))
+                RUN(and_while_nodes_die_and_come_back), RUN(and_while_nodes_are_cut_off),
+                RUN(a_request_that_comes_back_after_a_split_goes_to_the_tablet_that_has_its_key),
+                RUN(a_tablet_that_came_out_of_another_is_not_begun_anew_without_its_keys))
