@@ -192,7 +192,14 @@ shim_list(struct env *env, const char *path, env_list_fn *fn, void *ctx, struct 
 }
 
 /* Only what the log uses. */
+static uint64_t
+shim_boot_ns(struct env *env)
+{
+    return env_boot_ns(inner(env));
+}
+
 static const struct env_ops ops = {
+    .boot_ns = shim_boot_ns,
     .random = shim_random,
     .open = shim_open,
     .remove = shim_remove,
