@@ -174,7 +174,10 @@ struct cluster {
     /* replicas (holdings.c) */
     struct list moves; /* struct move */
     uint32_t move_count;
-    uint64_t held_edits; /* the book's, when it was last looked at */
+    uint64_t
+        held_edits; /* the book's, when it was last looked at; 0: it is to be looked at again */
+    uint64_t heard_edits; /* and whatever else there was to do */
+    uint64_t heard_ns;    /* when they were seen first */
     uint64_t holdings_at_ns;
 
     /* connections (wires.c) */

@@ -3,7 +3,7 @@
  *
  *      the record names us             and there is none       one is made, but where it comes out of another
  *      the record does not, or is gone and there is one        it is dropped
- *      the record names us again       and one is set aside    it is dropped: it was to be when this node started
+ *      the record names us again       and one is set aside    it is taken up: it was to be dropped when we started
  *
  * Either is done once the file ATLAS says so, too.  A start that found an older one would make a replica anew that
  * was dropped, as one that was there from the beginning; and where that was the only founder, have it lead.
@@ -13,6 +13,9 @@
  *   N1  The heir of a tablet that is here and has still to be split is made by that, with the data that is here
  *       (tablet/split.c).  An empty one in its place would pass for it: what we have of it would be let go, and other members
  *       as empty as we are could go on without it.  So what is made here of an heir founds nothing, either.
+ *   N2  A replica is dropped only when the metadata, read since this node heard of it, has no later word: who
+ *       is a member again meanwhile has acknowledged things that others rely on.  What an old file ATLAS says is reason
+ *       enough to be quiet, and not to forget.
  */
 #include "base/assert.h"
 #include "base/broken.h"
@@ -26,12 +29,23 @@
 
 enum { MOVES_AT_ONCE = 16, RETRY_MS = 500 };
 
-/* A replica on its way in or out. */
+enum move_kind { MOVE_IN, MOVE_OUT, MOVE_RESUMED };
+
+/* A replica on its way. */
 struct move {
     struct list link;
     struct cluster *cluster;
     uint64_t tablet;
-    bool in;
+    enum move_kind kind;
+};
+
+static const struct {
+    const char *done;
+    const char *failed;
+} events[] = {
+    [MOVE_IN] = { "cluster.replica_made", "cluster.replica_not_made" },
+    [MOVE_OUT] = { "cluster.replica_dropped", "cluster.replica_not_dropped" },
+    [MOVE_RESUMED] = { "cluster.replica_resumed", "cluster.replica_not_resumed" },
 };
 
 static bool
@@ -45,7 +59,7 @@ is_moving(const struct cluster *c, uint64_t tablet)
 }
 
 static struct move *
-begin_move(struct cluster *c, uint64_t tablet, bool in)
+begin_move(struct cluster *c, uint64_t tablet, enum move_kind kind)
 {
     struct move *m;
 
@@ -54,7 +68,7 @@ begin_move(struct cluster *c, uint64_t tablet, bool in)
     m = mem_new(struct move);
     if (m == NULL)
         return NULL;
-    *m = (struct move){ .cluster = c, .tablet = tablet, .in = in };
+    *m = (struct move){ .cluster = c, .tablet = tablet, .kind = kind };
     list_push_back(&c->moves, &m->link);
     c->move_count++;
     c->under_way++;
@@ -76,15 +90,13 @@ is_moved(void *ctx, enum status st, const struct err *err)
     struct move *m = ctx;
     struct cluster *c = m->cluster;
 
-    if (st == ST_OK && m->in && m->tablet == ATLAS_META_TABLET)
+    if (st == ST_OK && m->kind != MOVE_OUT && m->tablet == ATLAS_META_TABLET)
         adopt_meta(c);
-    mark_hit_if(st == ST_OK, m->in ? MARK_REPLICA_MADE : MARK_REPLICA_DROPPED);
+    mark_hit_if(st == ST_OK, m->kind == MOVE_OUT ? MARK_REPLICA_DROPPED : MARK_REPLICA_MADE);
     if (st == ST_OK)
-        log_event(LOG_INFO, m->in ? "cluster.replica_made" : "cluster.replica_dropped",
-                  log_u64("tablet", m->tablet));
+        log_event(LOG_INFO, events[m->kind].done, log_u64("tablet", m->tablet));
     else if (st != ST_CLOSED)
-        log_event(LOG_ERROR, m->in ? "cluster.replica_not_made" : "cluster.replica_not_dropped",
-                  log_u64("tablet", m->tablet), log_err(err),
+        log_event(LOG_ERROR, events[m->kind].failed, log_u64("tablet", m->tablet), log_err(err),
                   log_str("effect", "it is tried again"));
     list_remove(&m->link);
     c->move_count--;
@@ -108,7 +120,7 @@ drop_remains(struct cluster *c, struct move *m)
 {
     enum status st;
 
-    m->in = false;
+    m->kind = MOVE_OUT;
     st = tablet_node_drop(c->options.node, m->tablet, is_moved, m);
     if (st != ST_OK)
         give_up(m, st);
@@ -121,7 +133,7 @@ make(struct cluster *c, const struct tablet_record *record)
     struct tablet_spec spec = { .id = record->id,
                                 .loop = cluster_loop_of(c, record->id),
                                 .founders = &founders };
-    struct move *m = begin_move(c, record->id, true);
+    struct move *m = begin_move(c, record->id, MOVE_IN);
     enum status st;
 
     if (m == NULL)
@@ -187,15 +199,25 @@ cluster_is_surplus(const struct cluster *c, uint64_t tablet)
     return r.as.tablet.state == TABLET_GONE || tablet_record_member(&r.as.tablet, c->self) == NULL;
 }
 
+/* N2 */
+static bool
+is_confirmed(struct cluster *c)
+{
+    if (confirm_is_since(&c->seats[0], c->heard_ns))
+        return true;
+    confirm_want(&c->seats[0]);
+    return false;
+}
+
 static void
 drop_if_surplus(struct cluster *c, struct tablet *t)
 {
     struct move *m;
     enum status st;
 
-    if (!tablet_is_aside(t) && !cluster_is_surplus(c, tablet_id(t)))
+    if (!cluster_is_surplus(c, tablet_id(t)) || !is_confirmed(c))
         return;
-    m = begin_move(c, tablet_id(t), false);
+    m = begin_move(c, tablet_id(t), MOVE_OUT);
     if (m == NULL)
         return;
     if (t == c->meta) {
@@ -207,14 +229,32 @@ drop_if_surplus(struct cluster *c, struct tablet *t)
         give_up(m, st);
 }
 
+static void
+resume_if_wanted(struct cluster *c, const struct tablet *t)
+{
+    struct move *m;
+    enum status st;
+
+    if (!tablet_is_aside(t) || cluster_is_surplus(c, tablet_id(t)))
+        return;
+    m = begin_move(c, tablet_id(t), MOVE_RESUMED);
+    if (m == NULL)
+        return;
+    st = tablet_node_resume(c->options.node, m->tablet, is_moved, m);
+    if (st != ST_OK)
+        give_up(m, st);
+}
+
 /* What is dropped leaves the roster later. */
 static void
-drop_surplus(struct cluster *c)
+look_at_ours(struct cluster *c)
 {
     const struct tablet_roster *all = &c->seats[0].reactor->roster;
 
-    for (uint32_t i = 0; i < all->count; i++)
+    for (uint32_t i = 0; i < all->count; i++) {
+        resume_if_wanted(c, all->at[i]);
         drop_if_surplus(c, all->at[i]);
+    }
 }
 
 void
@@ -223,10 +263,12 @@ holdings_tick(struct cluster *c, uint64_t now_ns)
     if (c->draining || c->is_fixed ||
         (c->held_edits == c->book.edits && c->move_count == 0 && now_ns < c->holdings_at_ns))
         return;
-    c->held_edits = c->book.edits;
+    if (c->heard_edits != c->book.edits)
+        c->heard_ns = now_ns;
+    c->heard_edits = c->held_edits = c->book.edits;
     c->holdings_at_ns = now_ns + (uint64_t)RETRY_MS * NS_PER_MS;
     if (c->saved < c->atlas->version)
         return;
     make_missing(c);
-    drop_surplus(c);
+    look_at_ours(c);
 }

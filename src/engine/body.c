@@ -195,6 +195,12 @@ body_config(const struct body *body, struct raft_config *out)
     ASSERT(!r.bad);
 }
 
+bool
+body_is_of_head(struct slice bytes)
+{
+    return bytes.size > 1 && (bytes.data[1] == BODY_CONFIG || bytes.data[1] == BODY_SPLIT);
+}
+
 enum status
 body_decode(struct slice bytes, struct body *out)
 {

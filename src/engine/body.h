@@ -83,6 +83,9 @@ size_t body_encode_small(uint8_t *out, const struct body *b, const struct raft_c
 
 MUST_USE enum status body_decode(struct slice bytes, struct body *out);
 
+/* Is it of a kind whose entries change the head, BODY_CONFIG or BODY_SPLIT?  The rest is not looked at. */
+bool body_is_of_head(struct slice bytes);
+
 /* Decode the entries of a batch; `entries` has body->entry_count, and borrows from the bytes.
  * All get the body's version. */
 MUST_USE enum status body_entries(const struct body *body, struct entry *entries);

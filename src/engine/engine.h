@@ -222,6 +222,10 @@ MUST_USE enum status engine_recover(struct engine *e, const struct engine_replay
 /* The start is over: from here on the log keeps spare segments for the next one (wal_serve()). */
 void engine_serve(struct engine *e);
 
+/* From now on no memtable is flushed in the background, or again.  For who applies in the replay what only what it
+ * writes after it makes good. */
+void engine_hold_flushes(struct engine *e, bool held);
+
 /* When an appended record is to be fsynced. */
 enum engine_sync_class {
     ENGINE_SYNC_NOW,      /* by the next engine_flush() */

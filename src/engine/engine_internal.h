@@ -95,6 +95,7 @@ struct engine {
     struct job compact_job;
     struct gate *idle; /* woken when a job ends, and when the log moves */
     bool recovering;
+    _Atomic bool flushes_held; /* engine_hold_flushes() */
     bool replay_full; /* no memtable is flushed in this replay: there is room for the start alone */
     bool start_short; /* START has less than it should; the start's, then the monitor's */
 

@@ -165,7 +165,7 @@ is_flush_due(struct engine *e)
     struct engine_tree *tree = NULL;
     bool due = false;
 
-    if (wal_health(e->log) != ST_OK)
+    if (wal_health(e->log) != ST_OK || atomic_load(&e->flushes_held))
         return false;
     while (!due && (tree = work_after(e, tree)) != NULL)
         due = lsm_flush_due(tree->lsm);

@@ -198,6 +198,14 @@ engine_recover(struct engine *e, const struct engine_replay *replay, struct wal_
 }
 
 void
+engine_hold_flushes(struct engine *e, bool held)
+{
+    atomic_store(&e->flushes_held, held);
+    if (!held)
+        engine__schedule(e);
+}
+
+void
 engine_serve(struct engine *e)
 {
     wal_serve(e->log);

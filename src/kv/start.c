@@ -150,6 +150,7 @@ recover(struct kv *kv, struct wal_recovery *report, struct err *err)
     engine_each_tree(kv->engine, make_replaying, &making);
     if (making.status != ST_OK)
         return making.status;
+    engine_hold_flushes(kv->engine, true); /* until all heads are in the log */
     return engine_recover(kv->engine, &to, report, err);
 }
 
@@ -221,8 +222,11 @@ start_one(struct tablet *t, struct engine *engine, struct err *err)
 static enum status
 flush_meta(struct kv *kv, struct err *err)
 {
+    const struct tablet *meta = find_tablet(kv, ATLAS_META_TABLET);
     struct engine_tree *tree = engine_find_tree(kv->engine, ATLAS_META_TABLET);
 
+    if (meta == NULL || tablet_is_aside(meta) || lsm_flushed(tablet_lsm(meta)).index != 0)
+        return ST_OK;
     if (engine_tree_seal(tree) != ST_OK)
         return err_raise(err, ST_NO_MEMORY, "out of memory for the metadata tablet");
     return engine_tree_flush(tree, err);
@@ -249,8 +253,6 @@ start_cluster(struct kv *kv, struct err *err)
     }
     if (st == ST_OK)
         st = cluster_begin(kv->cluster, meta, err);
-    if (st == ST_OK && meta != NULL && lsm_flushed(tablet_lsm(meta)).index == 0)
-        st = flush_meta(kv, err);
     return st;
 }
 
@@ -275,15 +277,17 @@ claim_tablets(struct kv *kv, struct err *err)
 }
 
 /* Those that the file ATLAS says are another's.  A newer atlas may give them to us again. */
-static void
-set_surplus_aside(struct kv *kv)
+static enum status
+set_surplus_aside(struct kv *kv, struct err *err)
 {
     const struct tablet_roster *all = &kv->doors[0].reactor.roster;
+    enum status st = ST_OK;
 
-    for (uint32_t i = 0; i < all->count; i++) {
+    for (uint32_t i = 0; i < all->count && st == ST_OK; i++) {
         if (cluster_is_surplus(kv->cluster, tablet_id(all->at[i])))
-            tablet_set_aside(all->at[i]);
+            st = tablet_set_aside(all->at[i], err);
     }
+    return st;
 }
 
 typedef enum status start_fn(struct tablet *t, struct err *err);
@@ -324,7 +328,8 @@ start_tablets(struct kv *kv, struct err *err)
 {
     enum status st = claim_tablets(kv, err);
 
-    set_surplus_aside(kv);
+    if (st == ST_OK)
+        st = set_surplus_aside(kv, err);
     if (st == ST_OK)
         st = for_all(kv, tablet_stand, err);
     if (st == ST_OK)
@@ -457,6 +462,10 @@ open_all(struct kv *kv, const struct kv_options *options, struct wal_recovery *r
     }
     if (st == ST_OK)
         st = start_tablets(kv, err);
+    if (st == ST_OK) {
+        engine_hold_flushes(kv->engine, false);
+        st = flush_meta(kv, err);
+    }
     if (st == ST_OK)
         forget_oaths(kv);
     if (st == ST_OK && kv->forwards)

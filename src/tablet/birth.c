@@ -16,6 +16,7 @@ init_lists(struct tablet *t)
     list_init(&t->on_reactor);
     list_init(&t->on_marked);
     list_init(&t->on_awaiting);
+    list_init(&t->passed);
     list_init(&t->catchups);
     list_init(&t->barriers);
     list_init(&t->waiting);
@@ -71,6 +72,7 @@ tablet__destroy(struct tablet *t)
     staging_destroy(t);
     split_destroy(t);
     places_release(&t->places);
+    tablet__forget_passed(t);
     list_remove(&t->on_reactor);
     list_remove(&t->on_marked);
     list_remove(&t->on_awaiting);
@@ -183,12 +185,6 @@ struct loop *
 tablet_loop(const struct tablet *t)
 {
     return t->loop;
-}
-
-void
-tablet_set_aside(struct tablet *t)
-{
-    t->aside = true;
 }
 
 bool

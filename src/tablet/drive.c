@@ -174,17 +174,19 @@ append_entry(struct tablet *t, struct tail_entry *e, struct err *err)
     return st;
 }
 
-static enum status
-append_head(struct tablet *t, struct err *err)
+enum status
+tablet__append_head(struct tablet *t, struct err *err)
 {
     struct buf body = buf_empty(2 * (size_t)BODY_SMALL_MAX);
     struct wal_record record = { .type = WAL_HEAD, .tablet = t->id };
     enum status st;
 
-    t->head.hard = raft_hard(t->raft);
-    t->head.commit = raft_commit(t->raft);
-    if (t->head.commit >= t->given)
-        t->head.commit = t->given - 1; /* where the log has not the right entries yet */
+    if (t->raft != NULL) {
+        t->head.hard = raft_hard(t->raft);
+        t->head.commit = raft_commit(t->raft);
+        if (t->head.commit >= t->given)
+            t->head.commit = t->given - 1; /* where the log has not the right entries yet */
+    }
     record.term = t->head.hard.term;
     st = head_encode(&t->head, &body);
     record.body = buf_slice(&body);
@@ -211,7 +213,7 @@ tablet__give(struct tablet *t, struct err *err)
         struct tail_entry *e = tail_at(&t->tail, t->given);
 
         if (e == NULL || (t->head_owed && t->head_ticket < e->ticket)) {
-            st = append_head(t, err);
+            st = tablet__append_head(t, err);
             continue;
         }
         st = append_entry(t, e, err);

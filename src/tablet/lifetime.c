@@ -8,6 +8,7 @@
  *      (out of another: its head is made durable before)
  *      drop  ───────────────────────────────> each loop ──> leaves, waits ──> tree is dropped ──> done
  *                                             forgets it
+ *      resume ────────────────────────────────────────────> begins ─────────────────────────────> done
  *
  * INVARIANTS
  *
@@ -387,6 +388,44 @@ tablet_node_drop(struct tablet_node *n, uint64_t id, tablet_changed_fn *done, vo
     c->owner = t->reactor;
     begin(c, done, ctx);
     begin_to_go(c);
+    return ST_OK;
+}
+
+static void
+is_resumed(struct task *task)
+{
+    struct tablet_change *c = change_of(task);
+
+    c->tablet->aside = c->status != ST_OK;
+    end(c);
+}
+
+static void
+resume(struct task *task)
+{
+    struct tablet_change *c = change_of(task);
+
+    c->status = tablet_begin(c->tablet, &c->err);
+    post(c, c->node->first, is_resumed);
+}
+
+enum status
+tablet_node_resume(struct tablet_node *n, uint64_t id, tablet_changed_fn *done, void *ctx)
+{
+    struct tablet *t = tablet_reactor_find(n->first, id);
+    enum status st = may_begin(n, id);
+    struct tablet_change *c;
+
+    if (st != ST_OK)
+        return st;
+    if (t == NULL || !t->aside)
+        return ST_NOT_FOUND;
+    c = new_change(n, id);
+    if (c == NULL)
+        return ST_NO_MEMORY;
+    c->tablet = t;
+    begin(c, done, ctx);
+    post(c, t->reactor, resume);
     return ST_OK;
 }
 

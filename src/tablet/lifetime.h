@@ -49,4 +49,11 @@ MUST_USE enum status tablet_node_add(struct tablet_node *n, const struct tablet_
 MUST_USE enum status tablet_node_drop(struct tablet_node *n, uint64_t id, tablet_changed_fn *done,
                                       void *ctx);
 
+/* One that was set aside takes part in its group again, with all that it has: as if its node had only now been
+ * started.  After a failure (ST_NO_MEMORY) it is aside as before.
+ *
+ * ST_OK: begun.  ST_NOT_FOUND: there is none, or it is not aside; ST_BUSY, ST_CLOSED, ST_NO_MEMORY: as above. */
+MUST_USE enum status tablet_node_resume(struct tablet_node *n, uint64_t id, tablet_changed_fn *done,
+                                        void *ctx);
+
 #endif

@@ -352,6 +352,21 @@ split_apply(struct tablet *t, const struct tail_entry *e)
     return ST_OK;
 }
 
+enum status
+split_passed(struct tablet *t, const struct passed *p)
+{
+    struct scope leaves, rest;
+    struct head head = t->head;
+
+    if (p->index <= t->head.scope_index ||
+        !scope_split(&t->head.scope, p->split.kind, &p->split.at, &leaves, &rest))
+        return ST_OK;
+    head.scope = leaves;
+    head.scope_index = p->index;
+    head.scope_version = p->version;
+    return split_take_scope(t, &head);
+}
+
 /* The membership as of the entry, which is the newest in the tail. */
 static void
 config_at(const struct tablet *t, struct head *head)

@@ -4,6 +4,9 @@
  * Each entry says what was committed when it was proposed, so most of a log is applied as it is
  * read; what follows the last such word stays in the tail until the group has a leader again.  An
  * entry at an index that was there before supersedes it and all after it.
+ *
+ * Entries that the tables have already are passed over, but for what they brought into the head: a start applies what
+ * it reads before it can write a head that says so, its tables may soon reach beyond that, and then it may end.
  */
 #include "base/assert.h"
 #include "base/mem.h"
@@ -30,6 +33,45 @@ is_void(const struct tablet *t, const struct wal_record *record)
            (record->index > t->tail.limit && record->index <= t->void_limit);
 }
 
+static void
+forget_passed(struct tablet *t, raft_index from)
+{
+    while (!list_empty(&t->passed)) {
+        struct passed *p = container_of(t->passed.prev, struct passed, link);
+
+        if (p->index < from)
+            return;
+        list_remove(&p->link);
+        mem_free(p);
+    }
+}
+
+void
+tablet__forget_passed(struct tablet *t)
+{
+    forget_passed(t, 0);
+}
+
+/* What the tables have was committed.  Before anything that follows it is applied. */
+static enum status
+take_passed(struct tablet *t)
+{
+    enum status st = t->passed_lost ? ST_NO_MEMORY : ST_OK;
+
+    list_each (at, &t->passed) {
+        const struct passed *p = container_of(at, struct passed, link);
+
+        if (p->kind == BODY_CONFIG && p->index > t->head.config_index) {
+            t->head.config = p->config;
+            t->head.config_index = p->index;
+        } else if (p->kind == BODY_SPLIT && st == ST_OK) {
+            st = split_passed(t, p);
+        }
+    }
+    tablet__forget_passed(t);
+    return st;
+}
+
 /* Entries after `index` are void. */
 static void
 drop_after(struct tablet *t, raft_index index)
@@ -45,6 +87,7 @@ static void
 cut_replayed(struct tablet *t, const struct wal_record *cut)
 {
     drop_after(t, cut->index);
+    tablet__forget_passed(t);
     places_release(&t->places);
     t->void_limit = 0;
 }
@@ -62,6 +105,12 @@ make_way_for(struct tablet *t, const struct wal_record *record)
 static enum status
 apply_replayed(struct tablet *t, raft_index limit)
 {
+    if (t->applied < limit && !list_empty(&t->passed)) {
+        enum status st = take_passed(t);
+
+        if (st != ST_OK)
+            return st;
+    }
     while (t->applied < limit) {
         const struct tail_entry *e = tail_at(&t->tail, t->applied + 1);
         enum status st = tablet__apply(t, e);
@@ -88,6 +137,10 @@ replay_head(struct tablet *t, const struct wal_record *record)
     st = split_take_scope(t, &head);
     if (st != ST_OK)
         return st;
+    if (head.config_index < t->head.config_index) { /* it was written before that was applied */
+        head.config = t->head.config;
+        head.config_index = t->head.config_index;
+    }
     head.scope = t->head.scope;
     head.scope_index = t->head.scope_index;
     head.scope_version = t->head.scope_version;
@@ -161,7 +214,24 @@ tablet_replay(struct tablet *t, const struct wal_record *record, wal_position at
 void
 tablet_passed(struct tablet *t, const struct wal_record *record, wal_position at)
 {
+    struct body body;
+    struct passed *p;
+
     places_note(&t->places, record->index, record->term, at);
+    forget_passed(t, record->index);
+    if (!body_is_of_head(record->body) || body_decode(record->body, &body) != ST_OK)
+        return;
+    p = mem_new(struct passed);
+    t->passed_lost |= p == NULL;
+    if (p == NULL)
+        return;
+    p->index = record->index;
+    p->kind = body.kind;
+    p->version = body.version;
+    p->split = body.split;
+    if (body.kind == BODY_CONFIG)
+        body_config(&body, &p->config);
+    list_push_back(&t->passed, &p->link);
 }
 
 uint64_t
@@ -323,8 +393,10 @@ give_all(struct tablet *t, struct err *err)
 enum status
 tablet_stand(struct tablet *t, struct err *err)
 {
-    enum status st = create_raft(t);
+    enum status st = take_passed(t);
 
+    if (st == ST_OK)
+        st = create_raft(t);
     t->head.ceiling_ms = tablet_ceiling_ms(t);
     if (st == ST_OK && t->alone)
         st = tablet__step(t, (struct raft_event){ .kind = RAFT_CAMPAIGN }, NULL);
@@ -332,6 +404,26 @@ tablet_stand(struct tablet *t, struct err *err)
         return err_raise(err, st, "tablet %016llx: its group cannot be started (%s)",
                          (unsigned long long)t->id, status_name(st));
     return give_all(t, err);
+}
+
+/* It neither stands nor gives its tail, but its tables may go on without it: so the head is to say what they have. */
+enum status
+tablet_set_aside(struct tablet *t, struct err *err)
+{
+    enum status st = take_passed(t);
+
+    t->aside = true;
+    t->head.ceiling_ms = tablet_ceiling_ms(t);
+    if (st != ST_OK)
+        return err_raise(err, st, "tablet %016llx: it cannot be set aside (%s)",
+                         (unsigned long long)t->id, status_name(st));
+    st = tablet__append_head(t, err);
+    while (st == ST_BUSY) {
+        st = engine_make_room(t->engine, err);
+        if (st == ST_OK)
+            st = tablet__append_head(t, err);
+    }
+    return st;
 }
 
 enum status
@@ -367,6 +459,7 @@ tablet_begin(struct tablet *t, struct err *err)
 {
     enum status st = create_raft(t);
 
+    t->head.ceiling_ms = tablet_ceiling_ms(t);
     t->serves = true;
     if (st == ST_OK && t->alone)
         st = tablet__step(t, (struct raft_event){ .kind = RAFT_CAMPAIGN }, NULL);

@@ -62,12 +62,12 @@ MUST_USE enum status tablet_stand(struct tablet *t, struct err *err);
 MUST_USE enum status tablet_lead(struct tablet *t, struct err *err);
 MUST_USE enum status tablet_started(struct tablet *t, struct err *err);
 
-/* Start-up code: instead of all of these, for a replica that is to be dropped.  It takes no part in its group, and
- * never will: who should have one again drops it before. */
-void tablet_set_aside(struct tablet *t);
-bool tablet_is_aside(const struct tablet *t);
+/* Start-up code: instead of all of these, for a replica that is to be dropped, as far as is known.  It takes no part
+ * in its group, until tablet_node_resume() (tablet/lifetime.h). */
+MUST_USE enum status tablet_set_aside(struct tablet *t, struct err *err);
+bool tablet_is_aside(const struct tablet *t); /* on loop 0 */
 
-/* The three in one, for a tablet that is made while the loops run; on its loop, and without waiting: it leads,
+/* The three in one, for a tablet that is made, or taken up, while the loops run; on its loop, and without waiting: it leads,
  * if it is to, when its log is durable.  Until then requests are refused (ST_NOT_LEADER). */
 MUST_USE enum status tablet_begin(struct tablet *t, struct err *err);
 

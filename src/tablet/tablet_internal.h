@@ -58,6 +58,16 @@ struct damage {
     uint32_t shed_pause_ms;
 };
 
+/* A membership or a split of the log that the tables reach beyond already (start.c). */
+struct passed {
+    struct list link;
+    raft_index index;
+    enum body_kind kind; /* BODY_CONFIG or BODY_SPLIT */
+    version_t version;
+    struct raft_config config;
+    struct split split;
+};
+
 struct tablet {
     struct tablet_reactor *reactor; /* that owns it */
     struct engine *engine;
@@ -72,7 +82,7 @@ struct tablet {
     uint64_t led_since_ns; /* tablet_led_since_ns() */
     bool sleeps; /* no tick has anything to do here; the reactor's, until something happens */
     bool serves; /* the loops run: the time of their rounds will do */
-    bool aside;  /* it was to be dropped when the node started; it never changes */
+    bool aside;  /* tablet_set_aside(); loop 0's */
     struct list on_marked;
     struct list on_awaiting;
 
@@ -101,6 +111,8 @@ struct tablet {
     raft_term applied_term;
     raft_index
         void_limit; /* in a replay: where the void entries that were met last would go on; 0: none */
+    struct list passed;           /* in a replay: in order; owned */
+    bool passed_lost;             /* there was no memory for one */
     uint64_t replayed_ceiling_ms; /* the highest in the log, committed or not */
     version_t version;            /* of the last entry in the tail, or evaluated */
 
@@ -293,6 +305,11 @@ bool tablet__leads(const struct tablet *t);
 void tablet__publish_reads(struct tablet *t);
 
 /* Are we still the leader for certain, now?  To be asked after the value was read. */
+void tablet__forget_passed(struct tablet *t);
+
+/* A head as it is now, into the log (drive.c). */
+MUST_USE enum status tablet__append_head(struct tablet *t, struct err *err);
+
 /* Its members are to say that they live (tablet/neighbours.h). */
 void tablet__want_members(const struct tablet *t);
 bool tablet__holds_lease(const struct tablet *t);
@@ -388,6 +405,8 @@ MUST_USE enum status split_apply(struct tablet *t, const struct tail_entry *e);
 
 /* In a replay: it may have been carried out, and its tablet have been made before that could be told to the log. */
 MUST_USE enum status split_met(struct tablet *t, const struct tail_entry *e);
+/* The same of one that the tables reach beyond: our part of it.  ST_NO_MEMORY. */
+MUST_USE enum status split_passed(struct tablet *t, const struct passed *p);
 
 /* Our scope is that of the head, which comes out of the log or from another member.  ST_NO_MEMORY: nothing happened. */
 MUST_USE enum status split_take_scope(struct tablet *t, const struct head *head);

@@ -70,6 +70,47 @@ TEST(who_began_a_tablet_and_comes_back_to_learn_does_not_begin_it_anew)
     formed_destroy(&f);
 }
 
+/* As it knows itself. */
+static uint32_t
+copies_of_its_own(struct formed *f, uint32_t node)
+{
+    const struct atlas *a = formed_atlas(f, node);
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < a->tablet_count; i++)
+        count += tablet_record_member(a->tablets[i], f->nodes[node].id) != NULL;
+    return count;
+}
+
+/* What it has acknowledged others may rely on, from the moment that it is a member again. */
+TEST(who_has_heard_that_it_has_to_drop_a_copy_asks_whether_that_is_the_last_word)
+{
+    struct formed f;
+    uint32_t own;
+
+    formed_create(&f, 106, 4);
+    formed_put_keys(&f, KEYS);
+    formed_order(&f, 1, "drain n4");
+    while (copies_of_its_own(&f, 4) >= formed_replicas(&f, 4))
+        sim_run_ms(f.n.w, 1);
+    nodes_cut(&f.n, 4, true);
+    own = copies_of_its_own(&f, 4);
+    sim_run_ms(f.n.w, 5000);
+    EXPECT_U64(copies_of_its_own(&f, 4), own);
+    EXPECT(formed_replicas(&f, 4) > own);
+    nodes_crash(&f.n, 4);
+    formed_boot(&f, 4);
+    sim_run_ms(f.n.w, 5000);
+    EXPECT(formed_replicas(&f, 4) > own);
+    formed_order(&f, 1, "undrain n4");
+    sim_run_ms(f.n.w, 3000);
+    nodes_cut(&f.n, 4, false);
+    formed_await_placed(&f);
+    EXPECT_U64(formed_replicas(&f, 4), formed_copies(&f, 4));
+    formed_expect_keys(&f, KEYS);
+    formed_destroy(&f);
+}
+
 TEST(nobody_is_drained_when_nobody_else_is_left)
 {
     struct formed f;
@@ -254,6 +295,7 @@ TEST(a_keyspace_with_the_name_of_one_that_was_dropped_is_another_one)
 QUIET_TEST_MAIN(RUN(a_drained_node_has_nothing_any_more_and_can_be_removed),
                 RUN(a_node_that_is_drained_no_longer_gets_its_share_again),
                 RUN(who_began_a_tablet_and_comes_back_to_learn_does_not_begin_it_anew),
+                RUN(who_has_heard_that_it_has_to_drop_a_copy_asks_whether_that_is_the_last_word),
                 RUN(nobody_is_drained_when_nobody_else_is_left),
                 RUN(a_cluster_outlives_all_who_began_it),
                 RUN(who_is_gone_for_long_is_replaced_and_who_comes_back_is_a_member_again),
