@@ -383,6 +383,7 @@ class Table:
                             self.tools)
         for _ in range(count):
             self.lab.add()
+        self.lab.await_nodes(count)
         self.lab.await_calm(60)
         if count > 3:
             self.lab.ask("KEYSPACE-ALTER", "0", str(count))

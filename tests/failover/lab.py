@@ -287,6 +287,11 @@ class Lab:
             return tablets and all(is_calm(t) for t in tablets)
         wait_for("the cluster is calm", all_calm, wait_s)
 
+    def await_nodes(self, count, wait_s=30):
+        """A cluster that does not know yet who joins is calm, too."""
+        wait_for("%d nodes are members" % count,
+                 lambda: len(self.ask("NODES") or ()) == count, wait_s)
+
     def await_replicas(self, count, wait_s=60):
         """Database 0 has so many members."""
         wait_for("database 0 has %d members" % count,
