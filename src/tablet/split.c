@@ -367,11 +367,19 @@ split_passed(struct tablet *t, const struct passed *p)
     return split_take_scope(t, &head);
 }
 
-/* The membership as of the entry, which is the newest in the tail. */
+/* What the log has before the entry, and is not applied, or was passed over: the membership as of there, ... */
 static void
-config_at(const struct tablet *t, struct head *head)
+config_before(const struct tablet *t, raft_index index, struct head *head)
 {
-    for (raft_index i = t->tail.first; i < t->tail.limit; i++) {
+    list_each (at, &t->passed) {
+        const struct passed *p = container_of(at, struct passed, link);
+
+        if (p->kind == BODY_CONFIG && p->index > head->config_index && p->index < index) {
+            head->config = p->config;
+            head->config_index = p->index;
+        }
+    }
+    for (raft_index i = t->tail.first; i < index; i++) {
         const struct tail_entry *e = tail_at(&t->tail, i);
 
         if (e->body.kind == BODY_CONFIG && e->index > head->config_index) {
@@ -381,18 +389,49 @@ config_at(const struct tablet *t, struct head *head)
     }
 }
 
+static void
+split_off(struct scope *scope, const struct split *split)
+{
+    struct scope leaves, rest;
+
+    if (scope_split(scope, split->kind, &split->at, &leaves, &rest))
+        *scope = leaves;
+}
+
+/* ... and the scope. */
+static struct scope
+scope_before(const struct tablet *t, raft_index index)
+{
+    struct scope scope = t->head.scope;
+
+    list_each (at, &t->passed) {
+        const struct passed *p = container_of(at, struct passed, link);
+
+        if (p->kind == BODY_SPLIT && p->index > t->head.scope_index && p->index < index)
+            split_off(&scope, &p->split);
+    }
+    for (raft_index i = t->tail.first; i < index; i++) {
+        const struct tail_entry *e = tail_at(&t->tail, i);
+
+        if (e->body.kind == BODY_SPLIT && e->index > t->head.scope_index)
+            split_off(&scope, &e->body.split);
+    }
+    return scope;
+}
+
 enum status
 split_met(struct tablet *t, const struct tail_entry *e)
 {
     struct tablet *heir = tablet_reactor_find(t->reactor, e->body.split.heir);
+    struct scope scope = scope_before(t, e->index);
     struct tablet_birth birth;
     struct scope leaves, rest;
 
     if (heir == NULL || heir->applied != e->index || heir->head.scope_index != 0 ||
-        !scope_split(&t->head.scope, e->body.split.kind, &e->body.split.at, &leaves, &rest))
+        !scope_split(&scope, e->body.split.kind, &e->body.split.at, &leaves, &rest))
         return ST_OK;
     mark_hit(MARK_HEIR_BORN_AGAIN);
     compose_birth(t, e, &rest, &birth);
-    config_at(t, &birth.head);
+    config_before(t, e->index, &birth.head);
     return tablet__bear(heir, &birth.head); /* X3 */
 }
