@@ -99,11 +99,12 @@ consult_tick(struct cluster *c, uint64_t now_ns)
     sync_ns = log.sync_ns - s->sync_ns;
     slow = syncs > 0 && sync_ns / syncs > (uint64_t)SLOW_SYNC_MS * NS_PER_MS;
     if (slow || is_far_from_most(c, now_ns)) {
-        if (atomic_load(&s->until_ns) < now_ns)
+        if (atomic_load(&s->until_ns) < now_ns) {
             log_event(LOG_WARN, "cluster.node_slow",
                       log_u64("sync_ms", syncs == 0 ? 0 : sync_ns / syncs / NS_PER_MS),
                       log_str("cause", slow ? "disk" : "network"),
                       log_str("effect", "others lead what this node led"));
+        }
         atomic_store(&s->until_ns, now_ns + (uint64_t)SLOW_FOR_MS * NS_PER_MS);
     }
     s->looked_ns = now_ns;

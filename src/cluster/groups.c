@@ -219,10 +219,11 @@ wake_for_those_behind(const struct seat *s, struct tablet *t)
 static void
 add_member(const struct seat *s, const struct raft *r, uint64_t node, struct tablet_report *out)
 {
-    if (out->member_count < RAFT_MEMBERS_MAX && report_member(out, node) == NULL)
+    if (out->member_count < RAFT_MEMBERS_MAX && report_member(out, node) == NULL) {
         out->members[out->member_count++] =
             (struct report_member){ node, raft_config_votes(raft_config(r), node),
                                     has_caught_up(s, r, node) };
+    }
 }
 
 static uint64_t

@@ -196,13 +196,14 @@ say_step(const struct record *r)
 {
     mark_hit_if(makes_leave(r), MARK_MEMBERS_SWAPPED);
     mark_hit_if(r->kind == RECORD_NODE && r->as.node.state == NODE_FAILED, MARK_NODE_GIVEN_UP);
-    if (r->kind == RECORD_NODE)
+    if (r->kind == RECORD_NODE) {
         log_event(LOG_WARN, "cluster.node_state", log_u64("node", r->as.node.id),
                   log_str("state", node_state_name(r->as.node.state)));
-    else
+    } else {
         log_event(LOG_DEBUG, "cluster.step", log_u64("tablet", r->as.tablet.id),
                   log_u64("members", r->as.tablet.member_count),
                   log_u64("leader", r->as.tablet.leader));
+    }
 }
 
 static void

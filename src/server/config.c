@@ -352,10 +352,11 @@ check_name(const char *setting, const char *name, struct err *err)
 static enum status
 check_numeric(const char *setting, const char *address, struct err *err)
 {
-    if (address != NULL && !is_numeric(address))
+    if (address != NULL && !is_numeric(address)) {
         return err_raise(err, ST_INVALID,
                          "%s: \"%s\" is not a numeric address, like 127.0.0.1 or ::1", setting,
                          address);
+    }
     return ST_OK;
 }
 
@@ -402,22 +403,25 @@ check_membership(const struct config *c, struct err *err)
     if (c->weight != 0 && c->weight < 100)
         return err_raise(err, ST_INVALID, "weight: %llu is neither 0 nor 100 to 256",
                          (unsigned long long)c->weight);
-    if (c->join != NULL && config_address(c->join, host, &port) != ST_OK)
+    if (c->join != NULL && config_address(c->join, host, &port) != ST_OK) {
         return err_raise(err, ST_INVALID,
                          "join: \"%s\" is not a numeric address and a port, like 10.0.0.1:7379",
                          c->join);
-    if (!is_loopback(c->peer_bind) && c->peer_tls_cert == NULL && c->insecure == 0)
+    }
+    if (!is_loopback(c->peer_bind) && c->peer_tls_cert == NULL && c->insecure == 0) {
         return err_raise(
             err, ST_INVALID,
             "peer-bind: %s is beyond loopback, where nodes have to prove to one another "
             "who they are (peer-tls-cert, peer-tls-key, peer-tls-ca); or --insecure, "
             "and a network of their own",
             c->peer_bind);
-    if (is_wildcard(c->peer_bind) && c->advertise == NULL)
+    }
+    if (is_wildcard(c->peer_bind) && c->advertise == NULL) {
         return err_raise(err, ST_INVALID,
                          "peer-bind: %s is every address; say with advertise which one others are "
                          "to call",
                          c->peer_bind);
+    }
     return ST_OK;
 }
 
@@ -453,21 +457,24 @@ config_check(const struct config *c, struct err *err)
 enum status
 config_check_together(const struct config *c, struct err *err)
 {
-    if (c->stale_reads_ms > 0 && c->stale_reads_ms <= STALE_MS_LEAST)
+    if (c->stale_reads_ms > 0 && c->stale_reads_ms <= STALE_MS_LEAST) {
         return err_raise(
             err, ST_INVALID,
             "stale-reads-ms: no replica is known to be within %llu ms; 0, or more than %d",
             (unsigned long long)c->stale_reads_ms, STALE_MS_LEAST);
-    if (2 * c->gossip_interval_ms > c->suspicion_threshold_ms)
+    }
+    if (2 * c->gossip_interval_ms > c->suspicion_threshold_ms) {
         return err_raise(err, ST_INVALID,
                          "suspicion-threshold-ms: %llu is less than two gossip intervals of %llu",
                          (unsigned long long)c->suspicion_threshold_ms,
                          (unsigned long long)c->gossip_interval_ms);
-    if (c->suspicion_threshold_ms >= c->down_threshold_ms)
+    }
+    if (c->suspicion_threshold_ms >= c->down_threshold_ms) {
         return err_raise(err, ST_INVALID,
                          "down-threshold-ms: %llu is not more than the suspicion threshold, %llu",
                          (unsigned long long)c->down_threshold_ms,
                          (unsigned long long)c->suspicion_threshold_ms);
+    }
     return ST_OK;
 }
 

@@ -131,15 +131,16 @@ end_order(struct havoc *h, const struct action *a)
 {
     bool removes = a->flag && !h->ended;
 
-    if (a->kind == FAULT_DRAIN)
+    if (a->kind == FAULT_DRAIN) {
         wish(h, (struct clerk_wish){ .verb = removes ? CLERK_REMOVE : CLERK_UNDRAIN,
                                      .node = a->node });
-    else if (a->kind == FAULT_SPACE)
+    } else if (a->kind == FAULT_SPACE) {
         wish(h, (struct clerk_wish){ .verb = CLERK_DROP, .space = space_of(a) });
-    else if (a->kind == FAULT_COPIES)
+    } else if (a->kind == FAULT_COPIES) {
         wish(h, (struct clerk_wish){ .verb = CLERK_ALTER, .count = CLERK_COPIES });
-    else
+    } else {
         wish(h, (struct clerk_wish){ .verb = CLERK_LOOK, .dice = a->nth });
+    }
 }
 
 static void
