@@ -58,7 +58,7 @@ struct damage {
     uint32_t shed_pause_ms;
 };
 
-/* A membership or a split of the log that the tables reach beyond already (start.c). */
+/* A membership or a split of the log that the tables reach beyond already (replay.c). */
 struct passed {
     struct list link;
     raft_index index;
@@ -305,7 +305,10 @@ bool tablet__leads(const struct tablet *t);
 void tablet__publish_reads(struct tablet *t);
 
 /* Are we still the leader for certain, now?  To be asked after the value was read. */
+/* replay.c: what was passed over counts now; or is of no use.  ST_NO_MEMORY. */
+MUST_USE enum status tablet__take_passed(struct tablet *t);
 void tablet__forget_passed(struct tablet *t);
+raft_term tablet__last_term(const struct tablet *t); /* of the log */
 
 /* A head as it is now, into the log (drive.c). */
 MUST_USE enum status tablet__append_head(struct tablet *t, struct err *err);
