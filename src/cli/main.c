@@ -28,7 +28,7 @@ static const struct command {
     { "import", cli_import_main, "load JSON lines or CSV into a node" },
     { "export", cli_export_main, "write a node's keys as JSON lines or CSV" },
     { "cluster", cli_cluster_main, "ask a cluster how it is; drain, remove and replace its nodes" },
-    { "keyspace", cli_keyspace_main, "make, list, alter and drop keyspaces" },
+    { "keyspace", cli_keyspace_main, "make, list, alter, split and drop keyspaces" },
     { "check", cli_check_main, "verify a data directory offline, and name what is wrong" },
     { "check-history", cli_check_history_main,
       "judge whether what clients saw is linearizable, and say what is not" },
