@@ -319,7 +319,15 @@ cluster_begin(struct cluster *c, struct tablet *meta, struct err *err)
     }
     if (st == ST_OK && draw_first(c) != ST_OK)
         st = err_raise(err, ST_NO_MEMORY, "out of memory for the cluster");
+    if (st == ST_OK && !c->is_fixed)
+        shelf_settle(c);
     return st;
+}
+
+bool
+cluster_may_make(const struct cluster *c)
+{
+    return c->is_fixed || c->saved >= c->atlas->version;
 }
 
 enum status

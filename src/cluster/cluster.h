@@ -98,6 +98,9 @@ bool cluster_is_gone(const struct cluster *c, uint64_t tablet);
 /* Will the replica of this tablet, which is not here, come out of that of another, which is? */
 bool cluster_awaits_split(const struct cluster *c, const struct tablet_record *record);
 
+/* May a replica be made: does the file ATLAS say of each with whom it was born, as the next start has to know? */
+bool cluster_may_make(const struct cluster *c);
+
 /* Is it an empty store, which is to join nobody? */
 bool cluster_begins_here(const struct cluster *c);
 bool cluster_is_fixed(const struct cluster *c);

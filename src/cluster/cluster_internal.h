@@ -207,6 +207,9 @@ void cluster__redraw(struct cluster *c);
 
 /* Into the book.  ST_OK: there may be no file. */
 MUST_USE enum status shelf_load(struct cluster *c, struct err *err);
+/* Start-up code: what the log has brought beyond the file is in it, too, when this returns; unless it could not be
+ * written, which is said, and tried again by the ticks. */
+void shelf_settle(struct cluster *c);
 void shelf_tick(struct cluster *c, uint64_t now_ns);
 
 /* ------------------------------------------------------------------ feed.c */

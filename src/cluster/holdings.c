@@ -267,7 +267,7 @@ holdings_tick(struct cluster *c, uint64_t now_ns)
         c->heard_ns = now_ns;
     c->heard_edits = c->held_edits = c->book.edits;
     c->holdings_at_ns = now_ns + (uint64_t)RETRY_MS * NS_PER_MS;
-    if (c->saved < c->atlas->version)
+    if (!cluster_may_make(c))
         return;
     make_missing(c);
     look_at_ours(c);

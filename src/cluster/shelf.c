@@ -3,7 +3,7 @@
  *
  *      magic "DKVATLAS" | format:u32 = 1 | size:u32 | feed (book.h) | XXH3 of all before:u64
  *
- * It is replaced when the metadata has changed, at most once in SAVE_EVERY_MS.  A replica is made only when
+ * It is replaced when the metadata has changed, at most once in SAVE_EVERY_MS, and at a start.  A replica is made only when
  * the file names it (holdings.c), so that a start finds with whom each was born.
  */
 #include <stdio.h>
@@ -94,33 +94,57 @@ save(struct job *job)
 }
 
 static void
+end_save(struct cluster *c)
+{
+    buf_release(&c->save_bytes);
+    if (c->save_status == ST_OK)
+        c->saved = c->save_version;
+}
+
+static void
 is_saved(struct job *job)
 {
     struct cluster *c = container_of(job, struct cluster, save_job);
 
-    buf_release(&c->save_bytes);
     c->saving = false;
     c->under_way--;
-    if (c->save_status == ST_OK)
-        c->saved = c->save_version;
+    end_save(c);
+}
+
+/* False: there is nothing to save, or no memory for it, and then it is tried again. */
+static bool
+begin_save(struct cluster *c)
+{
+    if (c->options.listen.port == 0)
+        c->saved = c->book.version; /* nobody else is ever in it, and the metadata is here */
+    if (c->saved == c->book.version)
+        return false;
+    c->save_bytes = buf_empty(SHELF_BYTES_MAX);
+    if (encode(&c->book, &c->save_bytes) != ST_OK) {
+        buf_release(&c->save_bytes);
+        return false;
+    }
+    c->save_version = c->book.version;
+    c->save_job = (struct job){ .run = save, .done = is_saved, .loop = c->loop };
+    return true;
+}
+
+void
+shelf_settle(struct cluster *c)
+{
+    if (!begin_save(c))
+        return;
+    save(&c->save_job);
+    end_save(c);
 }
 
 void
 shelf_tick(struct cluster *c, uint64_t now_ns)
 {
-    if (c->options.listen.port == 0)
-        c->saved = c->book.version; /* nobody else is ever in it, and the metadata is here */
-    if (c->saving || c->draining || c->saved == c->book.version || now_ns < c->save_at_ns)
+    if (c->saving || c->draining || now_ns < c->save_at_ns || !begin_save(c))
         return;
     c->save_at_ns = now_ns + (uint64_t)SAVE_EVERY_MS * NS_PER_MS;
-    c->save_bytes = buf_empty(SHELF_BYTES_MAX);
-    if (encode(&c->book, &c->save_bytes) != ST_OK) {
-        buf_release(&c->save_bytes);
-        return; /* without memory it is tried again */
-    }
-    c->save_version = c->book.version;
     c->saving = true;
     c->under_way++;
-    c->save_job = (struct job){ .run = save, .done = is_saved, .loop = c->loop };
     env_submit(c->env, ENV_LANE_FLUSH, &c->save_job);
 }

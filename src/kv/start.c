@@ -264,6 +264,8 @@ claim_tablets(struct kv *kv, struct err *err)
     const struct atlas *a = cluster_atlas(kv->cluster);
     enum status st = ST_OK;
 
+    if (!cluster_may_make(kv->cluster))
+        return ST_OK;
     for (uint32_t i = 0; i < a->tablet_count && st == ST_OK; i++) {
         struct tablet *unused;
 

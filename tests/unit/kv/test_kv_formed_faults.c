@@ -140,6 +140,60 @@ TEST(a_file_that_is_cut_short_anywhere_is_not_believed)
     formed_destroy(&f);
 }
 
+/* A node alone that has made a keyspace, and no more than that: power is gone before the file says so. */
+static struct sim_disk_image *
+make_keyspace_late(struct formed *f)
+{
+    for (uint32_t ms = 1;; ms++) {
+        struct sim_disk_image *before = sim_disk_save(f->n.w, 1);
+        struct sim_disk_image *after;
+        bool made;
+
+        formed_boot(f, 1);
+        formed_order(f, 1, "keyspace-create first 3 4 hash"); /* the file is written now and then */
+        formed_order_and_crash(f, 1, "keyspace-create late 3 4 hash", ms);
+        after = sim_disk_save(f->n.w, 1);
+        formed_boot(f, 1);
+        made = formed_keyspace(f, "late") != NULL;
+        nodes_crash(&f->n, 1);
+        sim_disk_load(f->n.w, 1, made ? after : before);
+        sim_disk_image_free(before);
+        if (made)
+            return after;
+        sim_disk_image_free(after);
+    }
+}
+
+/* What the log has brought since the file was written says what to make, too; and a start that found the replica and
+ * not the file would not know with whom it was born, and have nobody lead it. */
+TEST(what_a_start_makes_is_in_the_file_before)
+{
+    struct sim_disk_image *image;
+    struct formed f;
+    bool crashed = true;
+    uint32_t crashes = 0;
+
+    formed_create(&f, 253, 1);
+    sim_run_ms(f.n.w, 1000);
+    nodes_crash(&f.n, 1);
+    image = make_keyspace_late(&f);
+    for (uint64_t nth = 1; crashed; nth++) {
+        sim_disk_load(f.n.w, 1, image);
+        sim_crash_at(f.n.w, 1, SIM_OP_ALL, nth, nth % 2 == 0);
+        crashed = formed_try_boot(&f, 1) == ST_UNKNOWN;
+        crashes += crashed;
+        sim_crash_at(f.n.w, 1, 0, 0, false);
+        if (crashed)
+            formed_boot(&f, 1);
+        formed_use(&f, "late");
+        formed_put_keys(&f, KEYS);
+        nodes_crash(&f.n, 1);
+    }
+    EXPECT(crashes > 20);
+    sim_disk_image_free(image);
+    formed_destroy(&f);
+}
+
 /* ------------------------------------------------------------------ memory and disks */
 
 /* One allocation after the other fails, at each node in turn, while everything moves. */
@@ -231,5 +285,6 @@ QUIET_TEST_MAIN(RUN(a_movement_goes_on_whoever_leads_the_metadata),
                 RUN(a_node_that_has_lost_its_file_learns_it_anew),
                 RUN(a_damaged_file_is_not_believed),
                 RUN(a_file_that_is_cut_short_anywhere_is_not_believed),
+                RUN(what_a_start_makes_is_in_the_file_before),
                 RUN(a_node_without_memory_for_a_moment_finds_its_way),
                 RUN(whatever_happens_on_the_way_the_cluster_becomes_as_it_should_be))
