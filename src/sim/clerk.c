@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "base/prng.h"
 
+#include "sim/survey.h"
+
 enum {
     NS_PER_MS = 1000000,
     DEADLINE_MS = 4000,
@@ -235,15 +237,44 @@ ask(struct clerk *p)
 
 /* ------------------------------------------------------------------ being answered */
 
-/* A node that is not there has been removed before, by an order whose answer got lost. */
+static bool
+is_removed(const struct clerk *p, const struct clerk_wish *w)
+{
+    const struct atlas *a = survey_atlas(p->nodes, p->setup->nodes);
+    char name[NODE_NAME_MAX];
+
+    node_name(w->node, w->emptied, name);
+    for (uint32_t i = 0; a != NULL && i < a->node_count; i++) {
+        if (a->nodes[i].state == NODE_REMOVED && strcmp(a->nodes[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A node that is not there has been removed before, by an order whose answer got lost; or whoever was asked has not
+ * yet heard of it. */
+static bool
+is_for_good(const struct clerk *p, enum status st)
+{
+    const struct clerk_wish *w = &p->wishes[p->next];
+
+    if (st == ST_NOT_FOUND)
+        return w->verb != CLERK_REMOVE || is_removed(p, w);
+    return st == ST_OK || st == ST_INVALID || st == ST_EXISTS;
+}
+
 static void
 conclude(struct clerk *p)
 {
     const struct clerk_wish *w = &p->wishes[p->next++];
     struct clerk_wish instead = { .verb = CLERK_UNDRAIN, .node = w->node };
-    struct node *n = w->node == 0 ? NULL : &p->nodes[w->node - 1];
+    struct node *n;
 
-    if (w->verb != CLERK_REMOVE || n->emptied != w->emptied)
+    if (w->verb != CLERK_REMOVE)
+        return;
+    ASSERT(w->node != 0);
+    n = &p->nodes[w->node - 1];
+    if (n->emptied != w->emptied)
         return;
     if (p->order.status == ST_OK || p->order.status == ST_NOT_FOUND) {
         mark_hit(MARK_NODE_REMOVED);
@@ -262,7 +293,7 @@ hear(struct clerk *p)
     if (!p->answered && p->asked->state != NODE_DOWN && p->asked->life == p->life)
         return;
     p->asked = NULL;
-    if (p->answered && (st == ST_OK || st == ST_INVALID || st == ST_NOT_FOUND || st == ST_EXISTS)) {
+    if (p->answered && is_for_good(p, st)) {
         conclude(p);
         p->is_lost = false;
         p->due_ns = 0;
