@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "base/coding.h"
 
-enum { FLAG_REJECT = 1, FLAG_FORCE = 2, FLAG_QUIESCE = 4, FLAG_QUIET = 8, FLAGS_ALL = 15 };
+enum { FLAG_REJECT = 1, FLAG_FORCE = 2, FLAG_QUIESCE = 4, FLAGS_ALL = 7 };
 
 enum { FIELDS_MAX = 5, ENTRY_BYTES_MIN = 2 };
 
@@ -63,7 +63,7 @@ put_header(uint8_t *at, const struct raft_message *m)
     *at++ = RAFT_CODEC_FORMAT;
     *at++ = (uint8_t)m->kind;
     *at++ = (uint8_t)((m->reject ? FLAG_REJECT : 0) | (m->force ? FLAG_FORCE : 0) |
-                      (m->quiesce ? FLAG_QUIESCE : 0) | (m->quiet ? FLAG_QUIET : 0));
+                      (m->quiesce ? FLAG_QUIESCE : 0));
     at = put_varint(at, m->term);
     for (uint32_t i = 0; i < count; i++)
         at = put_varint(at, *fields[i]);
@@ -128,8 +128,7 @@ read_header(struct reader *r, struct raft_message *m)
     *m = (struct raft_message){ .kind = (enum raft_message_kind)kind,
                                 .reject = (flags & FLAG_REJECT) != 0,
                                 .force = (flags & FLAG_FORCE) != 0,
-                                .quiesce = (flags & FLAG_QUIESCE) != 0,
-                                .quiet = (flags & FLAG_QUIET) != 0 };
+                                .quiesce = (flags & FLAG_QUIESCE) != 0 };
     m->term = read_varint(r);
     count = fields_of(m, fields);
     for (uint32_t i = 0; i < count; i++)

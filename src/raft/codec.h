@@ -2,7 +2,7 @@
  * raft/codec.h — messages as bytes, for whoever carries them.  Pure.
  *
  *      message := format:u8 = 1  kind:u8  flags:u8  term  fields  [entries]
- *      flags   := 1 reject  2 force  4 quiesce  8 quiet
+ *      flags   := 1 reject  2 force  4 quiesce
  *      fields of a kind, in this order, all varints
  *          PREVOTE, VOTE           index  log_term
  *          their replies           -

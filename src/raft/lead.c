@@ -11,6 +11,9 @@
  *           │  └─ sent ──┐
  *           └────> SNAPSHOT     next <= base
  *
+ * What is committed is told with the next entries, or the next heartbeat: nobody waits for it but who reads
+ * what may be stale, and a message of its own for each write would be a third of all messages.
+ *
  * The leader's own entries are written while they are sent (thesis, 10.2.1); it counts itself when
  * they are durable, like any other member.
  */
@@ -221,7 +224,8 @@ raft__broadcast_heartbeat(struct raft *r, bool quiesce)
     r->heartbeat_at_ns = r->now_ns + r->options.heartbeat_ns;
 }
 
-/* Everything is said: nothing is in flight, and everybody whose node lives knows what is committed. */
+/* Everything is said: nothing is in flight, and everybody whose node lives has all that is committed, as the
+ * heartbeat that sends them to sleep says. */
 static bool
 may_sleep(const struct raft *r)
 {
@@ -232,8 +236,7 @@ may_sleep(const struct raft *r)
     for (uint32_t i = 0; i < r->member_count; i++) {
         const struct raft_progress *p = &r->members[i];
 
-        if (!is_self(r, p) && !p->silent &&
-            (p->state != RAFT_REPLICATE || p->match != r->commit || p->commit_told != r->commit))
+        if (!is_self(r, p) && !p->silent && (p->state != RAFT_REPLICATE || p->match != r->commit))
             return false;
     }
     return true;
@@ -293,12 +296,6 @@ turn_to_snapshot(struct raft *r, struct raft_progress *p)
 }
 
 static bool
-wants_commit(const struct raft *r, const struct raft_progress *p)
-{
-    return p->commit_told < r->commit && p->match > p->commit_told;
-}
-
-static bool
 wants_append(struct raft *r, struct raft_progress *p, bool *with_entries)
 {
     bool more = p->next <= r->terms.last_index;
@@ -315,7 +312,7 @@ wants_append(struct raft *r, struct raft_progress *p, bool *with_entries)
     if (more && turn_to_snapshot(r, p))
         return false;
     *with_entries = more && window_is_open(r, p);
-    return *with_entries || p->nudge || wants_commit(r, p);
+    return *with_entries || p->nudge;
 }
 
 static void
@@ -324,7 +321,6 @@ fill_append(const struct raft *r, const struct raft_progress *p, bool with_entri
 {
     uint64_t in_flight = p->sent.bytes - p->acked.bytes;
     uint64_t room = in_flight < r->options.window_bytes ? r->options.window_bytes - in_flight : 0;
-    bool quiet = !with_entries && !p->nudge && p->state == RAFT_REPLICATE;
     bool known;
 
     *out = (struct raft_append){
@@ -335,8 +331,7 @@ fill_append(const struct raft *r, const struct raft_progress *p, bool with_entri
             .term = r->hard.term,
             .index = p->next - 1,
             .commit = r->commit,
-            .quiet = quiet,
-            .flow = { .messages = p->sent.messages + !quiet, .bytes = p->sent.bytes },
+            .flow = { .messages = p->sent.messages + 1, .bytes = p->sent.bytes },
         },
         .first = p->next,
         .last = with_entries ? r->terms.last_index : p->next - 1,
@@ -373,11 +368,8 @@ raft_sent(struct raft *r, const struct raft_append *append, raft_index last, uin
         return; /* it took its time */
     ASSERT(last + 1 >= append->first && last <= append->last);
     p->nudge = false;
-    if (r->commit > p->commit_told)
-        p->commit_told = r->commit;
-    if (!append->message.quiet)
-        p->sent =
-            (struct raft_flow){ .messages = p->sent.messages + 1, .bytes = p->sent.bytes + bytes };
+    p->sent =
+        (struct raft_flow){ .messages = p->sent.messages + 1, .bytes = p->sent.bytes + bytes };
     if (p->state == RAFT_PROBE)
         p->paused = true;
     else if (p->state == RAFT_REPLICATE && p->next == append->first)

@@ -148,8 +148,9 @@ struct raft_message {
     bool reject;        /* the replies to votes and APPEND_REPLY */
     bool force;         /* PREVOTE, VOTE: a transfer; the old leader is no reason to refuse */
     bool quiesce;       /* HEARTBEAT: all is said */
-    bool quiet;         /* APPEND: no reply is wanted, unless it is refused */
-    raft_index hint;    /* APPEND_REPLY: received up to here; when `reject`: try here next */
+    bool quiet; /* APPEND, of the receiver's driver: it left the entries out, and they are to come
+                         * again later; no reply, unless it is refused */
+    raft_index hint; /* APPEND_REPLY: received up to here; when `reject`: try here next */
     raft_term hint_term;
     uint64_t round;                   /* HEARTBEAT; echoed */
     uint64_t sent_ns;                 /* HEARTBEAT: the leader's clock; echoed */

@@ -113,9 +113,8 @@ struct raft_progress {
     uint64_t heard_ns;        /* when it was last heard of; 0: not yet */
     raft_index match;         /* durable there and the same as here */
     raft_index next;          /* to be sent */
-    raft_index commit_told;
-    uint64_t round;   /* the highest one it has answered */
-    uint64_t sent_ns; /* when the latest heartbeat that it has answered was sent */
+    uint64_t round;           /* the highest one it has answered */
+    uint64_t sent_ns;         /* when the latest heartbeat that it has answered was sent */
     struct raft_flow sent;
     struct raft_flow acked;
 };

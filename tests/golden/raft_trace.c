@@ -76,8 +76,7 @@ put_append(struct raft_trace *t, const struct raft_message *m)
         put(t, " ");
         put_entry(t, m->index + 1 + i, &e);
     }
-    put(t, "%s, commit %" PRIu64 "%s", m->entry_count == 0 ? " nothing" : "", m->commit,
-        m->quiet ? ", no reply" : "");
+    put(t, "%s, commit %" PRIu64, m->entry_count == 0 ? " nothing" : "", m->commit);
 }
 
 static void

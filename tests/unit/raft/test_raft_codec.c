@@ -22,8 +22,7 @@ random_message(struct prng *p, struct raft_entry entries[ENTRIES])
                               .term = draw(p),
                               .reject = prng_chance(p, 1, 2),
                               .force = prng_chance(p, 1, 2),
-                              .quiesce = prng_chance(p, 1, 2),
-                              .quiet = prng_chance(p, 1, 2) };
+                              .quiesce = prng_chance(p, 1, 2) };
     raft_term term;
 
     if (m.kind == RAFT_PREVOTE || m.kind == RAFT_VOTE || m.kind == RAFT_APPEND) {
@@ -69,7 +68,7 @@ expect_same(const struct raft_message *a, const struct raft_message *b)
     EXPECT_U64(a->flow.messages, b->flow.messages);
     EXPECT_U64(a->flow.bytes, b->flow.bytes);
     EXPECT(a->reject == b->reject && a->force == b->force);
-    EXPECT(a->quiesce == b->quiesce && a->quiet == b->quiet);
+    EXPECT(a->quiesce == b->quiesce);
     EXPECT_U64(a->entry_count, b->entry_count);
     for (uint32_t i = 0; i < a->entry_count; i++) {
         EXPECT_U64(a->entries[i].term, b->entries[i].term);

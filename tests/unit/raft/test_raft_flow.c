@@ -257,19 +257,20 @@ TEST(a_refusal_of_long_ago_changes_nothing)
     end(&o);
 }
 
-TEST(a_commit_is_told_to_all_without_waiting_for_entries_and_no_answer_is_wanted)
+TEST(a_commit_is_told_with_the_next_entries_or_heartbeat_and_is_no_message_of_its_own)
 {
     struct one o = leader_with(64, 1 << 20, 1 << 20);
-    struct raft_append a;
 
     propose_many(&o, 1);
     (void)send_all(&o, 2, ENTRY_BYTES);
     ack(&o, 2, 2);
-    a = send_next(&o, 2);
-    EXPECT(a.last < a.first);
-    EXPECT(a.message.quiet);
-    EXPECT_U64(a.message.commit, 2);
     EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), "");
+    propose_many(&o, 1);
+    EXPECT_U64(send_next(&o, 2).message.commit, 2);
+    ack(&o, 2, 3);
+    EXPECT_STR(send_all(&o, 2, ENTRY_BYTES), "");
+    tick_ms(&o, HEARTBEAT_MS);
+    EXPECT_U64(said(&o, RAFT_HEARTBEAT, 2)->commit, 3);
     end(&o);
 }
 
@@ -408,7 +409,7 @@ SUITE(flow, RUN(appends_follow_each_other_without_waiting_up_to_the_window_of_me
       RUN(nothing_is_sent_to_a_silent_node_until_it_is_heard_again),
       RUN(after_a_heartbeat_is_answered_a_missing_entry_is_asked_for),
       RUN(a_refusal_of_long_ago_changes_nothing),
-      RUN(a_commit_is_told_to_all_without_waiting_for_entries_and_no_answer_is_wanted),
+      RUN(a_commit_is_told_with_the_next_entries_or_heartbeat_and_is_no_message_of_its_own),
       RUN(who_does_not_lead_sends_no_entries_and_no_snapshots),
       RUN(beyond_the_bound_of_uncommitted_bytes_proposals_are_refused_and_one_is_always_taken),
       RUN(what_was_received_is_not_sent_again_although_it_is_not_durable_yet),

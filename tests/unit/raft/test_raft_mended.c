@@ -230,22 +230,6 @@ TEST(a_leader_that_is_offered_a_snapshot_of_a_later_term_follows)
     end(&o);
 }
 
-/* A quiet append has the number of the next message, which has it too: when the first is echoed, the
- * second counts as arrived, and its own echo is taken for an old one. */
-TEST(no_two_appends_have_the_same_place_in_the_flow)
-{
-    struct one o = one_of(3, "1");
-    struct raft_append quiet, next;
-
-    lead_with_all(&o);
-    quiet = send_next(&o, 2);
-    EXPECT(quiet.message.quiet);
-    propose(&o, ENTRY_BYTES);
-    next = send_next(&o, 2);
-    EXPECT(next.message.flow.messages > quiet.message.flow.messages);
-    end(&o);
-}
-
 /* What is no membership is taken from the log without a word; majorities of nobody are then computed. */
 TEST(a_membership_that_is_none_is_not_restored)
 {
@@ -292,6 +276,5 @@ SUITE(mended, RUN(a_promise_not_to_vote_outlasts_the_entry_into_a_later_term),
       RUN(the_flow_of_an_earlier_leader_is_not_echoed),
       RUN(a_member_that_was_heard_just_now_is_active), RUN(a_failed_disk_is_given_nothing_more),
       RUN(a_leader_that_is_offered_a_snapshot_of_a_later_term_follows),
-      RUN(no_two_appends_have_the_same_place_in_the_flow),
       RUN(a_membership_that_is_none_is_not_restored),
       RUN(a_heartbeat_beyond_the_log_says_that_acknowledged_entries_are_gone))
