@@ -6,7 +6,8 @@
  *        └─ damaged: the tablet is told (tablet_tell_damage()), and its copy here is replaced (damages.c)
  *
  * Tables are taken in the order of their numbers, so that what a compaction makes meanwhile comes later.  A tablet is
- * held for one table only: it may be dropped in between.
+ * held for one table only: it may be dropped in between.  Its tables are pinned while one of them is read, not while
+ * the job waits for compactions to end: what those replace would stay on the disk.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -20,15 +21,15 @@ enum {
     SCRUB_PAUSE_MS = 200,            /* at least, between two tables */
     SCRUB_FIRST_MS = 5000,           /* after the start, which has enough to do */
     SCRUB_PASS_MS = 6 * 3600 * 1000, /* between two passes */
-    SCRUB_LOOKS_MAX = 16,            /* tablets without a table to look at, in one round */
 };
 
 struct scrub {
     struct cluster *cluster;
     struct job job;
     struct tablet *tablet; /* held, while the job runs */
-    struct lsm_checkpoint *checkpoint;
-    uint32_t table;
+    bool found;            /* a table of it to look at, by the job */
+    uint64_t number;       /* of that */
+    uint64_t bytes;
     enum status status;
     struct err err;
     bool busy;
@@ -57,12 +58,65 @@ scrub_destroy(struct cluster *c)
     c->scrub = NULL;
 }
 
+/* Of the tables with a higher number than the last one's, that with the lowest; NULL: there is none. */
+static const struct table_info *
+next_table(const struct scrub *s, const struct lsm_checkpoint *c, uint32_t *at)
+{
+    const struct table_info *best = NULL;
+
+    for (uint32_t i = 0; i < lsm_checkpoint_table_count(c); i++) {
+        uint32_t level;
+        const struct table_info *info = lsm_checkpoint_table(c, i, &level);
+
+        if (info->number > s->last && (best == NULL || info->number < best->number)) {
+            best = info;
+            *at = i;
+        }
+    }
+    return best;
+}
+
 static void
 run(struct job *job)
 {
     struct scrub *s = container_of(job, struct scrub, job);
+    const struct table_info *info;
+    struct lsm_checkpoint *c;
+    uint32_t at;
 
-    s->status = lsm_checkpoint_verify(s->checkpoint, s->table, &s->err);
+    s->found = false;
+    if (lsm_checkpoint_take(tablet_lsm(s->tablet), &c) != ST_OK)
+        return; /* a clear is pending, and nothing of it will be left */
+    info = next_table(s, c, &at);
+    if (info != NULL) {
+        s->found = true;
+        s->number = info->number;
+        s->bytes = info->file_bytes;
+        s->status = lsm_checkpoint_verify(c, at, &s->err);
+    }
+    lsm_checkpoint_release(c);
+}
+
+/* The tablet's next table, or the next tablet. */
+static void
+go_on(struct scrub *s, uint64_t now_ns)
+{
+    uint64_t ms = s->bytes * 1000 / SCRUB_BYTES_PER_S;
+
+    if (!s->found) {
+        s->place++;
+        s->last = 0;
+        return;
+    }
+    if (s->status == ST_CORRUPT) {
+        s->damages++;
+        tablet_tell_damage(s->tablet, &s->err);
+    } else if (s->status != ST_OK) {
+        log_event(LOG_WARN, "scrub.not_looked_at", log_err(&s->err));
+    }
+    s->last = s->number;
+    s->tables++;
+    s->due_ns = now_ns + (ms > SCRUB_PAUSE_MS ? ms : SCRUB_PAUSE_MS) * NS_PER_MS;
 }
 
 static void
@@ -70,58 +124,13 @@ done(struct job *job)
 {
     struct scrub *s = container_of(job, struct scrub, job);
     struct cluster *c = s->cluster;
-    uint32_t level;
-    const struct table_info *info = lsm_checkpoint_table(s->checkpoint, s->table, &level);
-    uint64_t ms = info->file_bytes * 1000 / SCRUB_BYTES_PER_S;
+    uint64_t now_ns = loop_now_ns(c->loop);
 
-    if (s->status == ST_CORRUPT) {
-        s->damages++;
-        tablet_tell_damage(s->tablet, &s->err);
-    } else if (s->status != ST_OK) {
-        log_event(LOG_WARN, "scrub.not_looked_at", log_err(&s->err));
-    }
-    s->last = info->number;
-    s->tables++;
-    s->due_ns = loop_now_ns(c->loop) + (ms > SCRUB_PAUSE_MS ? ms : SCRUB_PAUSE_MS) * NS_PER_MS;
-    lsm_checkpoint_release(s->checkpoint);
+    go_on(s, now_ns);
     tablet_let_go(s->tablet);
     s->busy = false;
     c->under_way--;
-}
-
-/* Of the tables with a higher number than the last one's, that with the lowest; false: there is none. */
-static bool
-next_table(struct scrub *s)
-{
-    uint64_t best = UINT64_MAX;
-
-    for (uint32_t i = 0; i < lsm_checkpoint_table_count(s->checkpoint); i++) {
-        uint32_t level;
-        uint64_t number = lsm_checkpoint_table(s->checkpoint, i, &level)->number;
-
-        if (number > s->last && number < best) {
-            best = number;
-            s->table = i;
-        }
-    }
-    return best != UINT64_MAX;
-}
-
-static bool
-look_at(struct scrub *s, struct tablet *t)
-{
-    if (lsm_checkpoint_take(tablet_lsm(t), &s->checkpoint) != ST_OK)
-        return false; /* a clear is pending, and nothing of it will be left */
-    if (!next_table(s)) {
-        lsm_checkpoint_release(s->checkpoint);
-        return false;
-    }
-    s->tablet = tablet_hold(t);
-    s->busy = true;
-    s->cluster->under_way++;
-    s->job = (struct job){ .run = run, .done = done, .loop = s->cluster->loop };
-    env_submit(s->cluster->env, ENV_LANE_COMPACT, &s->job);
-    return true;
+    scrub_tick(c, now_ns);
 }
 
 static void
@@ -144,14 +153,13 @@ scrub_tick(struct cluster *c, uint64_t now_ns)
         s->due_ns = now_ns + (uint64_t)SCRUB_FIRST_MS * NS_PER_MS;
     if (s->busy || c->draining || now_ns < s->due_ns)
         return;
-    for (int i = 0; i < SCRUB_LOOKS_MAX; i++) {
-        if (s->place >= all->count) {
-            end_pass(s, now_ns);
-            return;
-        }
-        if (look_at(s, all->at[s->place]))
-            return;
-        s->place++;
-        s->last = 0;
+    if (s->place >= all->count) {
+        end_pass(s, now_ns);
+        return;
     }
+    s->tablet = tablet_hold(all->at[s->place]);
+    s->busy = true;
+    c->under_way++;
+    s->job = (struct job){ .run = run, .done = done, .loop = c->loop };
+    env_submit(c->env, ENV_LANE_COMPACT, &s->job);
 }
