@@ -77,20 +77,16 @@ put_compactions(const struct lsm_stats *trees, struct buf *out)
     return buf_printf(out, "\"%s\"", log_time(trees->last_compaction_ms, last));
 }
 
-/* What the tables take on disk, by what the keys that exist would take: entries are assumed to
- * be of one size. */
+/* What the tables take on disk, by what the lowest level of each tree does: no key is twice in that. */
 static double
 space_amplification(const struct kv_stats *stats)
 {
     const struct lsm_stats *trees = &stats->engine.trees;
     double bytes = 0;
-    double live = (double)trees->raw_bytes;
 
     for (int i = 0; i < LIMIT_LEVELS; i++)
         bytes += (double)trees->bytes[i];
-    if (trees->entries > stats->keys_estimate)
-        live *= ratio((double)stats->keys_estimate, (double)trees->entries);
-    return ratio(bytes, live);
+    return ratio(bytes, (double)trees->bottom_bytes);
 }
 
 static enum status

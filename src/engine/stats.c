@@ -28,7 +28,7 @@ add_tree(void *ctx, struct engine_tree *tree)
         sum->last_compaction_ms = s.last_compaction_ms;
     sum->bytes_applied += s.bytes_applied;
     sum->bytes_written += s.bytes_written;
-    sum->raw_bytes += s.raw_bytes;
+    sum->bottom_bytes += s.bottom_bytes;
 }
 
 void

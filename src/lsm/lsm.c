@@ -365,10 +365,11 @@ count_tables(const struct version *v, struct lsm_stats *out)
 
         out->tables[level] = l->count;
         out->bytes[level] = l->bytes;
+        if (l->bytes > 0)
+            out->bottom_bytes = l->bytes;
         for (uint32_t i = 0; i < l->count; i++) {
             out->entries += l->files[i]->info.entry_count;
             out->tombstones += l->files[i]->info.tombstone_count;
-            out->raw_bytes += l->files[i]->info.raw_bytes;
         }
     }
 }

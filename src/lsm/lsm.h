@@ -267,7 +267,7 @@ struct lsm_stats {
     uint64_t last_compaction_ms; /* Unix time; 0 = never */
     uint64_t bytes_applied;      /* keys and values given to lsm_apply */
     uint64_t bytes_written;      /* to tables, by flush and compaction */
-    uint64_t raw_bytes;          /* keys and values in tables */
+    uint64_t bottom_bytes; /* of the lowest level that has tables: about what exists, but for L0 */
 };
 void lsm_stats(const struct lsm *t, struct lsm_stats *out);
 

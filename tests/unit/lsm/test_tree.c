@@ -277,7 +277,7 @@ TEST(readers_are_counted)
     EXPECT_U64(stats.entries, MODEL_KEYS / 2);
     EXPECT_U64(stats.flushes, 1);
     EXPECT(stats.bytes_written >= stats.bytes[0] && stats.bytes[0] > 0);
-    EXPECT_U64(stats.raw_bytes, stats.bytes_applied);
+    EXPECT_U64(stats.bottom_bytes, stats.bytes[0]);
     fix_close(&f);
 }
 

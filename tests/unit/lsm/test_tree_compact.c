@@ -46,6 +46,8 @@ TEST(compaction_moves_data_down_and_keeps_it)
     stats = fix_stats(&f);
     EXPECT(stats.tables[0] < f.options.l0_trigger);
     EXPECT(stats.tables[1] + stats.tables[2] + stats.tables[3] > 1);
+    EXPECT(stats.tables[1] > 0 && stats.tables[2] == 0);
+    EXPECT_U64(stats.bottom_bytes, stats.bytes[1]);
     EXPECT(stats.compactions > 0 && stats.last_compaction_ms > 0);
     EXPECT(lsm_compact_score(f.tree) == 0);
     EXPECT_U64(lsm_compact_permille(f.tree), 0);
