@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct mem_heap {
     void *blocks;        /* every live block, linked */
@@ -41,6 +42,16 @@ void *mem_resize(void *block, size_t size);
 
 /* NULL is allowed. */
 void mem_free(void *block);
+
+/* What its owner hands around as const, and may change and free himself. */
+static inline void *
+mem_own(const void *block)
+{
+    void *own;
+
+    memcpy(&own, &block, sizeof(own));
+    return own;
+}
 
 /* A copy of a C string; NULL when out of memory. */
 char *mem_strdup(const char *text);

@@ -97,10 +97,11 @@ list_reasons(const json_t *status, char out[REASONS_BYTES_MAX])
     if (few > 0)
         chart_add(out, REASONS_BYTES_MAX, "; %llu tablet%s ha%s fewer copies than wanted",
                   (unsigned long long)few, chart_plural(few), few == 1 ? "s" : "ve");
-    if (desk_count(tablets, "damaged") > 0)
+    if (desk_count(tablets, "damaged") > 0) {
         chart_add(out, REASONS_BYTES_MAX, "; %llu damaged cop%s to be replaced",
                   (unsigned long long)desk_count(tablets, "damaged"),
                   desk_count(tablets, "damaged") == 1 ? "y is" : "ies are");
+    }
     if (!json_is_string(json_object_get(json_object_get(status, "metadata"), "leader")))
         chart_add(out, REASONS_BYTES_MAX, "; nobody leads the metadata");
 }
@@ -248,10 +249,11 @@ add_disk(struct sheet *s, const json_t *node)
 
     if (total == 0)
         sheet_cell(s, PAINT_NONE, "-");
-    else
+    else {
         sheet_cell(s, used / (total / 100 + 1) > FULL_PERCENT ? PAINT_BAD : PAINT_NONE,
                    "%llu%% of %s", (unsigned long long)(used / (total / 100 + 1)),
                    show_bytes(total, bytes));
+    }
 }
 
 static void

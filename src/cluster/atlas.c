@@ -23,7 +23,7 @@ struct bound_atlas {
 static struct bound_atlas *
 whole(const struct atlas *a)
 {
-    return container_of((struct atlas *)(uintptr_t)a, struct bound_atlas, atlas);
+    return container_of((struct atlas *)mem_own(a), struct bound_atlas, atlas);
 }
 
 const struct atlas *
@@ -132,7 +132,7 @@ keyspace_at(const struct atlas *a, uint32_t id)
             high = middle;
     }
     return low < a->keyspace_count && a->keyspaces[low].record.id == id
-               ? (struct atlas_keyspace *)(uintptr_t)&a->keyspaces[low]
+               ? mem_own(&a->keyspaces[low])
                : NULL;
 }
 
@@ -173,8 +173,7 @@ arrange(struct drawing *d)
             k->tablets[k->tablet_count++] = a->tablets[i];
     }
     for (uint32_t i = 0; i < a->keyspace_count; i++)
-        qsort(d->keyspaces[i].tablets, d->keyspaces[i].tablet_count,
-              sizeof(d->keyspaces[i].tablets[0]), compare_froms);
+        qsort(d->keyspaces[i].tablets, d->keyspaces[i].tablet_count, sizeof(void *), compare_froms);
     return true;
 }
 

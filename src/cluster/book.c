@@ -56,7 +56,7 @@ void
 book_release(struct book *b)
 {
     for (uint32_t i = 0; i < b->count; i++)
-        mem_free((void *)(uintptr_t)b->pages[i].value.data);
+        mem_free(mem_own(b->pages[i].value.data));
     mem_free(b->pages);
     *b = (struct book){ 0 };
 }
@@ -95,7 +95,7 @@ place(struct book *b, const struct page *page)
     uint32_t at = place_of(b, &page->key);
 
     if (is_at(b, at, &page->key)) {
-        mem_free((void *)(uintptr_t)b->pages[at].value.data);
+        mem_free(mem_own(b->pages[at].value.data));
         b->pages[at] = *page;
     } else {
         insert(b, at, page);
@@ -136,7 +136,7 @@ enum status
 book_put(struct book *b, const struct record_key *key, version_t version, struct slice value,
          struct err *err)
 {
-    struct page page;
+    struct page page = { 0 };
     enum status st;
 
     if (!is_news(b, key, version))
@@ -205,7 +205,7 @@ static void
 harvest_release(struct harvest *h)
 {
     for (uint32_t i = 0; i < h->count; i++)
-        mem_free((void *)(uintptr_t)h->pages[i].value.data);
+        mem_free(mem_own(h->pages[i].value.data));
     mem_free(h->pages);
 }
 
@@ -239,10 +239,11 @@ reap_all(const struct book *b, struct reader *r, struct harvest *h, struct err *
     uint64_t count = read_varint(r);
     enum status st = ST_OK;
 
-    if (!r->bad && since > b->version)
+    if (!r->bad && since > b->version) {
         return err_raise(
             err, ST_CONFLICT,
             "a feed of the cluster's metadata goes on from a version that is not here");
+    }
     if (r->bad || count > reader_left(r) / 4)
         return err_raise(err, ST_CORRUPT, "a feed of the cluster's metadata cannot be read");
     h->pages = mem_new_array(struct page, count + 1);
@@ -263,11 +264,12 @@ book_take(struct book *b, struct slice feed, struct err *err)
     uint8_t format = read_u8(&r);
     enum status st = ST_OK;
 
-    if (!r.bad && format > FEED_FORMAT)
+    if (!r.bad && format > FEED_FORMAT) {
         return err_raise(err, ST_INVALID,
                          "a feed of the cluster's metadata is of format %u, which is newer than "
                          "this program's %d",
                          format, FEED_FORMAT);
+    }
     if (format == 0)
         return err_raise(err, ST_CORRUPT, "a feed of the cluster's metadata cannot be read");
     st = reap_all(b, &r, &h, err);

@@ -169,10 +169,11 @@ compose(struct change *g)
 {
     struct request *r = &g->request;
 
-    for (uint32_t i = 0; i < g->count; i++)
+    for (uint32_t i = 0; i < g->count; i++) {
         g->ops[i] = (struct op){ .kind = OP_PUT,
                                  .key = slice_of(g->keys[i], RECORD_KEY_BYTES),
                                  .value = value_at(g, i) };
+    }
     g->precondition = (struct precondition){ g->ops[g->count - 1].key, g->on };
     *r = (struct request){
         .keyspace = ATLAS_META_KEYSPACE,

@@ -162,37 +162,39 @@ objection(const struct cluster *c, const struct petition *p, char text[VERDICT_T
     const struct node_record *namesake = atlas_node_named(c->atlas, slice_str(p->node.name));
     int64_t apart_ms = (int64_t)(p->wall_ms - env_wall_ms(c->env));
 
-    if (!is_of_none(p->cluster) && memcmp(p->cluster, us->cluster, CLUSTER_ID_BYTES) != 0)
+    if (!is_of_none(p->cluster) && memcmp(p->cluster, us->cluster, CLUSTER_ID_BYTES) != 0) {
         snprintf(text, VERDICT_TEXT_MAX,
                  "its data directory belongs to another cluster; start it without --join, or with "
                  "an empty data directory");
-    else if (known != NULL && known->state == NODE_REMOVED)
+    } else if (known != NULL && known->state == NODE_REMOVED) {
         snprintf(text, VERDICT_TEXT_MAX,
                  "node %016llx was removed from this cluster, and stays out; with an empty data "
                  "directory it joins as a new node",
                  (unsigned long long)p->node.id);
-    else if (known == NULL && (apart_ms > CLOCKS_APART_MS_MAX || apart_ms < -CLOCKS_APART_MS_MAX))
+    } else if (known == NULL &&
+               (apart_ms > CLOCKS_APART_MS_MAX || apart_ms < -CLOCKS_APART_MS_MAX)) {
         snprintf(text, VERDICT_TEXT_MAX,
                  "its clock is %lld.%03lld s %s ours, and at most %d s are allowed; set it first",
                  (long long)llabs(apart_ms) / 1000, (long long)llabs(apart_ms) % 1000,
                  apart_ms > 0 ? "ahead of" : "behind", CLOCKS_APART_MS_MAX / 1000);
-    else if (p->node.id == c->self)
+    } else if (p->node.id == c->self) {
         snprintf(text, VERDICT_TEXT_MAX, "it is the node that it asks; --join names another one");
-    else if (namesake != NULL && namesake->id != p->node.id)
+    } else if (namesake != NULL && namesake->id != p->node.id) {
         snprintf(text, VERDICT_TEXT_MAX,
                  "another node of this cluster has the name %s; choose one with --node-name",
                  p->node.name);
-    else if (p->node.weight != 0 &&
-             (p->node.weight < RING_WEIGHT_MIN || p->node.weight > RING_WEIGHT_MAX))
+    } else if (p->node.weight != 0 &&
+               (p->node.weight < RING_WEIGHT_MIN || p->node.weight > RING_WEIGHT_MAX)) {
         snprintf(text, VERDICT_TEXT_MAX, "its weight is %u, and is to be 0, or %d to %d",
                  p->node.weight, RING_WEIGHT_MIN, RING_WEIGHT_MAX);
-    else if (p->node.name[0] == '\0' || p->node.peer.port == 0 || p->node.peer.host[0] == '\0')
+    } else if (p->node.name[0] == '\0' || p->node.peer.port == 0 || p->node.peer.host[0] == '\0') {
         snprintf(text, VERDICT_TEXT_MAX, "it says neither its name nor where it can be called");
-    else if (known == NULL && count_nodes(c->atlas) >= TABLET_NODES_MAX)
+    } else if (known == NULL && count_nodes(c->atlas) >= TABLET_NODES_MAX) {
         snprintf(text, VERDICT_TEXT_MAX, "the cluster has %d nodes, and can have no more",
                  TABLET_NODES_MAX);
-    else
+    } else {
         return NULL;
+    }
     return text;
 }
 
@@ -378,10 +380,11 @@ on_verdict(struct dialog *d, enum status st, struct slice body, const struct err
     }
     if (st == ST_OK)
         hear_verdict(c, &v);
-    else if (refrain_tells(&c->petition_failures, loop_now_ns(c->loop), slice_str(err->text)))
+    else if (refrain_tells(&c->petition_failures, loop_now_ns(c->loop), slice_str(err->text))) {
         log_event(LOG_WARN, "cluster.petition_failed", log_err(err),
                   log_str("effect", "tried again, with another member if one is known"),
                   log_u64("untold", refrain_untold(&c->petition_failures)));
+    }
     dialog_end(d);
     c->petition = NULL;
     c->under_way--;

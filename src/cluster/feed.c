@@ -103,7 +103,7 @@ feed_applied(void *ctx, const struct entry *entries, uint32_t count)
     struct err err;
 
     c->unread |= entries == NULL;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; entries != NULL && i < count; i++) {
         enum status st = take_entry(&c->book, &entries[i], &err);
 
         if (st != ST_OK) {
@@ -205,11 +205,12 @@ feed_came(struct cluster *c, struct slice payload)
     struct err err;
     enum status st = book_take(&c->book, payload, &err);
 
-    if (st == ST_CONFLICT)
+    if (st == ST_CONFLICT) {
         c->hungry_at_ns =
             0; /* the book was replaced by an older one, or the feed is another node's */
-    else if (st != ST_OK)
+    } else if (st != ST_OK) {
         log_event(LOG_ERROR, "cluster.feed_refused", log_err(&err));
-    else if (c->book.edits != before)
+    } else if (c->book.edits != before) {
         cluster__redraw(c);
+    }
 }

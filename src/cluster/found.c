@@ -175,11 +175,12 @@ take_over_all(struct cluster *c, struct draft *d, struct err *err)
 static enum status
 store(struct cluster *c, struct draft *d, struct err *err)
 {
-    for (uint32_t i = 0; i < d->count; i++)
+    for (uint32_t i = 0; i < d->count; i++) {
         d->entries[i] = (struct entry){ .key = slice_of(d->keys[i], RECORD_KEY_BYTES + 1),
                                         .value = slice_of(d->values.data + d->begins[i],
                                                           d->begins[i + 1] - d->begins[i]),
                                         .type = ENTRY_VALUE };
+    }
     return tablet_write_now(c->meta, d->entries, d->count, err);
 }
 

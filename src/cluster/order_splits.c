@@ -92,14 +92,15 @@ split_by_number(struct order *o, const struct atlas_keyspace *k)
 
     if (!orders__parse_count(o->words[2], 2, CLUSTER_TABLETS_MAX, &wanted))
         orders__refuse(o, ST_INVALID, "tablets: 2 to %d", CLUSTER_TABLETS_MAX);
-    else if (k->record.partition != PARTITION_HASH)
+    else if (k->record.partition != PARTITION_HASH) {
         orders__refuse(o, ST_INVALID, "keyspace %s is one of ranges: say where to split it",
                        k->record.name);
-    else if (wanted <= count_to_be(k))
+    } else if (wanted <= count_to_be(k)) {
         orders__refuse(o, ST_EXISTS, "keyspace %s has %u tablets, or will have them in a moment",
                        k->record.name, count_to_be(k));
-    else
+    } else {
         halve(o, k, wanted - count_to_be(k));
+    }
 }
 
 /* ------------------------------------------------------------------ by key */

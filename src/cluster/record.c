@@ -356,11 +356,12 @@ record_decode(const struct record_key *key, struct slice value, struct record *o
     struct reader r = reader_of(value);
     uint8_t format = read_u8(&r);
 
-    if (!r.bad && format > RECORD_FORMAT)
+    if (!r.bad && format > RECORD_FORMAT) {
         return err_raise(err, ST_INVALID,
                          "the metadata's record %c %016llx is of format %u, which is newer than "
                          "this program's %d",
                          (char)key->kind, (unsigned long long)key->id, format, RECORD_FORMAT);
+    }
     *out = (struct record){ .kind = key->kind };
     if (!get_fields(&r, key, format, out) || r.bad || format == 0 || reader_left(&r) != 0)
         return err_raise(err, ST_CORRUPT, "the metadata's record %c %016llx cannot be read",

@@ -36,10 +36,11 @@ report_essence(const struct tablet_report *r)
     hash = hash_u64(hash ^ r->basis);
     hash = hash_u64(hash ^ r->edition);
     hash = hash_u64(hash ^ (uint64_t)(63 - __builtin_clzll(r->bytes | 1)));
-    for (uint32_t i = 0; i < r->member_count; i++)
+    for (uint32_t i = 0; i < r->member_count; i++) {
         hash = hash_u64(
             hash ^ r->members[i].node ^
             ((uint64_t)r->members[i].votes << 62 | (uint64_t)r->members[i].caught_up << 63));
+    }
     return hash;
 }
 

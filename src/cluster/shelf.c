@@ -50,12 +50,13 @@ decode(struct slice bytes, const char *path, struct book *b, struct err *err)
 
     if (bytes.size < HEAD_BYTES + TAIL_BYTES || memcmp(bytes.data, magic, sizeof(magic)) != 0 ||
         get_u64le(bytes.data + checked) != hash64(slice_of(bytes.data, checked)) ||
-        get_u32le(bytes.data + 12) != checked - HEAD_BYTES)
+        get_u32le(bytes.data + 12) != checked - HEAD_BYTES) {
         return err_raise(err, ST_CORRUPT,
                          "%s: damaged (%zu bytes): it says what this node knew of its cluster; "
                          "without it (move it away) the node learns that anew from a member that "
                          "--join names",
                          path, bytes.size);
+    }
     if (get_u32le(bytes.data + 8) > SHELF_FORMAT)
         return err_raise(err, ST_INVALID, "%s: format %u is newer than this program's %d", path,
                          get_u32le(bytes.data + 8), SHELF_FORMAT);

@@ -17,6 +17,7 @@
 #include "cluster/step.h"
 
 #include "base/assert.h"
+#include "base/mem.h"
 
 uint32_t
 step_voters(uint32_t replicas)
@@ -43,7 +44,7 @@ wanted_role(const struct step_options *o, uint32_t at)
 static struct tablet_member *
 member_of(struct tablet_record *t, uint64_t node)
 {
-    return (struct tablet_member *)(uintptr_t)tablet_record_member(t, node);
+    return mem_own(tablet_record_member(t, node));
 }
 
 static void

@@ -242,8 +242,10 @@ create_tree(struct engine *e, const struct catalogue_line *line, const struct se
         st = clear_place(e, line->id, err);
     if (st == ST_OK)
         st = open_tree(e, line, true, &tree, err);
-    if (st == ST_OK && p->parent != NULL)
+    if (st == ST_OK && p->parent != NULL) {
+        ASSERT(tree != NULL);
         st = engine__plant(p, tree->lsm, err);
+    }
     if (st == ST_OK)
         st = env_sync_dir(e->env, e->dir, err);
     if (st != ST_OK)

@@ -273,7 +273,7 @@ map_redraw(struct map *p, const struct atlas *now)
     p->by_from = k.by_from;
     p->all = k.all;
     p->count = k.count;
-    qsort(p->all, p->count, sizeof(p->all[0]), compare_places);
+    qsort(p->all, p->count, sizeof(void *), compare_places);
     point_to_records(p);
     share_out(p);
 }

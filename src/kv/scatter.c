@@ -182,6 +182,7 @@ deal(struct whole *w, const struct space *s)
     for (uint32_t i = 0; i < r->op_count; i++) {
         struct part *p = part_of(w, space_site(s, r->ops[i].key));
 
+        ASSERT(p->ops != NULL);
         p->ops[p->request.op_count] = r->ops[i];
         p->numbers[p->request.op_count++] = i;
     }
