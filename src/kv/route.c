@@ -27,9 +27,6 @@
  * SPLITS.  What a tablet has left to another it refuses for ever (ST_MOVED).  So all requests of a key that were sent
  * to it come back before any is sent to the other: the route of that one waits for ours (`elder`), and what came
  * back keeps its turn.
- *
- * A probe is a request without operations for a term in which nobody leads.  So it is refused; and who
- * refuses says who leads.
  */
 #include "kv/route.h"
 
@@ -43,15 +40,10 @@
 
 enum {
     WAITING_MAX = 1 << 16,
-    PAUSE_MS_MIN = 10,
-    PAUSE_MS_MAX = 100,
-    PROBE_MS_MAX = 300,
     ADMIN_MS = 60000, /* an administrative request has no deadline, but does not wait for ever */
-    HERE_FIRST = 1,   /* candidates: this node's own replica, then the members, then every node */
 };
 
-#define TERM_OF_NOBODY UINT64_MAX
-#define NS_PER_MS      UINT64_C(1000000)
+#define NS_PER_MS UINT64_C(1000000)
 
 static bool take_back(struct request *r);
 static void tend(struct task *task);
@@ -68,7 +60,7 @@ route_create(struct forward *f, struct site *site)
     route->forward = f;
     route->site = site;
     route->state = ROUTE_SEEKING;
-    route->pause_ms = PAUSE_MS_MIN;
+    seek_init(&route->seeker);
     route->task.run = tend;
     list_init(&route->on_busy);
     list_init(&route->waiting);
@@ -96,7 +88,7 @@ route_destroy(struct route *route)
 {
     if (route == NULL)
         return;
-    ASSERT(route->way.under_way == 0 && !route->probing);
+    ASSERT(route->way.under_way == 0 && !route->seeker.probing);
     forget_elder(route);
     list_remove(&route->on_busy);
     list_remove(&route->on_forward);
@@ -107,7 +99,7 @@ route_destroy(struct route *route)
 bool
 route_is_idle(const struct route *route)
 {
-    return route->way.under_way == 0 && !route->posted && !route->probing &&
+    return route->way.under_way == 0 && !route->posted && !route->seeker.probing &&
            list_empty(&route->on_busy);
 }
 
@@ -192,13 +184,6 @@ is_late(const struct request *r, uint64_t now)
 
 /* ------------------------------------------------------------------ coming back */
 
-static void
-hear(struct route *route, const struct request *r)
-{
-    if (r->status == ST_NOT_LEADER && r->leader != 0 && r->leader_term > route->heard.term)
-        route->heard = (struct leadership){ r->leader, r->leader_term };
-}
-
 static bool
 may_ask_again(const struct route *route, const struct request *r)
 {
@@ -271,7 +256,7 @@ take_back(struct request *r)
 
     if (r->status == ST_MOVED)
         return take_moved(route, r);
-    hear(route, r);
+    seek_hear(&route->seeker, r);
     if (refused && r->term > route->spent_term)
         route->spent_term = r->term;
     if (refused && r->term == route->to.term)
@@ -292,9 +277,8 @@ take_back(struct request *r)
 
 /* ------------------------------------------------------------------ going on */
 
-/* To this node's replica, or to nobody, when it has none. */
-static void
-send_to_ours(const struct route *route, struct request *r)
+void
+route_send_to_ours(const struct route *route, struct request *r)
 {
     struct tablet *t = map_tablet(&route->forward->door->map, route->site);
 
@@ -312,7 +296,7 @@ send_here(struct route *route, struct request *r)
 {
     r->term = route->to.term;
     r->elsewhere = 0;
-    send_to_ours(route, r);
+    route_send_to_ours(route, r);
 }
 
 /* False: there is no room for it now, or no way. */
@@ -379,91 +363,22 @@ route_submit(struct route *route, struct request *r)
         route_stir(route);
 }
 
-/* ------------------------------------------------------------------ seeking */
-
-static void
-probed(struct request *r)
-{
-    struct route *route = container_of(r, struct route, probe);
-
-    route->probing = false;
-    hear(route, r);
-    route_stir(route);
-}
-
-static bool
-ask(struct route *route, uint64_t node)
-{
-    struct forward *f = route->forward;
-    struct request *r = &route->probe;
-
-    *r = (struct request){ .keyspace = route->site->keyspace,
-                           .term = TERM_OF_NOBODY,
-                           .deadline_ns = now_ns(route) + PROBE_MS_MAX * NS_PER_MS,
-                           .home = loop_of(route),
-                           .way = &f->probes,
-                           .done = probed };
-    route->probing = true;
-    f->probes.under_way++;
-    if (node == forward_self(f)) {
-        send_to_ours(route, r);
-        return true;
-    }
-    if (forward_can_reach(f, node) && forward_send(f, route, r, node) == ST_OK)
-        return true;
-    f->probes.under_way--;
-    route->probing = false;
-    return false;
-}
-
-/* 0: there are no more. */
-static uint64_t
-candidate(const struct route *route, uint32_t at)
-{
-    const struct tablet_record *record = route->site->record;
-    uint32_t members = record == NULL ? 0 : record->member_count;
-
-    if (at < HERE_FIRST)
-        return forward_self(route->forward);
-    at -= HERE_FIRST;
-    if (at < members)
-        return record->members[at].node;
-    return forward_neighbour(route->forward, at - members);
-}
-
-static void
-ask_next(struct route *route)
-{
-    uint64_t node;
-
-    while ((node = candidate(route, route->candidate)) != 0) {
-        bool again = route->candidate >= HERE_FIRST && node == forward_self(route->forward);
-
-        route->candidate++;
-        if (!again && ask(route, node))
-            return;
-    }
-    route->candidate = 0;
-    route->due_ns = now_ns(route) + route->pause_ms * NS_PER_MS;
-    forward_wake_in(route->forward, route->pause_ms);
-    route->pause_ms = route->pause_ms * 2 < PAUSE_MS_MAX ? route->pause_ms * 2 : PAUSE_MS_MAX;
-}
+/* ------------------------------------------------------------------ who leads */
 
 /* R2. */
 static bool
 follow_what_was_heard(struct route *route)
 {
+    const struct leadership *heard = &route->seeker.heard;
     uint64_t self = forward_self(route->forward);
 
-    if (route->heard.node == 0 || route->heard.term <= route->spent_term ||
-        !forward_can_reach(route->forward, route->heard.node))
+    if (heard->node == 0 || heard->term <= route->spent_term ||
+        !forward_can_reach(route->forward, heard->node))
         return false;
-    ASSERT(route->heard.term >= route->to.term);
-    route->to = route->heard;
+    ASSERT(heard->term >= route->to.term);
+    route->to = *heard;
     route->state = route->to.node == self ? ROUTE_HERE : ROUTE_THERE;
-    route->candidate = 0;
-    route->pause_ms = PAUSE_MS_MIN;
-    route->due_ns = 0;
+    seek_end(&route->seeker);
     return true;
 }
 
@@ -482,15 +397,14 @@ tend(struct task *task)
     struct route *route = container_of(task, struct route, task);
 
     route->posted = false;
-    if (route->state == ROUTE_THERE && route->heard.term > route->to.term)
+    if (route->state == ROUTE_THERE && route->seeker.heard.term > route->to.term)
         forward_lose_route(route->forward, route);
     if (has_all_back(route))
         forget_elder(route);
     if (route->state == ROUTE_BLOCKED && has_all_back(route))
         route->state = ROUTE_SEEKING;
-    if (route->state == ROUTE_SEEKING && !follow_what_was_heard(route) && !route->probing &&
-        route->waiting_count > 0 && now_ns(route) >= route->due_ns)
-        ask_next(route);
+    if (route->state == ROUTE_SEEKING && !follow_what_was_heard(route) && route->waiting_count > 0)
+        seek_go_on(route);
     pump(route);
 }
 
@@ -580,16 +494,12 @@ route_tick(struct route *route, uint64_t now)
     return route->way.under_way > 0 || route->state == ROUTE_BLOCKED;
 }
 
-/* Who leads?  Of that node, now and then, while requests go elsewhere. */
+/* Who leads?  While requests go elsewhere. */
 static void
 question(struct route *route, uint64_t node)
 {
-    uint64_t now = now_ns(route);
-
-    if (route->state != ROUTE_THERE || route->probing || now < route->due_ns)
-        return;
-    route->due_ns = now + PAUSE_MS_MAX * NS_PER_MS;
-    (void)ask(route, node);
+    if (route->state == ROUTE_THERE)
+        seek_question(route, node);
 }
 
 void

@@ -13,7 +13,7 @@
 
 #include "base/list.h"
 
-#include "tablet/request.h"
+#include "kv/seek.h"
 
 struct forward;
 struct site;
@@ -25,11 +25,6 @@ enum route_state {
     ROUTE_THERE,
 };
 
-struct leadership {
-    uint64_t node; /* 0: nobody is known */
-    uint64_t term;
-};
-
 struct route {
     struct request_way way; /* of all its requests: here, there, and waiting */
     struct forward *forward;
@@ -38,9 +33,9 @@ struct route {
     struct list on_busy;    /* while anything waits, or is elsewhere */
 
     enum route_state state;
-    struct leadership to;    /* of HERE and THERE */
-    struct leadership heard; /* the latest that anybody told of */
-    uint64_t spent_term;     /* who led in it has refused */
+    struct leadership to; /* of HERE and THERE */
+    uint64_t spent_term;  /* who led in it has refused */
+    struct seeker seeker;
 
     struct list waiting; /* struct request, by turn */
     uint32_t waiting_count;
@@ -50,12 +45,6 @@ struct route {
     uint32_t moved_count;
     struct route *
         elder; /* of the tablet that ours came out of: what is there goes before; NULL: nothing is */
-
-    struct request probe; /* that asks who leads */
-    bool probing;
-    uint32_t candidate; /* whom it asks next */
-    uint32_t pause_ms;  /* after the last of them */
-    uint64_t due_ns;
 
     struct task task;
     bool posted;
@@ -67,6 +56,9 @@ void route_destroy(struct route *route); /* nothing is under way; NULL is allowe
 
 /* Takes the request until `done`; its `way` is set here. */
 void route_submit(struct route *route, struct request *r);
+
+/* To the replica of this node; where it has none, the request is refused. */
+void route_send_to_ours(const struct route *route, struct request *r);
 
 /* Go on, soon: something has come back, or somebody leads. */
 void route_stir(struct route *route);
