@@ -24,7 +24,7 @@
 #include "server/certificates.h"
 #include "server/descriptors.h"
 #include "server/membership.h"
-#include "server/settings.h"
+#include "server/tuning.h"
 
 enum {
     DRAIN_MS = 10000,
@@ -33,8 +33,7 @@ enum {
 
 struct server {
     struct config *config;
-    int argc;
-    char **argv;
+    struct tuning tuning;
     struct env *env;
     struct loop *loops[LIMIT_REACTORS];
     uint32_t loop_count;
@@ -99,82 +98,12 @@ begin_stop(struct server *s, const char *cause)
 }
 
 static void
-apply_changeable(struct server *s)
-{
-    const struct config *c = s->config;
-    struct log_sink sink = { .level = (enum log_level)c->log_level,
-                             .format = (enum log_format)c->log_format };
-    struct cluster_pace pace;
-
-    log_set_sink(&sink);
-    if (s->api == NULL)
-        return;
-    api_set_password(s->api, c->password);
-    api_set_durability(s->api, (enum durability)c->sync);
-    api_set_deadline_ms(s->api, (uint32_t)c->deadline_ms);
-    api_set_moved(s->api, c->redis_moved != 0);
-    api_set_stale_ms(s->api, (uint32_t)c->stale_reads_ms);
-    pace = membership_pace(c);
-    kv_set_pace(s->kv, &pace);
-    kv_set_streaming(s->kv, c->streaming_throughput);
-    kv_set_leases(s->kv, c->read_leases != 0);
-}
-
-/* Take from a freshly read configuration what may change. */
-static void
-reload_one(void *ctx, const char *name, const char *value)
-{
-    struct server *s = ctx;
-    struct err err;
-
-    if (strcmp(name, "password") == 0 || config_changeable(slice_str(name)) != ST_OK)
-        return;
-    if (config_set(s->config, slice_str(name), slice_str(value), "reload", &err) != ST_OK)
-        log_event(LOG_ERROR, "server.reload_failed", log_err(&err));
-}
-
-static void
-warn_of_fixed(void *ctx, const char *name)
-{
-    (void)ctx;
-    log_event(LOG_WARN, "server.reload_ignored", log_str("setting", name),
-              log_str("effect", "it has changed, and counts after a restart"));
-}
-
-static void
-reload(struct server *s)
-{
-    struct config fresh;
-    struct err err;
-    enum status st = config_init(&fresh, &err);
-
-    if (st == ST_OK)
-        st = config_load(&fresh, s->argc, s->argv, &err);
-    if (st == ST_OK)
-        st = config_check(&fresh, &err);
-    if (st == ST_OK)
-        st = config_set(s->config, slice_str("password"),
-                        slice_str(fresh.password == NULL ? "" : fresh.password), "reload", &err);
-    if (st == ST_OK) {
-        config_each_fixed_difference(s->config, &fresh, warn_of_fixed, s);
-        config_each(&fresh, reload_one, s);
-        apply_changeable(s);
-        log_event(LOG_INFO, "server.reloaded",
-                  log_str("file", s->config->config_file == NULL ? "" : s->config->config_file));
-    } else {
-        log_event(LOG_ERROR, "server.reload_failed", log_err(&err),
-                  log_str("effect", "the settings stay as they were"));
-    }
-    config_release(&fresh);
-}
-
-static void
 on_signal(void *ctx, int signal)
 {
     struct server *s = ctx;
 
     if (signal == SIGHUP) {
-        reload(s);
+        tuning_reload(&s->tuning);
         certificates_reload(&s->certificates, s->loops[0]);
     } else {
         begin_stop(s, signal == SIGTERM ? "SIGTERM" : "SIGINT");
@@ -183,66 +112,21 @@ on_signal(void *ctx, int signal)
 
 /* ------------------------------------------------------------------ what the sessions ask of us */
 
-struct config_query {
-    struct slice pattern;
-    void (*fn)(void *fn_ctx, const char *name, const char *value);
-    void *fn_ctx;
-};
-
-static void
-match_setting(void *ctx, const char *name, const char *value)
-{
-    struct config_query *q = ctx;
-
-    if (kv_glob(q->pattern, slice_str(name)))
-        q->fn(q->fn_ctx, name, value);
-}
-
 static void
 host_config_get(void *ctx, struct slice pattern,
                 void (*fn)(void *fn_ctx, const char *name, const char *value), void *fn_ctx)
 {
-    struct server *s = ctx;
-    struct config_query q = { pattern, fn, fn_ctx };
+    const struct server *s = ctx;
 
-    config_each(s->config, match_setting, &q);
-}
-
-/* As it was, if it does not go together with the others. */
-static enum status
-change(struct config *c, struct slice name, struct slice value, struct err *err)
-{
-    const struct setting *setting = setting_find(name);
-    char before[SETTING_VALUE_MAX];
-    struct slice old;
-    enum status st;
-
-    if (setting_is_text(setting))
-        return config_set(c, name, value, "value", err);
-    old = slice_str(setting_value(setting, c, before));
-    st = config_set(c, name, value, "value", err);
-    if (st != ST_OK || config_check_together(c, err) == ST_OK)
-        return st;
-    st = config_set(c, name, old, "value", NULL);
-    ASSERT(st == ST_OK);
-    return ST_INVALID;
+    tuning_each(&s->tuning, pattern, fn, fn_ctx);
 }
 
 static enum status
 host_config_set(void *ctx, struct slice name, struct slice value, struct err *err)
 {
     struct server *s = ctx;
-    enum status st = config_changeable(name);
 
-    if (st == ST_OK && slice_equal_nocase(name, "password") && value.size == 0 &&
-        config_needs_password(s->config))
-        return err_raise(err, ST_INVALID, "%s is beyond loopback, which needs a password",
-                         s->config->bind);
-    if (st == ST_OK)
-        st = change(s->config, name, value, err);
-    if (st == ST_OK)
-        apply_changeable(s);
-    return st;
+    return tuning_set(&s->tuning, name, value, err);
 }
 
 static double
@@ -457,9 +341,8 @@ server_open(struct server **out, struct config *config, int argc, char **argv, b
     if (s == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory");
     s->config = config;
-    s->argc = argc;
-    s->argv = argv;
-    apply_changeable(s);
+    s->tuning = (struct tuning){ .config = config, .argc = argc, .argv = argv };
+    tuning_apply(&s->tuning);
     s->loop_count = count_loops(config);
     st = claim_descriptors(s, err);
     if (st == ST_OK)
@@ -476,7 +359,9 @@ server_open(struct server **out, struct config *config, int argc, char **argv, b
         (void)server_close(s, &ignored);
         return st;
     }
-    apply_changeable(s);
+    s->tuning.kv = s->kv;
+    s->tuning.api = s->api;
+    tuning_apply(&s->tuning);
     *out = s;
     return ST_OK;
 }
