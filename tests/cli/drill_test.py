@@ -98,6 +98,14 @@ def replace_by(servers, old, new):
     healthy(new)
 
 
+def heard(servers):
+    return [len(s.log()) for s in servers]
+
+
+def said(servers, event, since):
+    return any("event=" + event in s.log()[at:] for s, at in zip(servers, since))
+
+
 def name_of(server):
     return server.flags[server.flags.index("--node-name") + 1]
 
@@ -105,7 +113,8 @@ def name_of(server):
 # ---------------------------------------------------------------- the drills
 
 def an_emptied_disk(folder, servers):
-    lost = servers[2]
+    lost, others = servers[2], servers[:2]
+    before = heard(others)
     lost.kill()
     shutil.rmtree(lost.data_dir)
     again = node(folder, "n2", peer_of(servers[0]))
@@ -116,7 +125,10 @@ def an_emptied_disk(folder, servers):
         pass
     expect("has the name n2" in again.log(), True, again.log()[-1000:])
     shutil.rmtree(again.data_dir)
+    wait_for("it is said that copies lack", lambda: said(others, "cluster.copies_lacking", before), 40)
+    expect(said(others, "cluster.copies_restored", before), False, "that they do not, so soon")
     replace_by(servers, lost, node(folder, "n3", peer_of(servers[0])))
+    wait_for("it is said that all are there", lambda: said(others, "cluster.copies_restored", before), 20)
     check(servers)
 
 
