@@ -149,10 +149,20 @@ on_progress(struct raft *r, struct raft_progress *p, raft_index received)
         p->next = p->match + 1;
 }
 
+/* The first entry of our term was committed before it had that: it is told so at once.  Whoever led before may have
+ * proposed what that decides, and its clients wait for an answer. */
+static void
+tell_late(const struct raft *r, struct raft_progress *p, raft_index match_before)
+{
+    if (match_before < r->term_first && p->match >= r->term_first && r->commit >= r->term_first)
+        p->nudge = true;
+}
+
 enum status
 raft__on_append_reply(struct raft *r, const struct raft_message *m)
 {
     struct raft_progress *p = raft__member(r, m->from);
+    raft_index before;
 
     if (r->role != RAFT_LEADER || p == NULL)
         return ST_OK;
@@ -165,9 +175,11 @@ raft__on_append_reply(struct raft *r, const struct raft_message *m)
     }
     if (m->flow.messages > p->acked.messages && m->flow.messages <= p->sent.messages)
         p->acked = m->flow;
+    before = p->match;
     if (m->index > p->match)
         p->match = m->index;
     on_progress(r, p, m->hint > m->index ? m->hint : m->index);
+    tell_late(r, p, before);
     raft__advance_commit(r);
     raft__transfer_step(r, p);
     return ST_OK;
