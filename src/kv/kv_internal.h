@@ -47,6 +47,7 @@ struct kv_fence {
     _Atomic uint64_t word;        /* process and stream, for request.fence */
     _Atomic uint64_t incarnation; /* of the process */
     _Atomic uint64_t former;      /* of the one before, which is heard no more; 0: there was none */
+    _Atomic uint64_t former_ns;   /* since then */
 };
 
 struct kv {

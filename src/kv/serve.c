@@ -18,6 +18,8 @@
 
 enum { NS_PER_US = 1000, STREAM_BITS = 32 }; /* of a fence's word */
 
+#define FORMER_NS UINT64_C(5000000000) /* nothing is under way for so long */
+
 /* Behind it lie its operations, results and preconditions, and the bytes from which they borrow. */
 struct served {
     struct request request;
@@ -176,25 +178,31 @@ may_serve(const struct forward *f, const struct request *r, const struct request
 
 /* ------------------------------------------------------------------ fences */
 
-/* The first that is heard of another process of the sender's node: nothing of the former one counts any more. */
+/* The first that is heard of another process of the sender's node: nothing of the former one counts any more.  Not for
+ * ever: what is heard late may be of a process before that, and then it is the living one that is taken for the
+ * former. */
 static bool
-is_of_former(struct kv_fence *fence, const struct served *s)
+is_of_former(struct kv_fence *fence, const struct served *s, uint64_t now_ns)
 {
-    return atomic_load(&fence->former) == s->from.incarnation;
+    return atomic_load(&fence->former) == s->from.incarnation &&
+           now_ns < atomic_load(&fence->former_ns) + FORMER_NS;
 }
 
 static bool
 move_fence(struct kv_fence *fence, const struct served *s, uint64_t word)
 {
+    uint64_t now_ns = loop_now_ns(s->forward->door->loop);
     uint64_t now = atomic_load(&fence->word);
 
     while (now != word) {
         bool same = now >> STREAM_BITS == word >> STREAM_BITS;
 
-        if (is_of_former(fence, s) || (same && now > word))
+        if (is_of_former(fence, s, now_ns) || (same && now > word))
             return false;
-        if (!same)
+        if (!same) {
             atomic_store(&fence->former, atomic_load(&fence->incarnation));
+            atomic_store(&fence->former_ns, now_ns);
+        }
         if (!atomic_compare_exchange_weak(&fence->word, &now, word))
             continue;
         atomic_store(&fence->incarnation, s->from.incarnation);
