@@ -247,9 +247,9 @@ add_disk(struct sheet *s, const json_t *node)
     uint64_t used = total - desk_count(node, "disk_free_bytes");
     char bytes[SHOW_MAX];
 
-    if (total == 0)
+    if (total == 0) {
         sheet_cell(s, PAINT_NONE, "-");
-    else {
+    } else {
         sheet_cell(s, used / (total / 100 + 1) > FULL_PERCENT ? PAINT_BAD : PAINT_NONE,
                    "%llu%% of %s", (unsigned long long)(used / (total / 100 + 1)),
                    show_bytes(total, bytes));

@@ -36,9 +36,9 @@ engine__plant(const struct seedling *s, struct lsm *into, struct err *err)
         return err_raise(err, st, "tree %016llx: it cannot be copied (%s)", (unsigned long long)id,
                          status_name(st));
     index = lsm_checkpoint_mark(c).index;
-    if (index + 1 == s->mark.index)
+    if (index + 1 == s->mark.index) {
         st = import(s, c, into, err);
-    else {
+    } else {
         st = err_raise(err, ST_BUSY, "tree %016llx: its files reach to entry %llu, not to %llu",
                        (unsigned long long)id, (unsigned long long)index,
                        (unsigned long long)s->mark.index - 1);
