@@ -227,8 +227,7 @@ cluster_open(struct cluster **out, const struct cluster_options *options, struct
     lock_init(&c->opinions_lock);
     list_init(&c->moves);
     list_init(&c->orders);
-    while (c->incarnation == 0)
-        env_random(c->env, &c->incarnation, sizeof(c->incarnation));
+    incarnation_begin(c);
     env_random(c->env, &c->order_id, sizeof(c->order_id));
     st = make_seats(c);
     if (st == ST_OK)
@@ -289,6 +288,25 @@ others_have_metadata(const struct cluster *c)
            r.as.tablet.member_count > 1;
 }
 
+/* A store that was to join a cluster, or has, begins none: there are others. */
+static bool
+is_founder_of_cluster(const struct cluster *c)
+{
+    return !is_of_none(c) && !engine_identity(c->engine)->joined;
+}
+
+static enum status
+found(struct cluster *c, struct err *err)
+{
+    enum status st = found_cluster(c, err);
+
+    if (st == ST_OK)
+        st = read_tree(c, err);
+    if (st == ST_OK && c->book.version == 0) /* they are in the log, and could not be applied */
+        st = err_raise(err, ST_NO_MEMORY, "out of memory for the metadata");
+    return st;
+}
+
 static enum status
 read_metadata(struct cluster *c, struct err *err)
 {
@@ -298,12 +316,8 @@ read_metadata(struct cluster *c, struct err *err)
         tablet_tell_damage(c->meta, err);
         return ST_OK;
     }
-    if (st == ST_OK && c->book.version == 0)
-        st = found_cluster(c, err);
-    if (st == ST_OK && c->book.version == 0)
-        st = read_tree(c, err);
-    if (st == ST_OK && c->book.version == 0) /* they are in the log, and could not be applied */
-        st = err_raise(err, ST_NO_MEMORY, "out of memory for the metadata");
+    if (st == ST_OK && c->book.version == 0 && is_founder_of_cluster(c))
+        st = found(c, err);
     return st;
 }
 
@@ -349,11 +363,16 @@ cluster_loop_of(const struct cluster *c, uint64_t tablet)
     return tablet == ATLAS_META_TABLET ? 0 : (uint32_t)(tablet % c->options.reactor_count);
 }
 
-/* A store that was to join may have taken on the cluster's id and nothing else: it is not a new cluster. */
+bool
+cluster_knows_nobody(const struct cluster *c)
+{
+    return !c->is_fixed && c->book.version == 0 && c->options.join.port == 0;
+}
+
 bool
 cluster_begins_here(const struct cluster *c)
 {
-    return !c->is_fixed && c->book.version == 0 && !is_of_none(c) && c->options.join.port == 0;
+    return cluster_knows_nobody(c) && is_founder_of_cluster(c);
 }
 
 uint64_t

@@ -101,7 +101,10 @@ bool cluster_awaits_split(const struct cluster *c, const struct tablet_record *r
 /* May a replica be made: does the file ATLAS say of each with whom it was born, as the next start has to know? */
 bool cluster_may_make(const struct cluster *c);
 
-/* Is it an empty store, which is to join nobody? */
+/* Neither the metadata nor a node to ask: nothing can be done here. */
+bool cluster_knows_nobody(const struct cluster *c);
+
+/* Is it a store that never was of a cluster of others, has no metadata, and is to join nobody? */
 bool cluster_begins_here(const struct cluster *c);
 bool cluster_is_fixed(const struct cluster *c);
 

@@ -212,6 +212,11 @@ MUST_USE enum status shelf_load(struct cluster *c, struct err *err);
 void shelf_settle(struct cluster *c);
 void shelf_tick(struct cluster *c, uint64_t now_ns);
 
+/* ------------------------------------------------------------------ incarnation.c: the file of that name */
+
+/* Start-up code: c->incarnation is higher than that of any process before that had this data directory. */
+void incarnation_begin(struct cluster *c);
+
 /* ------------------------------------------------------------------ feed.c */
 
 void feed_tick(struct cluster *c, uint64_t now_ns);

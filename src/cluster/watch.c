@@ -15,6 +15,9 @@
 #include "cluster/cluster_internal.h"
 #include "swim/codec.h"
 
+/* A process may refute so often before it is of an incarnation that its successor would begin with. */
+enum { REFUTATION_BITS = 20 };
+
 struct watch {
     struct swim *swim;
     struct prng dice;
@@ -93,7 +96,7 @@ watch_create(struct cluster *c)
     prng_init(&w->dice, seed);
     swim_options_default(&options);
     options.self = c->self;
-    options.incarnation = env_wall_ms(c->env); /* higher than in an earlier life, mostly */
+    options.incarnation = c->incarnation << REFUTATION_BITS;
     options.now_ns = env_boot_ns(c->env);
     options.dice = (uint32_t)prng_next(&w->dice);
     options.timing = timing_of(c);

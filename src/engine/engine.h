@@ -69,6 +69,7 @@ struct engine_identity {
     uint64_t node;       /* random, never 0 */
     uint64_t store;      /* random; seeds checksums */
     uint64_t created_ms; /* Unix */
+    bool joined;         /* the cluster is older than the store (engine_adopt()) */
     enum engine_kind kind;
 };
 

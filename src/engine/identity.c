@@ -2,7 +2,7 @@
  * IDENTITY, 80 bytes, written once, and once more by a store that joins a cluster:
  *
  *      magic "DKVIDENT" | format:u32 = 1 | kind:u32 | cluster:16 | node:u64 | store:u64 |
- *      created_ms:u64 | reserved:16 | XXH3 of all before:u64
+ *      created_ms:u64 | joined:u8 | reserved:15 | XXH3 of all before:u64
  */
 #include <stdio.h>
 
@@ -28,6 +28,7 @@ encode(const struct engine_identity *id, uint8_t out[IDENTITY_BYTES])
     put_u64le(out + 32, id->node);
     put_u64le(out + 40, id->store);
     put_u64le(out + 48, id->created_ms);
+    out[56] = id->joined;
     put_u64le(out + 72, hash64(slice_of(out, 72)));
 }
 
@@ -55,6 +56,7 @@ decode(struct slice bytes, const char *path, struct engine_identity *id, struct 
     id->node = get_u64le(at + 32);
     id->store = get_u64le(at + 40);
     id->created_ms = get_u64le(at + 48);
+    id->joined = at[56] != 0;
     return ST_OK;
 }
 
@@ -133,8 +135,11 @@ engine_adopt(struct engine *e, const uint8_t cluster[16], struct err *err)
     if (memcmp(e->identity.cluster, none, sizeof(none)) != 0)
         return err_raise(err, ST_EXISTS, "%s belongs to a cluster already", e->dir);
     memcpy(e->identity.cluster, cluster, sizeof(e->identity.cluster));
+    e->identity.joined = true;
     st = engine__store_identity(e, err);
-    if (st != ST_OK)
+    if (st != ST_OK) {
         memset(e->identity.cluster, 0, sizeof(e->identity.cluster));
+        e->identity.joined = false;
+    }
     return st;
 }

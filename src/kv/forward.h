@@ -15,8 +15,8 @@
  *
  * FENCES.  When the connection to a node is lost, or the node is silent, all that is under way there is
  * lost with it, and what is sent later is of the next stream.  Its receiver evaluates nothing of an earlier
- * stream of the same door from then on (request.fence), wherever it has got to: on several connections, and
- * on several loops, messages have no order.
+ * stream, or process, of the same door from then on (request.fence), wherever it has got to: on several connections,
+ * and on several loops, messages have no order.
  *
  * BOUNDS.  FORWARD_AWAY_MAX requests under way for each door, and a part of the budget for each other node;
  * what waits is bounded by the route, and what is served by a part of the budget.  All is charged.

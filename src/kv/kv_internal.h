@@ -42,14 +42,6 @@ struct admin_queue {
     bool running;
 };
 
-/* What was heard last of a door of another node (kv/serve.c). */
-struct kv_fence {
-    _Atomic uint64_t word;        /* process and stream, for request.fence */
-    _Atomic uint64_t incarnation; /* of the process */
-    _Atomic uint64_t former;      /* of the one before, which is heard no more; 0: there was none */
-    _Atomic uint64_t former_ns;   /* since then */
-};
-
 struct kv {
     struct engine *engine;
     struct node_clock clock;
@@ -57,7 +49,6 @@ struct kv {
     struct cluster *cluster;
     struct kv_member member; /* zeroed: it is of no cluster that others can join */
     bool forwards;
-    struct kv_fence *fences;  /* owned; by neighbour and its door (kv/forward.h) */
     _Atomic uint32_t *losses; /* owned; by neighbour: how often it said that answers may be lost */
     char node_name[LIMIT_NAME_BYTES + 1];
 

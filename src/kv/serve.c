@@ -18,8 +18,6 @@
 
 enum { NS_PER_US = 1000, STREAM_BITS = 32 }; /* of a fence's word */
 
-#define FORMER_NS UINT64_C(5000000000) /* nothing is under way for so long */
-
 /* Behind it lie its operations, results and preconditions, and the bytes from which they borrow. */
 struct served {
     struct request request;
@@ -178,54 +176,32 @@ may_serve(const struct forward *f, const struct request *r, const struct request
 
 /* ------------------------------------------------------------------ fences */
 
-/* The first that is heard of another process of the sender's node: nothing of the former one counts any more.  Not for
- * ever: what is heard late may be of a process before that, and then it is the living one that is taken for the
- * former. */
-static bool
-is_of_former(struct kv_fence *fence, const struct served *s, uint64_t now_ns)
+/* A later process of the sender's node has a higher incarnation, and begins with stream 0 again. */
+static uint64_t
+fence_word(const struct served *s, uint32_t stream)
 {
-    return atomic_load(&fence->former) == s->from.incarnation &&
-           now_ns < atomic_load(&fence->former_ns) + FORMER_NS;
-}
-
-static bool
-move_fence(struct kv_fence *fence, const struct served *s, uint64_t word)
-{
-    uint64_t now_ns = loop_now_ns(s->forward->door->loop);
-    uint64_t now = atomic_load(&fence->word);
-
-    while (now != word) {
-        bool same = now >> STREAM_BITS == word >> STREAM_BITS;
-
-        if (is_of_former(fence, s, now_ns) || (same && now > word))
-            return false;
-        if (!same) {
-            atomic_store(&fence->former, atomic_load(&fence->incarnation));
-            atomic_store(&fence->former_ns, now_ns);
-        }
-        if (!atomic_compare_exchange_weak(&fence->word, &now, word))
-            continue;
-        atomic_store(&fence->incarnation, s->from.incarnation);
-        return true;
-    }
-    return true;
+    return s->from.incarnation << STREAM_BITS | stream;
 }
 
 /* The fence of the sender's door says the latest stream that was heard of it.  False: this is an earlier one. */
 static bool
 pass_fence(struct forward *f, const struct served *s, uint32_t stream, struct request *r)
 {
-    struct kv *kv = f->door->kv;
     uint32_t door = forward_door_of(s->id);
-    struct kv_fence *fence;
-    uint32_t at;
+    struct tablet_neighbour *slot = neighbours_find(&f->door->kv->node.neighbours, s->from.node);
+    uint64_t word = fence_word(s, stream);
+    _Atomic uint64_t *fence;
+    uint64_t latest;
 
-    if (door >= LIMIT_REACTORS || !forward_find(f, s->from.node, &at))
+    if (door >= LIMIT_REACTORS || slot == NULL)
         return false;
-    fence = &kv->fences[at * (size_t)LIMIT_REACTORS + door];
-    r->fence = &fence->word;
-    r->pass = s->from.incarnation << STREAM_BITS | stream;
-    return move_fence(fence, s, r->pass);
+    fence = &slot->streams[door];
+    latest = atomic_load(fence);
+    while (latest < word && !atomic_compare_exchange_weak(fence, &latest, word))
+        continue;
+    r->fence = fence;
+    r->pass = word;
+    return latest <= word;
 }
 
 /* ------------------------------------------------------------------ arriving */

@@ -42,9 +42,8 @@ begin_to_forward(struct kv *kv, struct err *err)
 {
     enum status st = ST_OK;
 
-    kv->fences = mem_new_array(struct kv_fence, TABLET_NODES_MAX * (size_t)LIMIT_REACTORS);
     kv->losses = mem_new_array(_Atomic uint32_t, TABLET_NODES_MAX);
-    if (kv->fences == NULL || kv->losses == NULL)
+    if (kv->losses == NULL)
         return err_raise(err, ST_NO_MEMORY, "out of memory for requests of other nodes");
     for (uint32_t i = 0; i < kv->door_count && st == ST_OK; i++) {
         st = forward_create(&kv->doors[i].forward, &kv->doors[i], err);
@@ -239,6 +238,13 @@ has_metadata(const struct kv *kv)
            !cluster_is_surplus(kv->cluster, ATLAS_META_TABLET);
 }
 
+/* A store that has copies of other tablets, and not of the metadata, is of a cluster that has begun elsewhere. */
+static bool
+begins_cluster(const struct kv *kv)
+{
+    return kv->doors[0].reactor.roster.count == 0 && cluster_begins_here(kv->cluster);
+}
+
 /* The metadata tablet, where it is, or where a cluster begins. */
 static enum status
 start_cluster(struct kv *kv, struct err *err)
@@ -246,13 +252,18 @@ start_cluster(struct kv *kv, struct err *err)
     struct tablet *meta = NULL;
     enum status st = ST_OK;
 
-    if (has_metadata(kv) || cluster_begins_here(kv->cluster)) {
+    if (has_metadata(kv) || begins_cluster(kv)) {
         st = claim_tablet(kv, ATLAS_META_TABLET, &meta, err);
         if (st == ST_OK)
             st = start_one(meta, kv->engine, err);
     }
     if (st == ST_OK)
         st = cluster_begin(kv->cluster, meta, err);
+    if (st == ST_OK && cluster_knows_nobody(kv->cluster))
+        st = err_raise(err, ST_INVALID,
+                       "%s is of a cluster, or was to join one, and does not know who else is in "
+                       "it: start with --join HOST:PORT, the peer address of another of its nodes",
+                       engine_dir(kv->engine));
     return st;
 }
 

@@ -87,7 +87,7 @@ hello__agree(const struct hello *ours, const struct hello *theirs, uint16_t *for
     if (theirs->self.node == 0 || theirs->self.node == ours->self.node)
         return err_raise(err, ST_INVALID, "it calls itself node %016llx",
                          (unsigned long long)theirs->self.node);
-    if (theirs->self.incarnation == 0)
+    if (theirs->self.incarnation == 0 || theirs->self.incarnation > PEER_INCARNATION_MAX)
         return err_raise(err, ST_INVALID, "it has no incarnation");
     if (theirs->to != ours->self.node || (ours->to != 0 && ours->to != theirs->self.node))
         return err_raise(err, ST_INVALID, "it is node %016llx, and looks for node %016llx",

@@ -138,7 +138,8 @@ peer_create(struct peer **out, const struct peer_options *options, struct err *e
     struct peer *p;
 
     ASSERT(options->receive != NULL && options->state != NULL && options->budget != NULL);
-    ASSERT(options->self.node != 0 && options->self.incarnation != 0);
+    ASSERT(options->self.node != 0 && options->self.incarnation != 0 &&
+           options->self.incarnation <= PEER_INCARNATION_MAX);
     p = mem_new(struct peer);
     if (p == NULL)
         return err_raise(err, ST_NO_MEMORY, "peer connections: out of memory");

@@ -74,10 +74,13 @@ enum {
 
 /* ------------------------------------------------------------------ life */
 
+#define PEER_INCARNATION_MAX UINT32_MAX
+
 struct peer_identity {
     uint8_t cluster[PEER_CLUSTER_BYTES];
     peer_node node;
-    uint64_t incarnation; /* random, not 0; drawn anew by each process */
+    uint64_t
+        incarnation; /* of the process, from 1; higher than that of all former ones of the node */
 };
 
 /* A message has arrived.  `payload` is borrowed: it dies when the call returns.  Not called from

@@ -44,6 +44,8 @@ take_slot(struct neighbours *n, uint64_t node, uint64_t now_ns)
     atomic_store(&slot->wanted_ns, now_ns);
     atomic_store(&slot->asked_ns, 0);
     atomic_store(&slot->trip_ns, 0);
+    for (uint32_t i = 0; i < LIMIT_REACTORS; i++)
+        atomic_store(&slot->streams[i], 0);
     atomic_store(&slot->node, node);
     atomic_store(&n->limit, limit);
     return slot;

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/limits.h"
 #include "base/lock.h"
 #include "base/status.h"
 
@@ -23,7 +24,9 @@ struct tablet_neighbour {
     _Atomic uint64_t
         asked_ns; /* when it was asked to answer at once, and has not yet; 0: it was not */
     _Atomic uint64_t trip_ns; /* to there and back, the last time; 0: not known */
-    uint32_t loops;           /* that have joined; under the lock */
+    /* For the guest, by the node's loop (kv/forward.h): which of its processes and streams was heard last. */
+    _Atomic uint64_t streams[LIMIT_REACTORS];
+    uint32_t loops; /* that have joined; under the lock */
 };
 
 /* Wanted are those with whom we share a group, and those who have requests of ours.  They are sent

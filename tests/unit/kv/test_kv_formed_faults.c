@@ -140,6 +140,60 @@ TEST(a_file_that_is_cut_short_anywhere_is_not_believed)
     formed_destroy(&f);
 }
 
+static void
+expect_refused_until_it_joins(struct formed *f, uint32_t node)
+{
+    f->nodes[node].join = 0;
+    EXPECT_ST(formed_try_boot(f, node), ST_INVALID);
+    EXPECT(strstr(f->nodes[node].refusal.text,
+                  "does not know who else is in it: start with --join") != NULL);
+    f->nodes[node].join = 1;
+    formed_boot(f, node);
+    formed_await_placed(f);
+}
+
+/* Not even where nothing else is amiss: the others would have a cluster of the same id, and another one's tablets. */
+TEST(a_node_that_has_lost_its_file_and_is_to_ask_nobody_begins_no_cluster)
+{
+    enum { COUNT = 7, COORDINATOR = 7 };
+    struct formed f;
+    uint32_t refused = 0;
+
+    formed_prepare(&f, 256, COUNT);
+    f.nodes[COORDINATOR].weight = 0;
+    formed_boot_all(&f);
+    for (uint32_t i = 1; i <= COUNT; i++)
+        formed_await_member(&f, i);
+    formed_await_placed(&f);
+    formed_put_keys(&f, KEYS);
+    for (uint32_t i = 2; i <= COUNT; i++) {
+        sim_run_ms(f.n.w, 1000);
+        if (tablet_record_member(formed_newest(&f)->tablets[0], f.nodes[i].id) != NULL)
+            continue; /* it has the metadata */
+        nodes_crash(&f.n, i);
+        EXPECT(sim_disk_remove(f.n.w, i, "data/ATLAS"));
+        expect_refused_until_it_joins(&f, i);
+        refused++;
+    }
+    EXPECT(refused >= 2);
+    formed_expect_keys(&f, KEYS);
+    formed_destroy(&f);
+}
+
+TEST(a_store_that_was_to_join_and_is_to_ask_nobody_begins_no_cluster)
+{
+    struct formed f;
+
+    formed_prepare(&f, 257, 2);
+    formed_boot(&f, 2); /* and nobody is there */
+    sim_run_ms(f.n.w, 500);
+    nodes_crash(&f.n, 2);
+    formed_boot(&f, 1);
+    expect_refused_until_it_joins(&f, 2);
+    EXPECT_U64(formed_newest(&f)->node_count, 2);
+    formed_destroy(&f);
+}
+
 /* A node alone that has made a keyspace, and no more than that: power is gone before the file says so. */
 static struct sim_disk_image *
 make_keyspace_late(struct formed *f)
@@ -191,6 +245,70 @@ TEST(what_a_start_makes_is_in_the_file_before)
     }
     EXPECT(crashes > 20);
     sim_disk_image_free(image);
+    formed_destroy(&f);
+}
+
+/* ------------------------------------------------------------------ the file INCARNATION */
+
+static const char incarnation_file[] = "data/INCARNATION";
+
+static uint64_t
+incarnation_of(const struct formed *f)
+{
+    return cluster_incarnation(kv_cluster_of(f->n.kv[1]));
+}
+
+static uint64_t
+incarnation_after_crash(struct formed *f)
+{
+    nodes_crash(&f->n, 1);
+    formed_boot(f, 1);
+    return incarnation_of(f);
+}
+
+TEST(each_process_of_a_node_is_of_a_higher_incarnation_whatever_its_clock_says)
+{
+    struct formed f;
+    uint64_t latest;
+
+    formed_create(&f, 254, 1);
+    latest = incarnation_of(&f);
+    for (uint32_t i = 0; i < 6; i++) {
+        uint64_t next;
+
+        sim_jump_clock(f.n.w, 1, i < 3 ? 0 : i == 3 ? 86400000 : -3600000);
+        next = incarnation_after_crash(&f);
+        EXPECT(next > latest && next <= latest + 86400 + 120);
+        latest = next;
+    }
+    formed_destroy(&f);
+}
+
+/* Lost, damaged, or not to be written: the clock still tells one process from the next. */
+TEST(a_node_starts_whatever_has_become_of_its_incarnation)
+{
+    struct formed f;
+    uint64_t latest;
+
+    formed_create(&f, 255, 1);
+    latest = incarnation_of(&f);
+    for (uint32_t i = 0; i < 3; i++) {
+        uint64_t next;
+
+        sim_run_ms(f.n.w, 2000);
+        nodes_crash(&f.n, 1);
+        if (i == 0)
+            EXPECT(sim_disk_remove(f.n.w, 1, incarnation_file));
+        else if (i == 1)
+            EXPECT(sim_disk_flip(f.n.w, 1, incarnation_file, 12, 1));
+        else
+            EXPECT(sim_disk_truncate(f.n.w, 1, incarnation_file, 5));
+        formed_boot(&f, 1);
+        next = incarnation_of(&f);
+        EXPECT(next > latest);
+        EXPECT(incarnation_after_crash(&f) > next); /* the file is whole again */
+        latest = next;
+    }
     formed_destroy(&f);
 }
 
@@ -285,6 +403,10 @@ QUIET_TEST_MAIN(RUN(a_movement_goes_on_whoever_leads_the_metadata),
                 RUN(a_node_that_has_lost_its_file_learns_it_anew),
                 RUN(a_damaged_file_is_not_believed),
                 RUN(a_file_that_is_cut_short_anywhere_is_not_believed),
+                RUN(a_node_that_has_lost_its_file_and_is_to_ask_nobody_begins_no_cluster),
+                RUN(a_store_that_was_to_join_and_is_to_ask_nobody_begins_no_cluster),
                 RUN(what_a_start_makes_is_in_the_file_before),
+                RUN(each_process_of_a_node_is_of_a_higher_incarnation_whatever_its_clock_says),
+                RUN(a_node_starts_whatever_has_become_of_its_incarnation),
                 RUN(a_node_without_memory_for_a_moment_finds_its_way),
                 RUN(whatever_happens_on_the_way_the_cluster_becomes_as_it_should_be))

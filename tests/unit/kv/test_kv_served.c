@@ -71,9 +71,19 @@ TEST(what_comes_late_on_an_old_stream_is_not_evaluated)
     s.from.incarnation = 77; /* and the former one is heard no more */
     say_put(&s, 4, "dead");
     expect_said(&s, "reborn");
+    s.from.incarnation = 79;
+    say_put(&s, 0, "latest");
+    expect_said(&s, "latest");
+    s.from.incarnation =
+        77; /* nor one of long ago, and it does not make the living one a former one */
+    say_put(&s, 9, "long dead");
+    expect_said(&s, "latest");
+    s.from.incarnation = 79;
+    say_put(&s, 0, "lives");
+    expect_said(&s, "lives");
     s.from.node = 99;
     say_put(&s, 9, "stranger");
-    expect_said(&s, "reborn");
+    expect_said(&s, "lives");
     nodes_destroy(&n);
 }
 

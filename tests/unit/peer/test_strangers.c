@@ -51,6 +51,12 @@ without_incarnation(struct hello *h)
 }
 
 static void
+of_an_incarnation_too_high(struct hello *h)
+{
+    h->self.incarnation = UINT64_C(1) << 32;
+}
+
+static void
 of_a_later_format(struct hello *h)
 {
     h->format_min = 2;
@@ -60,10 +66,10 @@ of_a_later_format(struct hello *h)
 /* It is told why: our hello comes before the end. */
 TEST(who_may_not_talk_to_us_is_told_who_we_are_and_refused)
 {
-    static spoil_fn *const spoils[] = {
-        of_another_cluster, for_another_node,    as_our_own_node,
-        as_nobody,          without_incarnation, of_a_later_format
-    };
+    static spoil_fn *const spoils[] = { of_another_cluster,  for_another_node,
+                                        as_our_own_node,     as_nobody,
+                                        without_incarnation, of_an_incarnation_too_high,
+                                        of_a_later_format };
 
     for (size_t i = 0; i < sizeof(spoils) / sizeof(spoils[0]); i++) {
         struct cluster *c = alone(i);

@@ -106,7 +106,7 @@ connect_all(struct hall_site *s)
     for (uint32_t i = 0; i < HALL_LOOPS; i++) {
         struct tablet_reactor *r = &s->loops[i].reactor;
 
-        EXPECT_OK(exchange_connect(r, incarnation | 1, &s->err));
+        EXPECT_OK(exchange_connect(r, (incarnation & PEER_INCARNATION_MAX) | 1, &s->err));
         for (uint32_t n = 1; n <= count; n++) {
             if (n != s->id)
                 EXPECT_OK(exchange_set_neighbour(r, n, hall_hosts[n - 1], HALL_PORT, &s->err));
