@@ -14,6 +14,7 @@
 
 #include "kv/forward.h"
 #include "kv/kv_internal.h"
+#include "kv/parting.h"
 #include "kv/route.h"
 #include "tablet/request_codec.h"
 
@@ -94,7 +95,7 @@ forward_send(struct forward *f, struct route *route, struct request *r, uint64_t
     struct away *a;
     enum status st;
 
-    if (l == NULL)
+    if (l == NULL || parting_of(f, (uint32_t)(l - f->links)))
         return ST_CLOSED;
     if (list_empty(&f->free) || (l->bytes > 0 && l->bytes + bytes > f->away_bytes_max))
         return ST_BUSY;

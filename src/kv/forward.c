@@ -5,6 +5,7 @@
 
 #include "kv/host.h"
 #include "kv/kv_internal.h"
+#include "kv/parting.h"
 #include "kv/route.h"
 #include "tablet/exchange.h"
 
@@ -15,6 +16,8 @@ enum {
     SERVED_BYTES_MAX = 256 << 20,
     MESSAGE_KEPT_BYTES = 2 << 20,
 };
+
+#define NS_PER_MS UINT64_C(1000000)
 
 _Static_assert((int)FORWARD_REQUEST == EXCHANGE_FOREIGN, "ours begin where the exchange's end");
 
@@ -176,7 +179,7 @@ forward_can_reach(const struct forward *f, uint64_t node)
     if (node == forward_self(f))
         return true;
     return forward_find(f, node, &at) && peer_incarnation(f->door->reactor.peer, node) != 0 &&
-           is_heard(&f->links[at], loop_now_ns(f->door->loop));
+           !parting_of(f, at) && is_heard(&f->links[at], loop_now_ns(f->door->loop));
 }
 
 uint64_t
@@ -272,6 +275,19 @@ carry_over(struct forward *to, const struct peer_sender *from, uint64_t id, stru
     loop_post(to->door->loop, &a->task);
 }
 
+/* It may be another door's. */
+static void
+receive_answer(struct forward *f, const struct peer_sender *from, uint64_t id, struct slice payload)
+{
+    struct kv *kv = f->door->kv;
+    uint32_t door = forward_door_of(id);
+
+    if (door == loop_index(f->door->loop))
+        forward__answered(f, from, id, payload);
+    else if (door < kv->door_count)
+        carry_over(kv->doors[door].forward, from, id, payload);
+}
+
 static void
 receive(struct exchange_guest *guest, const struct peer_sender *from, uint8_t type, uint64_t id,
         struct slice payload)
@@ -286,14 +302,16 @@ receive(struct exchange_guest *guest, const struct peer_sender *from, uint8_t ty
     }
     if (type == FORWARD_REQUEST)
         serve_request(f, from, id, payload);
-    if (type == FORWARD_LOST && forward_find(f, from->node, &at))
-        atomic_fetch_add(&kv->losses[at], 1);
-    if (type != FORWARD_REPLY || forward_door_of(id) >= kv->door_count)
+    if (type == FORWARD_REPLY)
+        receive_answer(f, from, id, payload);
+    if (!forward_find(f, from->node, &at))
         return;
-    if (forward_door_of(id) == loop_index(f->door->loop))
-        forward__answered(f, from, id, payload);
-    else
-        carry_over(kv->doors[forward_door_of(id)].forward, from, id, payload);
+    if (type == FORWARD_LOST)
+        atomic_fetch_add(&kv->heard[at].losses, 1);
+    if (type == FORWARD_PART)
+        parting_heard(f, at, from);
+    if (type == FORWARD_PARTED)
+        parted_heard(f, at, id, payload);
 }
 
 /* What we had to say to the node may have been lost, too: it will not know of which requests. */
@@ -306,6 +324,7 @@ connection_changed(struct exchange_guest *guest, uint64_t node, uint64_t incarna
 
     if (l == NULL)
         return;
+    l->parted_from = 0; /* that may have been lost, too */
     if (incarnation == 0)
         forward__lose(f, l, NULL);
     else if (l->has_answered)
@@ -335,10 +354,11 @@ static void
 tend_link(struct forward *f, uint32_t at, uint64_t now_ns)
 {
     struct forward_link *l = &f->links[at];
-    uint32_t losses = atomic_load(&f->door->kv->losses[at]);
+    uint32_t losses = atomic_load(&f->door->kv->heard[at].losses);
     bool lost = losses != l->losses_seen;
 
     l->losses_seen = losses;
+    parting_tend(f, at);
     if (list_empty(&l->away))
         return;
     if (!is_heard(l, now_ns) || lost)
@@ -354,6 +374,8 @@ forward_tick(struct forward *f, uint64_t now_ns)
     for (uint32_t i = 0; i < atomic_load(&f->door->kv->node.neighbours.limit); i++)
         tend_link(f, i, now_ns);
     host_tick(f, now_ns);
+    if (f->door->draining && now_ns < f->part_until_ns)
+        parting_ask(f);
     while (at != &f->busy) {
         struct route *route = container_of(at, struct route, on_busy);
 
@@ -367,6 +389,8 @@ void
 forward_drain(struct forward *f)
 {
     host_close_idle(f);
+    f->part_until_ns = loop_now_ns(f->door->loop) + (uint64_t)PART_MS * NS_PER_MS;
+    parting_ask(f);
     list_each (at, &f->routes)
         route_drain(container_of(at, struct route, on_forward));
 }
@@ -383,5 +407,5 @@ forward_idle(const struct forward *f)
         if (route->way.under_way > 0 || route->posted)
             return false;
     }
-    return true;
+    return parting_is_done(f, loop_now_ns(f->door->loop));
 }

@@ -12,6 +12,8 @@
  *      REQUEST  the sender's  stream:varint, then a request (docs/formats/request.md)
  *      REPLY    the same      u64, the incarnation of whom it is for, then an answer
  *      LOST     0             empty: a connection on which we answered you was lost
+ *      PART     0             empty: we stop, send us nothing more (parting.h)
+ *      PARTED   a door        how many doors we have, varint: nothing will come of this one, and nothing is away
  *
  * FENCES.  When the connection to a node is lost, or the node is silent, all that is under way there is
  * lost with it, and what is sent later is of the next stream.  Its receiver evaluates nothing of an earlier
@@ -54,6 +56,8 @@ struct forward_link {
     size_t bytes;
     uint32_t stream;
     uint32_t losses_seen;
+    uint64_t
+        parted_from; /* the process that has heard that we send it nothing more; 0: none (kv/parting.h) */
     bool has_answered; /* the node, since it was last told that answers may be lost */
 };
 
@@ -78,6 +82,7 @@ struct forward {
     size_t away_bytes_max;
     size_t waiting_bytes_max;
     size_t served_bytes_max;
+    uint64_t part_until_ns; /* as we stop: whoever has not parted by then is not waited for */
     struct task flush;
     bool flush_posted;
 };
@@ -137,6 +142,8 @@ enum forward_type {
     FORWARD_REQUEST = 32, /* EXCHANGE_FOREIGN and up */
     FORWARD_REPLY = 33,
     FORWARD_LOST = 34,
+    FORWARD_PART = 35,
+    FORWARD_PARTED = 36,
 };
 
 enum { FORWARD_REPLY_HEAD_BYTES = 8 };

@@ -233,7 +233,7 @@ def drain_and_remove(servers):
     expect(ask_json(servers[0], "rebalance")["moves"], [], "its JSON")
     code, out, err = run("cluster", "replace", "n2", "n0", "-p", str(servers[1].port))
     expect((code, out.startswith("Node n2 is empty")), (0, True), "replace: " + out + err)
-    left = {n["name"]: (n["state"], n["tablets"]) for n in ask_json(servers[0], "nodes")}
+    left = {n["name"]: (n["state"], n["tablets"]) for n in ask_json(servers[1], "nodes")}
     expect((left["n2"], left["n0"][1]), (("draining", 0), 37), "what is left on it")
     out = ask(servers[0], "undrain", "n2", "--json")
     expect("change" in json.loads(out), True, "undrain: " + out)

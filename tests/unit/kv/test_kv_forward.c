@@ -323,6 +323,49 @@ TEST(a_leader_that_stops_costs_no_request_of_another_node)
     nodes_destroy(&n);
 }
 
+/* What was sent before the word of the new leader came, arrives after the old one has nothing left to do. */
+TEST(a_leader_that_stops_costs_no_request_of_a_node_that_hears_of_it_late)
+{
+    for (uint32_t delay_ms = 1; delay_ms <= 128; delay_ms *= 2) {
+        struct sim_link late = sim_link_default();
+        struct nodes n;
+        struct line l;
+        uint32_t leader;
+
+        nodes_create_forwarding(&n, test_seed(26 + delay_ms), 5);
+        leader = nodes_leader(&n);
+        late.delay_us_min = late.delay_us_max = delay_ms * 1000;
+        sim_net_set(n.w, 5, leader, &late);
+        sim_net_set(n.w, leader, 5, &late);
+        line_begin(&l, &n, 5, 0);
+        for (uint32_t i = 0; i < 200; i++) {
+            line_append(&l, 1);
+            sim_run_ms(n.w, 1);
+            if (i == 99)
+                stop_node(&n, leader);
+        }
+        line_await(&l);
+        EXPECT_U64(line_count(&l, ST_OK), 200);
+        line_check(&l, 4);
+        nodes_destroy(&n);
+    }
+}
+
+TEST(who_stops_waits_for_a_second_at_most_for_who_stands_still)
+{
+    struct nodes n;
+    uint64_t begin_ns, took_ms;
+
+    nodes_create_forwarding(&n, test_seed(25), 5);
+    EXPECT_OK(nodes_put(&n, 5, "a", "1"));
+    sim_pause(n.w, 5, 10000);
+    begin_ns = sim_now_ns(n.w);
+    stop_node(&n, 4);
+    took_ms = (sim_now_ns(n.w) - begin_ns) / 1000000;
+    EXPECT(took_ms >= 900 && took_ms < 1300);
+    nodes_destroy(&n);
+}
+
 /* Its own clients are told that it closes, or what became of what was under way. */
 TEST(a_node_stops_while_others_carry_out_what_it_asked)
 {
@@ -349,4 +392,6 @@ QUIET_TEST_MAIN(RUN(any_node_answers_any_request), RUN(a_request_waits_for_the_f
                 RUN(any_node_scans_counts_and_draws), RUN(a_scan_from_afar_is_one_snapshot),
                 RUN(a_scan_that_nobody_goes_on_with_is_forgotten),
                 RUN(a_leader_that_stops_costs_no_request_of_another_node),
+                RUN(a_leader_that_stops_costs_no_request_of_a_node_that_hears_of_it_late),
+                RUN(who_stops_waits_for_a_second_at_most_for_who_stands_still),
                 RUN(a_node_stops_while_others_carry_out_what_it_asked))
