@@ -270,6 +270,16 @@ atlas_node_named(const struct atlas *a, struct slice name)
     return NULL;
 }
 
+uint32_t
+atlas_count_nodes(const struct atlas *a)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < a->node_count; i++)
+        count += a->nodes[i].state != NODE_REMOVED;
+    return count;
+}
+
 const struct tablet_record *
 atlas_tablet(const struct atlas *a, uint64_t id)
 {

@@ -43,6 +43,7 @@ void atlas_unref(const struct atlas *a); /* NULL is allowed */
 
 const struct node_record *atlas_node(const struct atlas *a, uint64_t id); /* NULL: there is none */
 const struct node_record *atlas_node_named(const struct atlas *a, struct slice name);
+uint32_t atlas_count_nodes(const struct atlas *a); /* that were not removed */
 const struct tablet_record *atlas_tablet(const struct atlas *a, uint64_t id);
 const struct atlas_keyspace *atlas_keyspace(const struct atlas *a, uint32_t id);
 const struct atlas_keyspace *atlas_keyspace_named(const struct atlas *a, struct slice name);

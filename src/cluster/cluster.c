@@ -254,9 +254,7 @@ cluster_open(struct cluster **out, const struct cluster_options *options, struct
 static bool
 is_of_none(const struct cluster *c)
 {
-    static const uint8_t none[CLUSTER_ID_BYTES];
-
-    return memcmp(engine_identity(c->engine)->cluster, none, CLUSTER_ID_BYTES) == 0;
+    return cluster_id_is_none(engine_identity(c->engine)->cluster);
 }
 
 /* All of it, or nothing: a book that had a part would not be what the metadata was at any moment. */
@@ -419,7 +417,7 @@ cluster_tick(struct cluster *c, uint32_t loop_index)
     struct seat *s = &c->seats[loop_index];
     uint64_t now_ns = loop_now_ns(s->reactor->loop);
 
-    entry_seat_tick(s, now_ns);
+    admission_seat_tick(s, now_ns);
     if (c->is_fixed)
         return; /* nobody sees to anything */
     groups_tick(s, now_ns);
@@ -431,7 +429,7 @@ void
 cluster_drain(struct cluster *c)
 {
     c->draining = true;
-    entry_drain(c);
+    entry_end(c);
     orders_tick(c, 0, true);
     recover_drain(c);
 }
@@ -448,7 +446,8 @@ cluster_close(struct cluster *c)
     if (c == NULL)
         return;
     wires_close(c);
-    entry_close(c);
+    entry_end(c);
+    admission_close(c);
     office_destroy(c);
     watch_destroy(c);
     damages_destroy(c);

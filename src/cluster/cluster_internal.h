@@ -50,7 +50,7 @@ struct seat {
     _Atomic(const struct atlas *) next_atlas; /* a reference, on its way; NULL */
     _Atomic bool atlas_posted;
     struct task atlas_task;
-    struct list guests;     /* dialogs with strangers (entry.c) */
+    struct list guests;     /* dialogs with strangers (admission.c) */
     uint64_t groups_at_ns;  /* when its groups are looked at next (groups.c) */
     uint64_t reports_at_ns; /* when they are all reported again */
     uint64_t log_durable;   /* what the log had of its groups when it was looked at (consult.c) */
@@ -261,10 +261,13 @@ bool departure_of(const struct cluster *c, uint64_t node); /* any loop */
 /* ------------------------------------------------------------------ entry.c */
 
 void entry_tick(struct cluster *c, uint64_t now_ns);
-void entry_seat_tick(struct seat *s, uint64_t now_ns);
-void entry_stranger(struct seat *s, struct stream *stream, struct slice begin);
-void entry_drain(struct cluster *c);
-void entry_close(struct cluster *c);
+void entry_end(struct cluster *c);
+
+/* ------------------------------------------------------------------ admission.c */
+
+void admission_seat_tick(struct seat *s, uint64_t now_ns);
+void admission_stranger(struct seat *s, struct stream *stream, struct slice begin);
+void admission_close(struct cluster *c);
 
 /* ------------------------------------------------------------------ holdings.c */
 

@@ -8,6 +8,14 @@ static const char magic[] = "DKVENTER";
 
 /* ------------------------------------------------------------------ parcels */
 
+bool
+cluster_id_is_none(const uint8_t id[CLUSTER_ID_BYTES])
+{
+    static const uint8_t none[CLUSTER_ID_BYTES];
+
+    return memcmp(id, none, CLUSTER_ID_BYTES) == 0;
+}
+
 static enum status
 begin_parcel(struct buf *out)
 {

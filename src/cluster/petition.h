@@ -44,6 +44,8 @@ struct verdict {
     struct slice feed; /* borrowed; WELCOME */
 };
 
+bool cluster_id_is_none(const uint8_t id[CLUSTER_ID_BYTES]);
+
 /* Append a whole parcel.  ST_NO_MEMORY, ST_TOO_BIG. */
 MUST_USE enum status petition_encode(const struct petition *p, struct buf *out);
 MUST_USE enum status verdict_encode(const struct verdict *v, struct buf *out);

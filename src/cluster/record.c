@@ -371,6 +371,20 @@ record_decode(const struct record_key *key, struct slice value, struct record *o
 
 /* ------------------------------------------------------------------ looking */
 
+bool
+node_address_equal(const struct node_address *a, const struct node_address *b)
+{
+    return strcmp(a->host, b->host) == 0 && a->port == b->port;
+}
+
+bool
+node_record_says_same(const struct node_record *a, const struct node_record *b)
+{
+    return strcmp(a->name, b->name) == 0 && strcmp(a->zone, b->zone) == 0 &&
+           a->weight == b->weight && node_address_equal(&a->peer, &b->peer) &&
+           node_address_equal(&a->client, &b->client);
+}
+
 const struct tablet_member *
 tablet_record_member(const struct tablet_record *t, uint64_t node)
 {

@@ -157,6 +157,11 @@ MUST_USE enum status record_encode(const struct record *r, struct buf *out);
 MUST_USE enum status record_decode(const struct record_key *key, struct slice value,
                                    struct record *out, struct err *err);
 
+bool node_address_equal(const struct node_address *a, const struct node_address *b);
+
+/* Does the node say the same of itself?  Its state, and since when it is one, are the cluster's to say. */
+bool node_record_says_same(const struct node_record *a, const struct node_record *b);
+
 /* What two tablets' records say of a member; NULL: it is none. */
 const struct tablet_member *tablet_record_member(const struct tablet_record *t, uint64_t node);
 

@@ -140,7 +140,7 @@ forget_strangers(struct cluster *c)
     }
 }
 
-/* A cluster has no more nodes than a node can watch (entry.c). */
+/* A cluster has no more nodes than a node can watch (admission.c). */
 static void
 learn_members(struct cluster *c)
 {

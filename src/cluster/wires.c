@@ -251,5 +251,5 @@ cluster_receive(struct cluster *c, uint32_t loop_index, const struct peer_sender
 void
 cluster_stranger(struct cluster *c, uint32_t loop_index, struct stream *stream, struct slice begin)
 {
-    entry_stranger(&c->seats[loop_index], stream, begin);
+    admission_stranger(&c->seats[loop_index], stream, begin);
 }
