@@ -84,6 +84,16 @@ struct tablet *kv__first_tablet(const struct kv_door *door, uint32_t keyspace);
 /* Every TABLET_TICK_MS; `ctx` is the door. */
 void kv__on_tick(void *ctx);
 
+/* replicas.c: start-up code, one after the other */
+
+/* The log is in the tablets, and the node's clock has begun.  ST_CORRUPT, ST_IO, ST_NO_MEMORY. */
+MUST_USE enum status kv__recover(struct kv *kv, struct wal_recovery *report, struct err *err);
+
+/* All tablets that the node should have stand.  ST_INVALID: it is of a cluster, and knows nobody of it. */
+MUST_USE enum status kv__start_replicas(struct kv *kv, struct err *err);
+
+void kv__log_recovery(const struct kv *kv, const struct wal_recovery *report);
+
 /* stop.c */
 
 /* Is the door's part of a drain done? */
