@@ -174,7 +174,7 @@ forward__answered(struct forward *f, const struct peer_sender *from, uint64_t id
         r->status = ST_NOT_LEADER;
     r->elsewhere = from->node;
     request_done(r);
-    if (route->waiting_count > 0)
+    if (route->queue.waiting_count > 0)
         route_stir(route);
 }
 

@@ -17,7 +17,7 @@
  *
  *   R1  Requests are sent by turn: a request that was never sent is behind all that were.
  *   R2  The terms in which requests of a route are sent never go down, and never to one that is spent.
- *   R3  Every request of a route is in `waiting` or `moved`, or elsewhere, or in this node's tablet.
+ *   R3  Every request of a route is in its queue, or elsewhere, or in this node's tablet.
  *   R4  A write is sent again only when nothing of it was applied, or when it has a number of its client
  *       (tablet/dedup.h).
  *   R5  What waits was placed here by the present drawing (request.edition).  So what was under way while the tablet
@@ -63,8 +63,7 @@ route_create(struct forward *f, struct site *site)
     seek_init(&route->seeker);
     route->task.run = tend;
     list_init(&route->on_busy);
-    list_init(&route->waiting);
-    list_init(&route->moved);
+    queue_init(&route->queue);
     list_push_back(&f->routes, &route->on_forward);
     return route;
 }
@@ -131,42 +130,11 @@ mark_busy(struct route *route)
         list_push_back(&route->forward->busy, &route->on_busy);
 }
 
-/* ------------------------------------------------------------------ waiting */
-
-/* The request itself is in its caller's memory, as all of this is: it is a measure. */
-static size_t
-cost_of(const struct request *r)
-{
-    size_t bytes = 0;
-
-    for (uint32_t i = 0; i < r->op_count; i++) {
-        const struct op *op = &r->ops[i];
-
-        bytes += sizeof(*op) + op->key.size + op->key2.size + op->value.size;
-    }
-    return bytes;
-}
-
-/* By turn: mostly it is the last. */
 static void
 wait(struct route *route, struct request *r)
 {
-    struct list *at = route->waiting.prev;
-
-    while (at != &route->waiting && container_of(at, struct request, link)->turn > r->turn)
-        at = at->prev;
-    list_push_front(at, &r->link);
-    route->waiting_count++;
-    route->waiting_bytes += cost_of(r);
+    queue_wait(&route->queue, r);
     mark_busy(route);
-}
-
-static void
-leave(struct route *route, struct request *r)
-{
-    list_remove(&r->link);
-    route->waiting_count--;
-    route->waiting_bytes -= cost_of(r);
 }
 
 static void
@@ -240,8 +208,7 @@ take_moved(struct route *route, struct request *r)
     if (edition_of(route) > r->edition) {
         kv__again(door, r);
     } else {
-        list_push_back(&route->moved, &r->link);
-        route->moved_count++;
+        queue_move(&route->queue, r);
         mark_busy(route);
     }
     route_stir(route);
@@ -313,7 +280,7 @@ send_there(struct route *route, struct request *r)
         route_block(route);
         return false;
     }
-    leave(route, r);
+    queue_leave(&route->queue, r);
     if (st != ST_OK)
         finish(r, st);
     return true;
@@ -323,12 +290,11 @@ static void
 pump(struct route *route)
 {
     bool went = route->elder == NULL;
+    struct request *r;
 
-    while (went && !list_empty(&route->waiting)) {
-        struct request *r = container_of(route->waiting.next, struct request, link);
-
+    while (went && (r = queue_first(&route->queue)) != NULL) {
         if (route->state == ROUTE_HERE) {
-            leave(route, r);
+            queue_leave(&route->queue, r);
             send_here(route, r);
         } else {
             went = route->state == ROUTE_THERE && send_there(route, r);
@@ -339,6 +305,8 @@ pump(struct route *route)
 void
 route_submit(struct route *route, struct request *r)
 {
+    const struct queue *q = &route->queue;
+
     r->way = &route->way;
     r->way->under_way++;
     if (r->turn == 0)
@@ -346,13 +314,13 @@ route_submit(struct route *route, struct request *r)
     r->term = 0;
     if (r->admin)
         r->deadline_ns = now_ns(route) + ADMIN_MS * NS_PER_MS;
-    if (route->state == ROUTE_HERE && list_empty(&route->waiting) && route->elder == NULL) {
+    if (route->state == ROUTE_HERE && q->waiting_count == 0 && route->elder == NULL) {
         send_here(route, r);
         return;
     }
-    if (route->waiting_count >= WAITING_MAX ||
-        (route->waiting_count > 0 &&
-         route->waiting_bytes + cost_of(r) > route->forward->waiting_bytes_max)) {
+    if (q->waiting_count >= WAITING_MAX ||
+        (q->waiting_count > 0 &&
+         q->waiting_bytes + queue_cost_of(r) > route->forward->waiting_bytes_max)) {
         finish(r, ST_BUSY);
         return;
     }
@@ -385,7 +353,7 @@ follow_what_was_heard(struct route *route)
 static bool
 has_all_back(const struct route *route)
 {
-    uint64_t ours = route->waiting_count + (uint64_t)route->moved_count;
+    uint64_t ours = queue_count(&route->queue);
 
     ASSERT(route->way.under_way >= ours); /* R3 */
     return route->way.under_way == ours;
@@ -403,21 +371,13 @@ tend(struct task *task)
         forget_elder(route);
     if (route->state == ROUTE_BLOCKED && has_all_back(route))
         route->state = ROUTE_SEEKING;
-    if (route->state == ROUTE_SEEKING && !follow_what_was_heard(route) && route->waiting_count > 0)
+    if (route->state == ROUTE_SEEKING && !follow_what_was_heard(route) &&
+        route->queue.waiting_count > 0)
         seek_go_on(route);
     pump(route);
 }
 
 /* ------------------------------------------------------------------ splits */
-
-static struct request *
-take_moved_first(struct route *route)
-{
-    struct request *r = container_of(list_pop_front(&route->moved), struct request, link);
-
-    route->moved_count--;
-    return r;
-}
 
 void
 route_redrawn(struct route *route)
@@ -425,15 +385,9 @@ route_redrawn(struct route *route)
     struct list all;
     struct list *at;
 
-    while (!list_empty(&route->moved))
-        wait(route, take_moved_first(route));
+    queue_wait_again(&route->queue);
     list_init(&all);
-    while (!list_empty(&route->waiting)) {
-        struct request *r = container_of(route->waiting.next, struct request, link);
-
-        leave(route, r);
-        list_push_back(&all, &r->link);
-    }
+    queue_take_waiting(&route->queue, &all);
     if (!has_all_back(route))
         route_block(route);
     while ((at = list_pop_front(&all)) != NULL)
@@ -452,44 +406,23 @@ route_follow(struct route *route, struct route *elder)
 
 /* Those that are not asked any more, in their order: what they say may bring new ones. */
 static void
-end_waiting(struct route *route, uint64_t now, bool all)
+end_all(struct list *ended, enum status st)
 {
     struct list *at;
-    struct list ended;
 
-    list_init(&ended);
-    while (all && !list_empty(&route->moved))
-        wait(route, take_moved_first(route));
-    at = route->moved.next;
-    while (at != &route->moved) {
-        struct request *r = container_of(at, struct request, link);
-
-        at = at->next;
-        if (!is_late(r, now))
-            continue;
-        list_remove(&r->link);
-        route->moved_count--;
-        list_push_back(&ended, &r->link);
-    }
-    at = route->waiting.next;
-    while (at != &route->waiting) {
-        struct request *r = container_of(at, struct request, link);
-
-        at = at->next;
-        if (!all && !is_late(r, now))
-            continue;
-        leave(route, r);
-        list_push_back(&ended, &r->link);
-    }
-    while ((at = list_pop_front(&ended)) != NULL)
-        finish(container_of(at, struct request, link), all ? ST_CLOSED : ST_TIMEOUT);
+    while ((at = list_pop_front(ended)) != NULL)
+        finish(container_of(at, struct request, link), st);
 }
 
 bool
 route_tick(struct route *route, uint64_t now)
 {
-    end_waiting(route, now, false);
-    if (route->waiting_count > 0 || route->moved_count > 0 || route->state == ROUTE_BLOCKED)
+    struct list late;
+
+    list_init(&late);
+    queue_take_late(&route->queue, now, &late);
+    end_all(&late, ST_TIMEOUT);
+    if (queue_count(&route->queue) > 0 || route->state == ROUTE_BLOCKED)
         route_stir(route);
     return route->way.under_way > 0 || route->state == ROUTE_BLOCKED;
 }
@@ -521,5 +454,10 @@ route_confirm(struct route *route)
 void
 route_drain(struct route *route)
 {
-    end_waiting(route, now_ns(route), true);
+    struct list all;
+
+    list_init(&all);
+    queue_wait_again(&route->queue);
+    queue_take_waiting(&route->queue, &all);
+    end_all(&all, ST_CLOSED);
 }

@@ -13,6 +13,7 @@
 
 #include "base/list.h"
 
+#include "kv/queue.h"
 #include "kv/seek.h"
 
 struct forward;
@@ -37,12 +38,7 @@ struct route {
     uint64_t spent_term;  /* who led in it has refused */
     struct seeker seeker;
 
-    struct list waiting; /* struct request, by turn */
-    uint32_t waiting_count;
-    size_t waiting_bytes;
-    struct list
-        moved; /* refused, for the tablet was split, which the map does not say yet; by turn */
-    uint32_t moved_count;
+    struct queue queue; /* those that are here */
     struct route *
         elder; /* of the tablet that ours came out of: what is there goes before; NULL: nothing is */
 
