@@ -395,8 +395,8 @@ scan__pin(struct kv_scan *s)
     return s->snapshot.pin == NULL ? kv_snapshot_take(&s->snapshot, &asked) : ST_OK;
 }
 
-static void
-ask(struct kv_scan *s)
+void
+scan__ask(struct kv_scan *s)
 {
     s->ask.keyspace = s->options.keyspace;
     s->ask.only = s->tablet;
@@ -427,7 +427,7 @@ kv_scan_next(struct kv_scan *s, uint32_t keys_max, uint64_t examined_max, size_t
     else if (s->far.begun)
         scan__next_far(s);
     else if (s->snapshot.pin == NULL)
-        ask(s);
+        scan__ask(s);
     else
         submit_job(s);
 }

@@ -11,6 +11,7 @@ struct scan_far {
     uint64_t node;   /* 0: it reads here */
     uint64_t number; /* of the scan, at that node */
     bool begun;      /* the node has, or may have, a snapshot for it */
+    bool is_first;   /* the piece that was asked for last */
     struct request request;
     struct op op;
     struct op_result result;
@@ -54,6 +55,9 @@ struct kv_scan {
 /* As kv_scan_open(), of one tablet. */
 MUST_USE enum status scan__open(struct kv_door *door, const struct kv_scan_options *options,
                                 uint64_t tablet, struct kv_scan **out, struct err *err);
+
+/* Who leads, and may what was committed so far be read there?  Then the first piece. */
+void scan__ask(struct kv_scan *s);
 
 /* A copy of the entry, whose key is the user's, to the end of the piece.  ST_NO_MEMORY. */
 MUST_USE enum status scan__keep(struct kv_scan *s, const struct entry *e);

@@ -3,7 +3,8 @@
  * read there: it takes the snapshot with the first piece, and keeps it under our number of the scan.
  *
  * Each order says where its piece begins, so the node need not remember; but without the snapshot there is
- * nothing to go on with, and the scan ends with ST_BUSY: to begin again may succeed.
+ * nothing to go on with, and the scan ends with ST_BUSY: to begin again may succeed.  As long as nothing was read we do
+ * that ourselves: the node may have stopped, or lost its leadership, since it was asked.
  */
 #include "base/assert.h"
 #include "base/mem.h"
@@ -114,12 +115,35 @@ status_of(const struct request *r)
                : r->status;
 }
 
+static bool
+may_begin_anew(const struct kv_scan *s, const struct request *r)
+{
+    return s->far.is_first && r->status != ST_BUSY && status_of(r) == ST_BUSY && !s->closed &&
+           loop_now_ns(s->door->loop) < s->options.deadline_ns;
+}
+
+static void
+begin_anew(struct task *task)
+{
+    struct scan_far *far = container_of(task, struct scan_far, task);
+    struct kv_scan *s = container_of(far, struct kv_scan, far);
+
+    buf_release(&far->order);
+    far->begun = false;
+    scan__ask(s);
+}
+
 static void
 came(struct request *r)
 {
     struct scan_far *far = container_of(r, struct scan_far, request);
     struct kv_scan *s = container_of(far, struct kv_scan, far);
 
+    if (may_begin_anew(s, r)) {
+        far->task.run = begin_anew;
+        loop_post(s->door->loop, &far->task);
+        return;
+    }
     s->piece.status = status_of(r);
     s->ask.err = r->err;
     if (r->status == ST_OK)
@@ -135,6 +159,7 @@ scan__next_far(struct kv_scan *s)
 {
     enum status st = write_order(s, false);
 
+    s->far.is_first = !s->far.begun;
     s->far.begun = true;
     if (st != ST_OK)
         scan__refuse(s, st);

@@ -351,6 +351,37 @@ TEST(a_leader_that_stops_costs_no_request_of_a_node_that_hears_of_it_late)
     }
 }
 
+/* It was asked, and leads; then it stops, or dies, before or after the first piece was asked for. */
+TEST(a_scan_that_has_read_nothing_yet_begins_anew_elsewhere)
+{
+    for (uint32_t ms = 0; ms < 160; ms += 10) {
+        struct sim_link late = sim_link_default();
+        struct nodes n;
+        struct reading r;
+        uint32_t leader;
+
+        nodes_create_forwarding(&n, test_seed(300 + ms), 5);
+        put_letters(&n, 4, "abcdefg", "1");
+        leader = nodes_leader(&n);
+        late.delay_us_min = late.delay_us_max = 32000;
+        sim_net_set(n.w, 5, leader, &late);
+        sim_net_set(n.w, leader, 5, &late);
+        reading_begin(&r, &n, 5, false);
+        r.came = false;
+        sim_on_loop(n.w, 5, 0, reading_next, &r);
+        sim_run_ms(n.w, ms);
+        if (ms % 20 == 0)
+            stop_node(&n, leader);
+        else
+            nodes_crash(&n, leader);
+        EXPECT(r.came || sim_run_until(n.w, &r.came, PATIENCE_MS));
+        EXPECT_OK(r.status);
+        EXPECT_STR(r.text, "a=1,b=1,c=1,");
+        sim_on_loop(n.w, 5, 0, reading_close, &r);
+        nodes_destroy(&n);
+    }
+}
+
 TEST(who_stops_waits_for_a_second_at_most_for_who_stands_still)
 {
     struct nodes n;
@@ -393,5 +424,6 @@ QUIET_TEST_MAIN(RUN(any_node_answers_any_request), RUN(a_request_waits_for_the_f
                 RUN(a_scan_that_nobody_goes_on_with_is_forgotten),
                 RUN(a_leader_that_stops_costs_no_request_of_another_node),
                 RUN(a_leader_that_stops_costs_no_request_of_a_node_that_hears_of_it_late),
+                RUN(a_scan_that_has_read_nothing_yet_begins_anew_elsewhere),
                 RUN(who_stops_waits_for_a_second_at_most_for_who_stands_still),
                 RUN(a_node_stops_while_others_carry_out_what_it_asked))
