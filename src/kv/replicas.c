@@ -202,11 +202,12 @@ start_cluster(struct kv *kv, struct err *err)
     }
     if (st == ST_OK)
         st = cluster_begin(kv->cluster, meta, err);
-    if (st == ST_OK && cluster_knows_nobody(kv->cluster))
+    if (st == ST_OK && cluster_knows_nobody(kv->cluster)) {
         st = err_raise(err, ST_INVALID,
                        "%s is of a cluster, or was to join one, and does not know who else is in "
                        "it: start with --join HOST:PORT, the peer address of another of its nodes",
                        engine_dir(kv->engine));
+    }
     return st;
 }
 
