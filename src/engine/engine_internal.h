@@ -180,6 +180,14 @@ MUST_USE enum status engine__flush_now(struct engine *e, bool sync, struct err *
 
 /* jobs.c */
 void engine__schedule(struct engine *e);
+/* As engine__tree_after(), for those who look for work: there is none when the engine closes. */
+struct engine_tree *engine__work_after(struct engine *e, struct engine_tree *before);
+/* What has failed is not tried again for a second; is it to wait still? */
+void engine__put_off(struct engine *e, struct engine_retry *retry, enum status failure);
+bool engine__is_put_off(const struct engine *e, const struct engine_retry *retry);
+/* After such a failure of a job: is there now what it has failed for want of?  Then it is to be tried
+ * once more. */
+bool engine__make_room(struct engine *e, enum status st, const struct err *err);
 /* Why what would end the stall (for room in the log: a flush) is put off for the moment; ST_OK: it
  * is not. */
 enum status engine__put_off_by(const struct engine *e, enum engine_stall stall);
@@ -192,6 +200,10 @@ uint64_t engine__log_reserve(const struct engine *e);
 void engine__begin_job(struct engine *e);
 void engine__end_job(struct engine *e);
 void engine__await_jobs(struct engine *e);
+
+/* flush_job.c, compaction_job.c: submit the job, unless it runs, is put off, or has nothing to do. */
+void engine__flush_if_due(struct engine *e);
+void engine__compact_if_due(struct engine *e);
 
 /* space.c */
 void engine__find_reserve(struct engine *e); /* at start, before anything can need it */
