@@ -273,9 +273,9 @@ MUST_USE enum status tablet__propose_split(struct tablet *t, const struct split 
 /* The request is answered when everything proposed so far is committed. */
 MUST_USE enum status tablet__propose_barrier(struct tablet *t, struct request *r);
 
-/* ------------------------------------------------------------------ consensus (drive.c) */
+/* ------------------------------------------------------------------ consensus (drive.c, effects.c) */
 
-/* One event for raft, and its effects carried out; what the log has no room for is owed.  `in`: the
+/* One event for raft, and its effects carried out (effects.c); what the log has no room for is owed.  `in`: the
  * entries that came with it, or NULL.  As raft_step(); ST_NO_MEMORY: nothing has happened.  Requests may be answered before it returns. */
 struct incoming;
 MUST_USE enum status tablet__step(struct tablet *t, struct raft_event event, struct incoming *in);
