@@ -25,7 +25,7 @@
  * be written at a rotation.
  *
  * RECOVERY: walk.c reads, judge.c tells a torn tail from damage, recover.c goes
- * on from there.
+ * on from there, in a fresh segment (fresh.c) unless the end is clean.
  *
  * INVARIANTS
  *

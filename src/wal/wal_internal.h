@@ -11,6 +11,7 @@
  *      visit.c     ... the records of a segment
  *      judge.c     ... what lies beyond the end: torn or damaged?
  *      recover.c   wal_open
+ *      fresh.c     ... going on in a fresh segment, with a copy of what is unproven
  *      wal.c       the essay; append, mark, and what is asked of a stream
  *      flush.c     wal_flush, wal_close
  *      tend.c      spares, release, recycling
@@ -434,6 +435,11 @@ struct wal {
 MUST_USE enum status wal__open(struct wal **out, struct env *env, const struct wal_options *options,
                                const struct wal_damage *cut, struct wal_recovery *report,
                                struct err *err);
+
+/* fresh.c: end the stream that was walked where it is proven, and go on in a fresh segment, with a copy
+ * of the rest; nothing that CHAIN speaks of is changed before CHAIN is.  The walk keeps the segments of
+ * which nothing is left. */
+MUST_USE enum status wal__continue_fresh(struct wal *w, struct walk *k, struct err *err);
 
 /* Options from a configuration file: ST_INVALID. */
 MUST_USE enum status wal__check_options(const struct wal_options *options, struct err *err);
