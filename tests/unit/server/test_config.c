@@ -1,4 +1,4 @@
-/* Tests of server/config.c: where a setting comes from, and what is said when it cannot be had. */
+/* Tests of server/config.c and config_file.c: where a setting comes from, and what is said when it cannot be had. */
 #include "base/mem.h"
 
 #include "server/config.h"
