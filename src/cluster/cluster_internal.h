@@ -135,10 +135,9 @@ struct cluster {
     struct confirm confirm;
 
     /* nodes about to stop (departure.c) */
-    _Atomic bool departs;                        /* this one */
-    _Atomic uint64_t departed[TABLET_NODES_MAX]; /* incarnations, by the neighbour's slot */
-    struct office *office;                       /* the steward's (office.c) */
-    struct watch *watch;                         /* who answers (watch.c) */
+    _Atomic bool departs;  /* this one */
+    struct office *office; /* the steward's (office.c) */
+    struct watch *watch;   /* who answers (watch.c) */
     struct pace {
         _Atomic uint64_t gossip_ms;
         _Atomic uint64_t suspicion_ms;

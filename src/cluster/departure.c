@@ -4,12 +4,6 @@
  */
 #include "cluster/cluster_internal.h"
 
-static uint32_t
-number_of(const struct cluster *c, const struct tablet_neighbour *slot)
-{
-    return (uint32_t)(slot - c->options.node->neighbours.slots);
-}
-
 void
 cluster_depart(struct cluster *c)
 {
@@ -21,10 +15,10 @@ cluster_depart(struct cluster *c)
 void
 departure_heard(struct cluster *c, const struct peer_sender *from)
 {
-    const struct tablet_neighbour *slot = neighbours_find(&c->options.node->neighbours, from->node);
+    struct tablet_neighbour *slot = neighbours_find(&c->options.node->neighbours, from->node);
 
     if (slot != NULL)
-        atomic_store(&c->departed[number_of(c, slot)], from->incarnation);
+        atomic_store(&slot->departed, from->incarnation);
 }
 
 bool
@@ -35,6 +29,6 @@ departure_of(const struct cluster *c, uint64_t node)
 
     if (node == c->self)
         return c->departs;
-    departed = slot == NULL ? 0 : atomic_load(&c->departed[number_of(c, slot)]);
+    departed = slot == NULL ? 0 : atomic_load(&slot->departed);
     return departed != 0 && departed == atomic_load(&slot->incarnation);
 }

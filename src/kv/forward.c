@@ -307,7 +307,7 @@ receive(struct exchange_guest *guest, const struct peer_sender *from, uint8_t ty
     if (!forward_find(f, from->node, &at))
         return;
     if (type == FORWARD_LOST)
-        atomic_fetch_add(&kv->heard[at].losses, 1);
+        atomic_fetch_add(&f->links[at].neighbour->guest.losses, 1);
     if (type == FORWARD_PART)
         parting_heard(f, at, from);
     if (type == FORWARD_PARTED)
@@ -354,7 +354,7 @@ static void
 tend_link(struct forward *f, uint32_t at, uint64_t now_ns)
 {
     struct forward_link *l = &f->links[at];
-    uint32_t losses = atomic_load(&f->door->kv->heard[at].losses);
+    uint32_t losses = atomic_load(&l->neighbour->guest.losses);
     bool lost = losses != l->losses_seen;
 
     l->losses_seen = losses;

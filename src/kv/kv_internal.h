@@ -42,15 +42,6 @@ struct admin_queue {
     bool running;
 };
 
-/* What another node has said, whichever door has heard it. */
-struct kv_heard {
-    _Atomic uint32_t losses; /* how often, that answers may be lost */
-    _Atomic uint64_t
-        parting; /* its process that stops and wants no more requests; 0: none (kv/parting.h) */
-    _Atomic uint64_t parted; /* its doors that send us no more, as we stop: a bit for each */
-    _Atomic uint64_t doors;  /* all of them; 0: none has said so yet */
-};
-
 struct kv {
     struct engine *engine;
     struct node_clock clock;
@@ -58,7 +49,6 @@ struct kv {
     struct cluster *cluster;
     struct kv_member member; /* zeroed: it is of no cluster that others can join */
     bool forwards;
-    struct kv_heard *heard; /* owned; by neighbour */
     char node_name[LIMIT_NAME_BYTES + 1];
 
     struct kv_door *doors;            /* owned; one per loop */

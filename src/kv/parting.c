@@ -26,19 +26,17 @@ connected_to(const struct forward *f, uint32_t at)
 bool
 parting_of(const struct forward *f, uint32_t at)
 {
-    uint64_t parting = atomic_load(&f->door->kv->heard[at].parting);
+    uint64_t parting = atomic_load(&f->links[at].neighbour->guest.parting);
 
     return parting != 0 && parting == connected_to(f, at);
 }
 
-void
-parting_tend(struct forward *f, uint32_t at)
+static enum status
+say_parted(struct forward *f, uint64_t node)
 {
-    struct kv *kv = f->door->kv;
-    struct forward_link *l = &f->links[at];
-    uint64_t parting = atomic_load(&kv->heard[at].parting);
     uint8_t payload[VARINT_BYTES_MAX];
-    struct slice doors = slice_of(payload, (size_t)(put_varint(payload, kv->door_count) - payload));
+    uint8_t *end = put_varint(payload, f->door->kv->door_count);
+    struct slice doors = slice_of(payload, (size_t)(end - payload));
     struct peer_message message = { .type = FORWARD_PARTED,
                                     .id = loop_index(f->door->loop),
                                     .parts = &doors,
@@ -46,16 +44,25 @@ parting_tend(struct forward *f, uint32_t at)
                                     .urgent = true,
                                     .steady = true };
 
+    return forward_post(f, node, &message);
+}
+
+void
+parting_tend(struct forward *f, uint32_t at)
+{
+    struct forward_link *l = &f->links[at];
+    uint64_t parting = atomic_load(&l->neighbour->guest.parting);
+
     if (l->parted_from == parting || !list_empty(&l->away) || !parting_of(f, at))
         return;
-    if (forward_post(f, atomic_load(&l->neighbour->node), &message) == ST_OK)
+    if (say_parted(f, atomic_load(&l->neighbour->node)) == ST_OK)
         l->parted_from = parting;
 }
 
 void
 parting_heard(struct forward *f, uint32_t at, const struct peer_sender *from)
 {
-    atomic_store(&f->door->kv->heard[at].parting, from->incarnation);
+    atomic_store(&f->links[at].neighbour->guest.parting, from->incarnation);
     parting_tend(f, at);
 }
 
@@ -64,7 +71,7 @@ parting_heard(struct forward *f, uint32_t at, const struct peer_sender *from)
 static bool
 has_parted(const struct forward *f, uint32_t at)
 {
-    const struct kv_heard *heard = &f->door->kv->heard[at];
+    const struct neighbour_guest *heard = &f->links[at].neighbour->guest;
     uint64_t doors = atomic_load(&heard->doors);
 
     return doors != 0 && (atomic_load(&heard->parted) & doors) == doors;
@@ -88,7 +95,7 @@ parting_ask(struct forward *f)
 void
 parted_heard(struct forward *f, uint32_t at, uint64_t id, struct slice payload)
 {
-    struct kv_heard *heard = &f->door->kv->heard[at];
+    struct neighbour_guest *heard = &f->links[at].neighbour->guest;
     struct reader in = reader_of(payload);
     uint64_t doors = read_varint(&in);
 

@@ -195,7 +195,7 @@ pass_fence(struct forward *f, const struct served *s, uint32_t stream, struct re
 
     if (door >= LIMIT_REACTORS || slot == NULL)
         return false;
-    fence = &slot->streams[door];
+    fence = &slot->guest.streams[door];
     latest = atomic_load(fence);
     while (latest < word && !atomic_compare_exchange_weak(fence, &latest, word))
         continue;

@@ -41,9 +41,6 @@ begin_to_forward(struct kv *kv, struct err *err)
 {
     enum status st = ST_OK;
 
-    kv->heard = mem_new_array(struct kv_heard, TABLET_NODES_MAX);
-    if (kv->heard == NULL)
-        return err_raise(err, ST_NO_MEMORY, "out of memory for requests of other nodes");
     for (uint32_t i = 0; i < kv->door_count && st == ST_OK; i++) {
         st = forward_create(&kv->doors[i].forward, &kv->doors[i], err);
         if (st == ST_OK)

@@ -92,7 +92,6 @@ kv__destroy(struct kv *kv)
     tablet_node_release(&kv->node);
     mem_free(kv->doors);
     mem_free(kv->reactors);
-    mem_free(kv->heard);
     lock_release(&kv->lock);
     mem_free(kv);
 }

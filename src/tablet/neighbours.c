@@ -28,6 +28,18 @@ neighbours_find(struct neighbours *n, uint64_t node)
     return NULL;
 }
 
+/* Incarnations are a node's own: what the one before has said of its processes would be taken for ours. */
+static void
+forget_guest(struct neighbour_guest *g)
+{
+    for (uint32_t i = 0; i < LIMIT_REACTORS; i++)
+        atomic_store(&g->streams[i], 0);
+    atomic_store(&g->losses, 0);
+    atomic_store(&g->parting, 0);
+    atomic_store(&g->parted, 0);
+    atomic_store(&g->doors, 0);
+}
+
 /* Its node comes last: whoever finds it finds the rest.  Under the lock. */
 static struct tablet_neighbour *
 take_slot(struct neighbours *n, uint64_t node, uint64_t now_ns)
@@ -44,8 +56,8 @@ take_slot(struct neighbours *n, uint64_t node, uint64_t now_ns)
     atomic_store(&slot->wanted_ns, now_ns);
     atomic_store(&slot->asked_ns, 0);
     atomic_store(&slot->trip_ns, 0);
-    for (uint32_t i = 0; i < LIMIT_REACTORS; i++)
-        atomic_store(&slot->streams[i], 0);
+    atomic_store(&slot->departed, 0);
+    forget_guest(&slot->guest);
     atomic_store(&slot->node, node);
     atomic_store(&n->limit, limit);
     return slot;

@@ -16,6 +16,16 @@
 
 enum { TABLET_NODES_MAX = 128 /* other nodes that a node speaks with */ };
 
+/* What it has said to the guest (kv/forward.h, kv/parting.h), whichever loop has heard it. */
+struct neighbour_guest {
+    _Atomic uint64_t
+        streams[LIMIT_REACTORS]; /* process and stream of each of its loops, the latest */
+    _Atomic uint32_t losses;     /* how often, that answers may be lost */
+    _Atomic uint64_t parting;    /* its process that stops and wants no more requests; 0: none */
+    _Atomic uint64_t parted;     /* its loops that send us no more, as we stop: a bit for each */
+    _Atomic uint64_t doors;      /* all of them; 0: none has said so yet */
+};
+
 struct tablet_neighbour {
     _Atomic uint64_t node;        /* 0: the slot is free */
     _Atomic uint64_t heard_ns;    /* env_boot_ns() when anything of it arrived last */
@@ -23,9 +33,9 @@ struct tablet_neighbour {
     _Atomic uint64_t wanted_ns;   /* when somebody wanted to know last whether it lives */
     _Atomic uint64_t
         asked_ns; /* when it was asked to answer at once, and has not yet; 0: it was not */
-    _Atomic uint64_t trip_ns; /* to there and back, the last time; 0: not known */
-    /* For the guest, by the node's loop (kv/forward.h): which of its processes and streams was heard last. */
-    _Atomic uint64_t streams[LIMIT_REACTORS];
+    _Atomic uint64_t trip_ns;  /* to there and back, the last time; 0: not known */
+    _Atomic uint64_t departed; /* its process that is given nothing to lead; 0: none */
+    struct neighbour_guest guest;
     uint32_t loops; /* that have joined; under the lock */
 };
 

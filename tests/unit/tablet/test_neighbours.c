@@ -24,14 +24,18 @@ TEST(a_slot_is_shared_by_all_loops_and_used_again_when_all_have_parted)
     EXPECT_U64(atomic_load(&a->heard_ns), 1);
     EXPECT(neighbour_is_wanted(a, 1));
     atomic_store(&a->incarnation, 7);
-    atomic_store(&a->streams[LIMIT_REACTORS - 1], 7);
+    atomic_store(&a->departed, 7);
+    atomic_store(&a->guest.streams[LIMIT_REACTORS - 1], 7);
+    atomic_store(&a->guest.parting, 7);
     neighbours_part(&n, a);
     EXPECT(neighbours_find(&n, 5) == a);
     neighbours_part(&n, a);
     EXPECT(neighbours_find(&n, 5) == NULL);
     EXPECT_OK(neighbours_join(&n, 9, 4, &b));
     EXPECT(b == a && atomic_load(&b->incarnation) == 0);
-    EXPECT_U64(atomic_load(&b->streams[LIMIT_REACTORS - 1]), 0);
+    EXPECT_U64(atomic_load(&b->departed), 0);
+    EXPECT_U64(atomic_load(&b->guest.streams[LIMIT_REACTORS - 1]), 0);
+    EXPECT_U64(atomic_load(&b->guest.parting), 0);
     EXPECT_U64(atomic_load(&b->heard_ns), 4);
     neighbours_release(&n);
 }
